@@ -1,0 +1,51 @@
+# make demo | make test | make lint | make clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Not pip's quiet mode: the downloads take minutes and shall be seen.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-slow lint clean
+
+help:
+	@echo "make demo       set everything up in $(VENV), classify the emotions in a real video, draw them over time"
+	@echo "make test       set everything up in $(VENV), run the tests (about five minutes)"
+	@echo "make test-slow  run also the tests that take minutes each"
+	@echo "make lint       check style"
+	@echo "make clean      remove $(VENV) and the demo's output"
+
+# One stamp a set of requirements: nothing is installed twice.
+$(VENV)/.base:
+	@echo ">> Making a virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.base pyproject.toml constraints.txt
+	@echo ">> Installing the package (PyTorch alone is a large download; once only)"
+	$(INSTALL) --editable ".[plot]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo ">> Installing what the tests need (once only)"
+	$(INSTALL) --editable ".[dev]"
+	@touch $@
+
+demo: $(VENV)/.demo
+	@echo ">> The emotion of a real face, and of a second of it"
+	$(BIN)/rdfer predict tests/data/cap13_edit2.mp4 --top-k 7
+	@mkdir -p output
+	$(BIN)/rdfer timeline tests/data/cap13_edit2.mp4 --window 0.5 --step 0.2 --out output/timeline.png
+	@echo ">> Look at output/timeline.png and output/timeline.csv"
+
+test: $(VENV)/.dev
+	@echo ">> Running the tests"
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) output

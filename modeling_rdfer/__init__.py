@@ -1,0 +1,38 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Robust dynamic facial expression recognition: a video of a face -> its emotion.
+
+Importing the package makes its classes known to the Auto classes of transformers.
+"""
+
+from transformers import (
+    AutoBackbone,
+    AutoConfig,
+    AutoModel,
+    AutoModelForVideoClassification,
+    AutoVideoProcessor,
+)
+
+from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
+from .modeling_rdfer import (
+    RDFERForVideoClassification,
+    RDFERFrameNet,
+    RDFERModel,
+    RDFERPreTrainedModel,
+    RDFERVideoClassifierOutput,
+    clip_agreement,
+    distinct_clips,
+    interpolate_saliency,
+    resample_clips,
+)
+from .video_processing_rdfer import RDFERVideoProcessor
+
+
+AutoConfig.register(RDFERConfig.model_type, RDFERConfig)
+AutoBackbone.register(RDFERFrameNetConfig, RDFERFrameNet)
+AutoModel.register(RDFERConfig, RDFERModel)
+AutoModelForVideoClassification.register(RDFERConfig, RDFERForVideoClassification)
+AutoVideoProcessor.register(RDFERConfig, RDFERVideoProcessor)
+RDFERConfig.register_for_auto_class()
+RDFERModel.register_for_auto_class("AutoModel")
+RDFERForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
+RDFERVideoProcessor.register_for_auto_class("AutoVideoProcessor")
