@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
+from .inference_rdfer import Window, predict, timeline
 from .modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERFrameNet,
@@ -24,8 +25,8 @@ from .modeling_rdfer import (
     interpolate_saliency,
     resample_clips,
 )
+from .video_decoding_rdfer import VideoReadError
 from .video_processing_rdfer import RDFERVideoProcessor
-
 
 AutoConfig.register(RDFERConfig.model_type, RDFERConfig)
 AutoBackbone.register(RDFERFrameNetConfig, RDFERFrameNet)
@@ -36,3 +37,22 @@ RDFERConfig.register_for_auto_class()
 RDFERModel.register_for_auto_class("AutoModel")
 RDFERForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
 RDFERVideoProcessor.register_for_auto_class("AutoVideoProcessor")
+
+__all__ = [
+    "RDFERConfig",
+    "RDFERForVideoClassification",
+    "RDFERFrameNet",
+    "RDFERFrameNetConfig",
+    "RDFERModel",
+    "RDFERPreTrainedModel",
+    "RDFERVideoClassifierOutput",
+    "RDFERVideoProcessor",
+    "VideoReadError",
+    "Window",
+    "clip_agreement",
+    "distinct_clips",
+    "interpolate_saliency",
+    "predict",
+    "resample_clips",
+    "timeline",
+]

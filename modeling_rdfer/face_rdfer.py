@@ -157,6 +157,7 @@ class FaceTrack:
     Attributes:
         boxes (`torch.Tensor` of shape `(T, 4)`): float32 x1, y1, x2, y2 in pixels for every frame, smoothed; between
             looked-at frames interpolated, before the first and after the last sighting held; may leave the frame.
+        looked (`torch.Tensor` of shape `(T,)`): bool, True where a detector looked.
         detected (`torch.Tensor` of shape `(T,)`): bool, True where a detector looked and found this face.
         presence (`float`): share of the video's time, 0..1, in which the face is there: looked-at frames with it, each
             weighted by the time up to its looked-at neighbours.
@@ -164,9 +165,17 @@ class FaceTrack:
     """
 
     boxes: torch.Tensor
+    looked: torch.Tensor
     detected: torch.Tensor
     presence: float
     score: float
+
+    def visible(self) -> torch.Tensor:
+        """bool of shape `(T,)`: whether the looked-at frame nearest to each frame has the face."""
+        looks = self.looked.nonzero().flatten()
+        frames = torch.arange(len(self.looked))
+        nearest = (frames[:, None] - looks).abs().argmin(1)
+        return self.detected[looks[nearest]]
 
 
 def track_faces(
@@ -224,11 +233,11 @@ def track_faces(
         scores = [float(row[4]) for piece in pieces for _, row in piece]
         if max(scores) < _SURE or (len(times) == 1 and len(looked) > 3):
             continue
-        detected = torch.zeros(num_frames, dtype=torch.bool)
-        detected[times] = True
+        looked_at, detected = torch.zeros(2, num_frames, dtype=torch.bool)
+        looked_at[looked], detected[times] = True, True
         boxes = _fill(pieces, num_frames, steadiness)
         tracks.append(
-            FaceTrack(boxes, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores))
+            FaceTrack(boxes, looked_at, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores))
         )
     return sorted(tracks, key=lambda track: -track.presence * float(_sides(track.boxes[track.detected]).mean()))
 

@@ -14,6 +14,7 @@ import math
 import operator
 import os
 import re
+import struct
 import urllib.error
 import urllib.request
 from bisect import bisect_right
@@ -255,7 +256,7 @@ def _what_it_is(head: bytes) -> str | None:
 
 
 def _missing_part(file, size: int) -> str | None:
-    """Says what a file lacks of what its own headers announce (MP4/MOV, Matroska/WebM, AVI, GIF), or None."""
+    """Says what a file lacks of what its own headers announce (MP4/MOV, Matroska/WebM, AVI, FLV, GIF), or None."""
     announced, index_found, is_mp4 = None, False, False
     head = file.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
@@ -287,6 +288,10 @@ def _missing_part(file, size: int) -> str | None:
     elif head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         value = int.from_bytes(head[4:8], "little")
         announced = value if 0 < value < 0xFFFFFFFF else None  # some writers count the 8 bytes of this header, too
+    elif head[:3] == b"FLV":
+        file.seek(0)
+        _, found, value = file.read(4096).partition(b"filesize\0")  # a number of the script data: 0 and a double
+        announced = int(struct.unpack(">d", value[:8])[0]) if found and len(value) >= 8 else None
     elif head[:4] == b"GIF8":
         file.seek(max(0, size - 16))
         if not file.read().rstrip(b"\0").endswith(b";"):
@@ -334,14 +339,12 @@ class _PyAVVideo(VideoSource):
         self._container = self._av.open(io.BytesIO(self._file) if isinstance(self._file, bytes) else self._file)
         kinds = sorted({stream.type for stream in self._container.streams})
         stream = self._container.streams.best("video")
-        if stream is not None and "ATTACHED_PIC" in str(stream.disposition).upper():
+        if stream is not None and stream.disposition & self._av.stream.Disposition.attached_pic:
             stream, kinds = None, [*(kind for kind in kinds if kind != "video"), "a cover picture"]
         if stream is None:
             raise VideoReadError(self.name, f"no video stream, only {', '.join(kinds) or 'no streams at all'}")
         if stream.codec_context is None:
-            raise VideoReadError(
-                self.name, "a video stream whose codec is not known", "a codec that FFmpeg can decode"
-            )
+            raise ValueError("its codec is not known")
         context = stream.codec_context
         self.num_threads = 2 if context.width * context.height > TWO_THREADS_FROM_PIXELS else 1
         context.thread_type, context.thread_count = "AUTO", self.num_threads
@@ -563,7 +566,7 @@ class _UserDecoderVideo(VideoSource):
 
 def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    found = f"a video of {video.num_frames} frames of which not all of {chunk} can be decoded ({reason})"
+    found = f"a video of {video.num_frames} frames, of which {chunk[0]}..{chunk[-1]} cannot all be decoded ({reason})"
     return VideoReadError(video.name, found)
 
 
@@ -590,7 +593,8 @@ def _to_uint8(frames: torch.Tensor, name: str) -> torch.Tensor:
     expected = "uint8 pixels, or floats in 0..1"
     if frames.dtype == torch.bool or frames.is_complex():
         raise VideoReadError(name, f"pixels of dtype {frames.dtype}", expected)
-    low, high = (value.item() for value in torch.aminmax(frames))
+    # torch has no minimum of its unsigned types beyond uint8
+    low, high = (value.item() for value in torch.aminmax(frames if frames.is_floating_point() else frames.long()))
     if frames.is_floating_point():
         tolerance = 1e-3  # interpolation overshoots a little
         if not -tolerance <= low <= high <= 1 + tolerance:  # also false for NaN

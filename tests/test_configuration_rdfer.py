@@ -39,7 +39,12 @@ def test_paper_preset_is_what_the_authors_publish():
     assert (config.image_size, config.hidden_size, config.num_attention_heads) == (112, 512, 8)
     for backbone in (config.backbone_config, config.detector_backbone_config):
         assert isinstance(backbone, ResNetConfig)
-        assert (backbone.layer_type, backbone.depths) == ("bottleneck", (3, 4, 6, 3)) or backbone.depths == [3, 4, 6, 3]
+        assert (backbone.layer_type, backbone.depths) == ("bottleneck", (3, 4, 6, 3)) or backbone.depths == [
+            3,
+            4,
+            6,
+            3,
+        ]
     assert config.temporal_shift
 
 

@@ -13,7 +13,6 @@ from transformers import (
     AutoModelForVideoClassification,
     ResNetConfig,
     ResNetForImageClassification,
-    TimmBackboneConfig,
 )
 
 from modeling_rdfer import (
@@ -67,7 +66,7 @@ def assert_same(actual, expected, tolerance=1e-5):
     torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
-# Shapes and outputs ---------------------------------------------------------------------------------------------------
+# Shapes and outputs --------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -135,7 +134,7 @@ def test_wrong_shapes_are_named():
         model(videos(), frame_mask=mask)
 
 
-# Length, padding, batching --------------------------------------------------------------------------------------------
+# Length, padding, batching -------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -188,7 +187,7 @@ def test_other_frame_sizes(model, size):
     assert model(frames).logits.isfinite().all()
 
 
-# Key expression re-sampling -------------------------------------------------------------------------------------------
+# Key expression re-sampling ------------------------------------------------------------------------------------------
 
 RESAMPLING = {"num_clips": 4, "frames_per_clip": 4, "saliency_floor": 0.1}
 
@@ -259,7 +258,9 @@ def test_jitter_stays_in_its_stratum():
 
 
 def test_interpolated_saliency():
-    assert_same(interpolate_saliency(torch.tensor([[0.0, 1.0]]), torch.tensor([4]), 4), torch.tensor([[0, 0.25, 0.75, 1]]))
+    assert_same(
+        interpolate_saliency(torch.tensor([[0.0, 1.0]]), torch.tensor([4]), 4), torch.tensor([[0, 0.25, 0.75, 1]])
+    )
     saliency = torch.rand(1, 16)
     assert_same(interpolate_saliency(saliency, torch.tensor([16]), 16), saliency)
     # A short video sees each detector frame where it was taken.
@@ -286,7 +287,7 @@ def test_resampled_frames_move_with_what_the_detector_sees(start):
     assert share_in_key_expression() <= 0.65
 
 
-# Agreement ------------------------------------------------------------------------------------------------------------
+# Agreement -----------------------------------------------------------------------------------------------------------
 
 
 def test_agreement_is_the_share_of_the_most_frequent_class():
@@ -304,7 +305,7 @@ def test_distinct_clips_leaves_out_copies():
     assert distinct_clips(indices).tolist() == [[True, False, True, True], [True, False, False, False]]
 
 
-# Residual form --------------------------------------------------------------------------------------------------------
+# Residual form -------------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -326,7 +327,7 @@ def test_copies_of_a_clip_do_not_count_twice():
         assert_same(outputs.logits[index], outputs.clip_logits[index][mask[index]].mean(0))
 
 
-# Training -------------------------------------------------------------------------------------------------------------
+# Training ------------------------------------------------------------------------------------------------------------
 
 
 def test_gradients_reach_every_parameter(model):
@@ -445,7 +446,7 @@ def test_frozen_backbones_stay_as_they_are(model):
     assert changed and not any("backbone" in name for name in changed)
 
 
-# Saving, loading, initialisation --------------------------------------------------------------------------------------
+# Saving, loading, initialisation -------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -503,7 +504,7 @@ def test_residual_heads_start_at_zero():
     model = tiny_model(randomise_heads=False)
     detector = model.rdfer.detector
     for head in (model.short_term_classifier, model.fusion_classifier, detector.residual_classifier, detector.attention):
-        assert head.weight.abs().max() == 0 and head.bias.abs().max() == 0
+        assert all(parameter.abs().max() == 0 for parameter in head.parameters())
     assert model.classifier.weight.std() > 0.01 and detector.classifier.weight.std() > 0.01
 
 
@@ -589,7 +590,7 @@ def test_a_model_with_hooks_survives_deepcopy():
     assert twin(videos()).logits.abs().max() > 0
 
 
-# Precision, compilation, export ---------------------------------------------------------------------------------------
+# Precision, compilation, export --------------------------------------------------------------------------------------
 
 
 @torch.no_grad()

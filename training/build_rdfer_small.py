@@ -30,7 +30,7 @@ def build_model(face_api_package) -> RDFERForVideoClassification:
     model = RDFERForVideoClassification(config).eval()
     state = model.state_dict()
     generator = np.random.default_rng(0)
-    for name, tensor in state.items():
+    for tensor in state.values():
         # The streams over time are untrained. Uniform draws of NumPy, since PyTorch's normal ones differ between
         # processors and versions.
         if tensor.ndim == 2 and tensor.abs().max() > 0:

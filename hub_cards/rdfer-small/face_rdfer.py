@@ -111,7 +111,7 @@ class RDFERFaceDetector(nn.Module):
             model (`str`): net to use, "front" (fast, large faces) or "back" (slow, small faces too).
             indices (sequence of `int`, *optional*): look at these frames only; default: all.
             min_score (`float`): lowest score of a face, 0..1.
-            max_overlap (`float`): of two boxes whose intersection over union is above this, the better one stays, 0..1.
+            max_overlap (`float`): of two boxes with an intersection over union above this the better one stays, 0..1.
 
         Returns:
             list with, for each looked-at frame, a float32 CPU tensor of shape `(n, 5)`: x1, y1, x2, y2 in pixels of
@@ -156,7 +156,8 @@ class FaceTrack:
 
     Attributes:
         boxes (`torch.Tensor` of shape `(T, 4)`): float32 x1, y1, x2, y2 in pixels for every frame, smoothed; between
-            looked-at frames interpolated, before the first and after the last sighting held. May reach over the border.
+            looked-at frames interpolated, before the first and after the last sighting held; may leave the frame.
+        looked (`torch.Tensor` of shape `(T,)`): bool, True where a detector looked.
         detected (`torch.Tensor` of shape `(T,)`): bool, True where a detector looked and found this face.
         presence (`float`): share of the video's time, 0..1, in which the face is there: looked-at frames with it, each
             weighted by the time up to its looked-at neighbours.
@@ -164,9 +165,17 @@ class FaceTrack:
     """
 
     boxes: torch.Tensor
+    looked: torch.Tensor
     detected: torch.Tensor
     presence: float
     score: float
+
+    def visible(self) -> torch.Tensor:
+        """bool of shape `(T,)`: whether the looked-at frame nearest to each frame has the face."""
+        looks = self.looked.nonzero().flatten()
+        frames = torch.arange(len(self.looked))
+        nearest = (frames[:, None] - looks).abs().argmin(1)
+        return self.detected[looks[nearest]]
 
 
 def track_faces(
@@ -174,9 +183,9 @@ def track_faces(
 ):
     """Finds the faces of a video and follows them, running the detector on a few frames only.
 
-    It looks at `num_looks` frames, then bisects where a large face moved far, is missing or jumped between two of them.
-    A face that jumps from one frame to the next (a cut) goes on as one track, whose box jumps. Of four or more frames
-    looked at, a face seen in one alone is dropped as a false alarm.
+    It looks at `num_looks` frames, then bisects where a large face moved far, is missing or jumped between two of
+    them. A face that jumps from one frame to the next (a cut) goes on as one track, whose box jumps. Of four or more
+    frames looked at, a face seen in one alone is dropped as a false alarm.
 
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255, one video in time order.
@@ -185,7 +194,7 @@ def track_faces(
             shows small faces; it may overlook a small face beside a large one. "back" finds all, five times slower.
         num_looks (`int`): frames to look at first, >= 1; at least one in 16 is looked at.
         max_looks (`int`): most frames to look at altogether, for a video of up to 256 frames; grows with T beyond.
-        steadiness (`float`): how far, in units of the face's size, the smoothed box may lag behind the detected one, >= 0.
+        steadiness (`float`): how far the smoothed box may be from the detected one, in units of the face's size, >= 0.
 
     Returns:
         list of `FaceTrack`, the largest persistent face (presence x size) first; empty if there is no face.
@@ -224,11 +233,11 @@ def track_faces(
         scores = [float(row[4]) for piece in pieces for _, row in piece]
         if max(scores) < _SURE or (len(times) == 1 and len(looked) > 3):
             continue
-        detected = torch.zeros(num_frames, dtype=torch.bool)
-        detected[times] = True
+        looked_at, detected = torch.zeros(2, num_frames, dtype=torch.bool)
+        looked_at[looked], detected[times] = True, True
         boxes = _fill(pieces, num_frames, steadiness)
         tracks.append(
-            FaceTrack(boxes, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores))
+            FaceTrack(boxes, looked_at, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores))
         )
     return sorted(tracks, key=lambda track: -track.presence * float(_sides(track.boxes[track.detected]).mean()))
 
@@ -238,13 +247,13 @@ def crop_faces(frames, boxes, size: tuple[int, int] = (112, 112), margin=1.3, sh
 
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255.
-        boxes (`torch.Tensor` of shape `(T, 4)`): x1, y1, x2, y2 in pixels, one face a frame; may reach over the border.
+        boxes (`torch.Tensor` of shape `(T, 4)`): x1, y1, x2, y2 in pixels, one face a frame; may leave the frame.
         size (`tuple[int, int]`): height and width of the crops in pixels, >= 1.
         margin (`float`): side of the square in units of the box's larger side, > 0.
         shift_up (`float`): how far the square is moved up, in units of the box's height.
 
     Returns:
-        `torch.Tensor` of shape `(T, 3, height, width)`, uint8. Where the square leaves the frame, its border is repeated.
+        `torch.Tensor` of shape `(T, 3, height, width)`, uint8. Outside the frame its border is repeated.
 
     Raises:
         ValueError: a shape or type is wrong, or a box is not finite or has no area.
@@ -342,7 +351,7 @@ def _time_weights(looked, num_frames):
 
 
 def _link(seen):
-    """Links boxes over time: list of tracks; a track is a list of pieces (a jump between), a piece of (frame, box row)."""
+    """Links boxes over time: list of tracks, each a list of pieces (a jump between), each a list of (frame, box)."""
     looked = sorted(seen)
     order = {t: n for n, t in enumerate(looked)}
     busy = [t for t in looked if len(seen[t])]
@@ -361,15 +370,15 @@ def _link(seen):
             last[k] = n
     tracks = []
     for piece in sorted(pieces, key=lambda piece: (piece[0][0], -float(_sides(piece[0][1][None])))):
-        ended = [track for track in tracks if track[-1][-1][0] < piece[0][0]]
-        # Where one face ends and another begins in the next looked-at frame (a cut), the track jumps, larger to larger.
-        cut = [track for track in ended if order[track[-1][-1][0]] == order[piece[0][0]] - 1]
-        # After a longer absence the face goes on if it is back at its place.
-        back = [track for track in ended if _pair(track[-1][-1][1][None], piece[0][1][None])]
+        start, row = piece[0]
+        ended = [track for track in tracks if track[-1][-1][0] < start]
+        rows = torch.stack([track[-1][-1][1] for track in ended]) if ended else row[None][:0]
+        # Where one face ends and another begins in the next looked-at frame (a cut), the track jumps: large to large.
+        cut = [n for n, track in enumerate(ended) if order[track[-1][-1][0]] == order[start] - 1]
         if cut:
-            max(cut, key=lambda track: float(_sides(track[-1][-1][1][None]))).append(piece)
-        elif back:
-            max(back, key=lambda track: track[-1][-1][0])[-1].extend(piece)
+            ended[max(cut, key=_sides(rows).tolist().__getitem__)].append(piece)
+        elif back := _pair(rows, row[None]):  # after a longer absence the face is back at its place
+            ended[back[0][0]][-1].extend(piece)
         else:
             tracks.append([piece])
     return tracks

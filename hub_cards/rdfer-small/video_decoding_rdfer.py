@@ -14,6 +14,7 @@ import math
 import operator
 import os
 import re
+import struct
 import urllib.error
 import urllib.request
 from bisect import bisect_right
@@ -255,7 +256,7 @@ def _what_it_is(head: bytes) -> str | None:
 
 
 def _missing_part(file, size: int) -> str | None:
-    """Says what a file lacks of what its own headers announce (MP4/MOV, Matroska/WebM, AVI, GIF), or None."""
+    """Says what a file lacks of what its own headers announce (MP4/MOV, Matroska/WebM, AVI, FLV, GIF), or None."""
     announced, index_found, is_mp4 = None, False, False
     head = file.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
@@ -287,6 +288,10 @@ def _missing_part(file, size: int) -> str | None:
     elif head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         value = int.from_bytes(head[4:8], "little")
         announced = value if 0 < value < 0xFFFFFFFF else None  # some writers count the 8 bytes of this header, too
+    elif head[:3] == b"FLV":
+        file.seek(0)
+        _, found, value = file.read(4096).partition(b"filesize\0")  # a number of the script data: 0 and a double
+        announced = int(struct.unpack(">d", value[:8])[0]) if found and len(value) >= 8 else None
     elif head[:4] == b"GIF8":
         file.seek(max(0, size - 16))
         if not file.read().rstrip(b"\0").endswith(b";"):
@@ -334,14 +339,12 @@ class _PyAVVideo(VideoSource):
         self._container = self._av.open(io.BytesIO(self._file) if isinstance(self._file, bytes) else self._file)
         kinds = sorted({stream.type for stream in self._container.streams})
         stream = self._container.streams.best("video")
-        if stream is not None and "ATTACHED_PIC" in str(stream.disposition).upper():
+        if stream is not None and stream.disposition & self._av.stream.Disposition.attached_pic:
             stream, kinds = None, [*(kind for kind in kinds if kind != "video"), "a cover picture"]
         if stream is None:
             raise VideoReadError(self.name, f"no video stream, only {', '.join(kinds) or 'no streams at all'}")
         if stream.codec_context is None:
-            raise VideoReadError(
-                self.name, "a video stream whose codec is not known", "a codec that FFmpeg can decode"
-            )
+            raise ValueError("its codec is not known")
         context = stream.codec_context
         self.num_threads = 2 if context.width * context.height > TWO_THREADS_FROM_PIXELS else 1
         context.thread_type, context.thread_count = "AUTO", self.num_threads
@@ -381,6 +384,8 @@ class _PyAVVideo(VideoSource):
             packets.sort()
             self._time_base = stream.time_base
         self._pts, self._durations, self._is_key = map(list, zip(*packets))
+        # torchcodec finds frames by seeking to time stamps, which fails without them and in MPEG streams.
+        self.torchcodec_can = not self._by_order and not container_format.startswith("mpeg")
         seekable = container_format.startswith(SEEKABLE_FORMATS)
         self._keys = sorted({0} | {i for i, key in enumerate(self._is_key) if key and seekable})
         self._index_of_pts = {pts: i for i, pts in enumerate(self._pts)}
@@ -464,17 +469,18 @@ class _PyAVVideo(VideoSource):
         return np.rot90(rgb, round(frame.rotation / 90)) if round(frame.rotation / 90) % 4 else rgb
 
     def _read(self, wanted):
+        # Frames stay (H, W, 3) in memory, as torchcodec has them, too: that is what resizing is fast with.
         chunk, room = [], 0
         for index in wanted:
-            frame = torch.from_numpy(np.ascontiguousarray(self._to_rgb(self._decode_up_to(index)))).permute(2, 0, 1)
+            frame = torch.from_numpy(np.ascontiguousarray(self._to_rgb(self._decode_up_to(index))))
             if chunk and (frame.shape != chunk[0].shape or room < frame.numel()):
-                yield torch.stack(chunk)
+                yield torch.stack(chunk).permute(0, 3, 1, 2)
                 chunk = []
             if not chunk:
                 room = CHUNK_BYTES
             room -= frame.numel()
             chunk.append(frame)
-        yield torch.stack(chunk)
+        yield torch.stack(chunk).permute(0, 3, 1, 2)
 
     def close(self):
         self._output = self._stream = None
@@ -560,7 +566,7 @@ class _UserDecoderVideo(VideoSource):
 
 def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    found = f"a video of {video.num_frames} frames of which not all of {chunk} can be decoded ({reason})"
+    found = f"a video of {video.num_frames} frames, of which {chunk[0]}..{chunk[-1]} cannot all be decoded ({reason})"
     return VideoReadError(video.name, found)
 
 
@@ -571,7 +577,7 @@ def _open_container(file: str | bytes, name: str, decoder: str) -> VideoSource:
     if _pyav()[0] is None:
         raise RuntimeError(f"PyAV (`pip install av`) is needed to read {name!r} and cannot be used: {_pyav()[1]}.")
     video = _PyAVVideo(file, name)
-    if backend == "pyav" or video._by_order:  # without time stamps torchcodec cannot find a frame
+    if backend == "pyav" or not video.torchcodec_can:
         return video
     forced = "torchcodec" in (decoder, os.environ.get(DECODER_VARIABLE))
     return _TorchCodecVideo(video, fall_back=not forced)
@@ -587,7 +593,8 @@ def _to_uint8(frames: torch.Tensor, name: str) -> torch.Tensor:
     expected = "uint8 pixels, or floats in 0..1"
     if frames.dtype == torch.bool or frames.is_complex():
         raise VideoReadError(name, f"pixels of dtype {frames.dtype}", expected)
-    low, high = (value.item() for value in torch.aminmax(frames))
+    # torch has no minimum of its unsigned types beyond uint8
+    low, high = (value.item() for value in torch.aminmax(frames if frames.is_floating_point() else frames.long()))
     if frames.is_floating_point():
         tolerance = 1e-3  # interpolation overshoots a little
         if not -tolerance <= low <= high <= 1 + tolerance:  # also false for NaN

@@ -120,13 +120,13 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     """
 
     valid_kwargs = RDFERVideoProcessorKwargs
-    model_input_names = ["pixel_values_videos", "frame_mask"]  # noqa: RUF012
+    model_input_names = ["pixel_values_videos", "frame_mask"]
 
     do_sample_frames = True
     num_frames = 64
     do_convert_rgb = True
     do_resize = True
-    size = {"height": 112, "width": 112}  # noqa: RUF012
+    size = {"height": 112, "width": 112}
     resample = PILImageResampling.BILINEAR
     do_rescale = False
     do_normalize = False
@@ -186,6 +186,20 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     def _find_face_detector(self) -> str | None:
         return self._face_detector_file or _packaged_face_detector()
 
+    def face_detector(self) -> RDFERFaceDetector:
+        """The face detector that travels with this checkpoint.
+
+        Raises:
+            ValueError: its weights are missing.
+        """
+        detector_file = self._find_face_detector()
+        if detector_file is None:
+            raise ValueError(
+                f"do_face_crop needs the weights of the face detector, and there is no {FACE_DETECTOR_NAME}: load the "
+                "processor with from_pretrained from a checkpoint that has it, or use do_face_crop=False."
+            )
+        return _load_face_detector(detector_file)
+
     # -----------------------------------------------------------------------------------------------------------------
     # A call
     # -----------------------------------------------------------------------------------------------------------------
@@ -219,7 +233,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             int64 array of ascending frame numbers. All of them, once, if the video has no more than asked for.
 
         Raises:
-            ValueError: both are given, or `fps` is given and the video's own frame rate is not known.
+            ValueError: both are given, `num_frames` is below 1, or `fps` is given and the video's own is not known.
         """
         total = metadata.total_num_frames
         if fps is not None:
@@ -233,6 +247,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             num_frames = max(1, int(total / metadata.fps * fps))
         elif num_frames is None:
             num_frames = self.num_frames
+        if num_frames is not None and num_frames < 1:
+            raise ValueError(f"num_frames is {num_frames}; expected at least 1.")
         if num_frames is None or num_frames >= total:
             return np.arange(total)
         # floor((i + 0.5) * total / num_frames) in integers
@@ -327,18 +343,14 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             raise ValueError("do_face_crop needs do_resize=True and size={'height': ..., 'width': ...}.")
         if not (face in ("largest", "all") or (isinstance(face, int) and face >= 0)):
             raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
-        detector_file = self._find_face_detector()
-        if detector_file is None:
-            raise ValueError(
-                f"do_face_crop needs the weights of the face detector, and there is no {FACE_DETECTOR_NAME}: load the "
-                "processor with from_pretrained from a checkpoint that has it, or use do_face_crop=False."
-            )
+        detector = self.face_detector()
         video, indices = clip.video, clip.metadata.frames_indices
         # The sides of a frame w x h reduced to the longer side s have w * h = s * s * ratio pixels.
         ratio = min(video.width, video.height) / max(video.width, video.height)
         affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
         frames = video.get_frames(indices, max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)))
-        tracks = track_faces(frames, _load_face_detector(detector_file))
+        # Beside a large face small ones are found by the slower of the detector's two networks alone.
+        tracks = track_faces(frames, detector, model="auto" if face == "largest" else "back")
         if isinstance(face, int) and tracks:
             if face >= len(tracks):
                 raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")

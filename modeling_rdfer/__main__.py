@@ -1,0 +1,6 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,325 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""The `rdfer` command: predict, timeline, env."""
+
+import argparse
+import csv
+import importlib.metadata
+import json
+import platform
+import sys
+from pathlib import Path
+
+from transformers.utils import logging
+
+from .inference_rdfer import Window, embedded_checkpoint, predict, timeline
+from .video_decoding_rdfer import VideoReadError, decoder_in_use
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".wmv", ".3gp", ".gif")
+NOT_FOR = (
+    "A label says which expression a face shows, not what a person feels. Not for decisions about people: hiring, "
+    "school, work, police, insurance, medicine, lie detection."
+)
+
+
+def _videos_in(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _predict(arguments) -> int:
+    videos = []
+    for video in arguments.videos:
+        # A folder is either a video in frames or a collection of video files.
+        videos.extend((Path(video).is_dir() and _videos_in(Path(video))) or [video])
+    face = int(arguments.face) if arguments.face.isdigit() else arguments.face
+    answers = predict(
+        videos,
+        arguments.model,
+        top_k=arguments.top_k,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        do_face_crop=arguments.face_crop,
+        on_missing_face=arguments.on_missing_face,
+        face=face,
+        on_error="report",
+        progress=len(videos) > 1 and sys.stderr.isatty(),
+    )
+    failed = [answer for answer in answers if "error" in answer]
+    if arguments.json:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    else:
+        for answer in answers:
+            if "error" not in answer:
+                _print_table(answer)
+        for answer in failed:
+            print(f"error: {answer['error']}", file=sys.stderr)
+    if failed and len(videos) > 1:
+        print(f"{len(failed)} of {len(videos)} videos could not be read", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _print_table(answer: dict):
+    face = f"  (face {answer['face']})" if "face" in answer else ""
+    print(f"{answer['file']}{face}  agreement of the clips {answer['agreement']:.2f}")
+    width = max(len(prediction["label"]) for prediction in answer["predictions"])
+    for prediction in answer["predictions"]:
+        bar = "#" * round(40 * prediction["score"])
+        print(f"  {prediction['label']:<{width}}  {prediction['score']:.4f}  {bar}".rstrip())
+
+
+def _timeline(arguments) -> int:
+    out = Path(arguments.out)
+    if out.suffix.lower() != ".csv":
+        try:
+            import matplotlib  # noqa: F401 - found missing before the work, not after it
+        except ImportError:
+            print(
+                "error: the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or take --out NAME.csv",
+                file=sys.stderr,
+            )
+            return 1
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        windows = timeline(
+            arguments.video,
+            arguments.model,
+            window=arguments.window,
+            step=arguments.step,
+            device=arguments.device,
+            do_face_crop=arguments.face_crop,
+            progress=True,
+        )
+    except (VideoReadError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write_timeline_csv(windows, out.with_suffix(".csv"))
+    written = [str(out.with_suffix(".csv"))]
+    if out.suffix.lower() != ".csv":
+        plot_timeline(windows, out, title=Path(arguments.video).name)
+        written.insert(0, str(out))
+    faceless = sum(window.scores is None for window in windows)
+    note = f", {faceless} of them without a face" if faceless else ""
+    print(f"{len(windows)} windows{note}: wrote {' and '.join(written)}")
+    return 0
+
+
+def write_timeline_csv(windows: list[Window], path):
+    """
+    Writes a row for each window: start_seconds, end_seconds, label, one probability for each label (0..1), agreement.
+    Cells of windows without a face are empty.
+
+    Args:
+        windows (`list[Window]`): what [`timeline`] returns.
+        path (`str` or `Path`): file to write.
+    """
+    labels = next((list(window.scores) for window in windows if window.scores), [])
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["start_seconds", "end_seconds", "label", *labels, "agreement"])
+        for window in windows:
+            scores = [f"{window.scores[label]:.6f}" if window.scores else "" for label in labels]
+            agreement = "" if window.agreement is None else f"{window.agreement:.4f}"
+            writer.writerow(
+                [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
+            )
+
+
+# Okabe and Ito's colours, told apart by colour-blind people; line styles go on where the eight end.
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]
+STYLES = ["-", "--", ":"]
+
+
+def plot_timeline(windows: list[Window], path, title: str | None = None, num_faces: int = 12):
+    """
+    Draws the probabilities over time, below them the label of each window, below that faces at key frames.
+
+    Args:
+        windows (`list[Window]`): what [`timeline`] returns.
+        path (`str` or `Path`): picture to write; its suffix is the format (.png, .svg, .pdf).
+        title (`str`, *optional*): title of the picture.
+        num_faces (`int`, defaults to 12): faces in the strip.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    labels = next((list(window.scores) for window in windows if window.scores), [])
+    look = {
+        label: {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % len(STYLES)]}
+        for i, label in enumerate(labels)
+    }
+    centres = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
+    first, last = windows[0].start_seconds, windows[-1].end_seconds
+    figure, (curves, band, faces) = pyplot.subplots(
+        3, 1, figsize=(12, 5.6), sharex=True, height_ratios=[6, 0.5, 1.9], layout="constrained"
+    )
+    # Labels that no window has stand back, in thin lines and parentheses.
+    for label in labels:
+        values = [window.scores[label] if window.scores else float("nan") for window in windows]
+        shown = any(window.label == label for window in windows)
+        style = {"linewidth": 2.2, "label": label} if shown else {"linewidth": 1, "alpha": 0.5, "label": f"({label})"}
+        marker = "o" if len(windows) == 1 else None
+        curves.plot(centres, values, marker=marker, **look[label], **style)
+    curves.set(ylabel="probability", ylim=(-0.02, 1.02), title=title)
+    curves.grid(alpha=0.3)
+    if labels:
+        curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+    # Overlapping windows: each owns the time up to half-way to its neighbours.
+    edges = [first, *((left + right) / 2 for left, right in zip(centres, centres[1:])), last]
+    start = 0
+    for index in range(1, len(windows) + 1):
+        if index < len(windows) and windows[index].label == windows[start].label:
+            continue
+        label, left, right = windows[start].label, edges[start], edges[index]
+        band.axvspan(left, right, color=look[label]["color"] if label else "#DDDDDD")
+        if right - left > 0.08 * (last - first):
+            text = {"color": "white" if label else "black", "ha": "center", "va": "center", "fontsize": 9}
+            band.text((left + right) / 2, 0.5, label or "no face", **text)
+        start = index
+    band.set(yticks=[], ylim=(0, 1), ylabel="label")
+    band.yaxis.label.set(rotation=0, ha="right", va="center")
+
+    faces.set(xlim=(first, last), ylim=(0, 1), yticks=[], xlabel="seconds", ylabel="key\nframes")
+    faces.yaxis.label.set(rotation=0, ha="right", va="center")
+    faces.spines[["left", "right", "top"]].set_visible(False)
+    with_face = [index for index, window in enumerate(windows) if window.key_frame is not None]
+    slot = (last - first) / num_faces
+    for number in range(num_faces):
+        middle = first + (number + 0.5) * slot
+        nearest = min(with_face, key=lambda index: abs(centres[index] - middle), default=None)
+        if nearest is None or abs(centres[nearest] - middle) > slot / 2 + (last - first) / len(windows):
+            continue
+        picture = faces.inset_axes([number / num_faces, 0.0, 1 / num_faces, 1.0])
+        picture.imshow(windows[nearest].key_frame.permute(1, 2, 0).numpy())
+        picture.set(xticks=[], yticks=[])
+        picture.set_title(f"{windows[nearest].key_frame_seconds:.1f} s", fontsize=8, pad=2)
+        for spine in picture.spines.values():
+            spine.set(color=look[windows[nearest].label]["color"], linewidth=2.5)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _env(arguments) -> int:
+    decoder, reason = decoder_in_use()
+    lines = {"platform": platform.platform(), "python": platform.python_version()}
+    for package in (
+        *("modeling-rdfer", "torch", "torchvision", "transformers", "torchcodec", "av", "numpy", "safetensors"),
+        *("huggingface-hub", "matplotlib", "timm", "datasets", "accelerate", "evaluate"),
+    ):
+        try:
+            lines[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            lines[package] = "not installed"
+    import torch
+
+    lines["GPU"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    lines["CPU threads"] = str(torch.get_num_threads())
+    lines["embedded checkpoint"] = embedded_checkpoint()
+    lines["video decoder"] = decoder or "none: videos cannot be read"
+    if reason:
+        lines["torchcodec not in use"] = reason
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:<{width}}  {value}")
+    return 0 if decoder else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rdfer", description=f"Emotion in a video of a face (dynamic facial expression recognition). {NOT_FOR}"
+    )
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("modeling-rdfer"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add_command(name, function, text, examples):
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(function=function)
+        return command
+
+    def add_model_options(command):
+        command.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
+        command.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+        command.add_argument(
+            "--face-crop",
+            action=argparse.BooleanOptionalAction,
+            help="find the face and crop to it, or not, for videos of cropped faces (default: the checkpoint's)",
+        )
+
+    command = add_command(
+        "predict",
+        _predict,
+        "classify the emotion in videos",
+        [
+            "rdfer predict clip.mp4",
+            "rdfer predict recordings/ --json > answers.json      all video files of a folder",
+            "rdfer predict frames/0001/ --no-face-crop            a folder of face images is one video",
+            "rdfer predict meeting.mp4 --face all --top-k 1       an answer for each face",
+        ],
+    )
+    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, URL, folder of videos or of frames")
+    add_model_options(command)
+    command.add_argument("--top-k", type=_positive(int), help="labels in an answer (default: all)")
+    command.add_argument("--batch-size", type=_positive(int), default=1, help="videos at once (default: 1)")
+    command.add_argument("--face", default="largest", type=_face, help="largest, all, or a number (default: largest)")
+    command.add_argument(
+        "--on-missing-face",
+        choices=["error", "full_frame"],
+        help="what to do where no face is found (default: the checkpoint's)",
+    )
+    command.add_argument("--json", action="store_true", help="print a JSON list instead of tables")
+
+    command = add_command(
+        "timeline",
+        _timeline,
+        "draw the emotion over time and write it as CSV",
+        [
+            "rdfer timeline talk.mp4 --out talk.png               talk.csv is written beside it",
+            "rdfer timeline talk.mp4 --window 0.5 --step 0.2 --out talk.svg",
+            "rdfer timeline talk.mp4 --out talk.csv               the table alone",
+        ],
+    )
+    command.add_argument("video", metavar="VIDEO", help="video file or URL")
+    command.add_argument("--out", default="timeline.png", help="picture, or .csv (default: timeline.png)")
+    command.add_argument("--window", type=_positive(float), default=2.0, help="seconds in a window (default: 2)")
+    command.add_argument(
+        "--step", type=_positive(float), default=0.5, help="seconds from window to window (default: 0.5)"
+    )
+    add_model_options(command)
+
+    add_command("env", _env, "print versions, the video decoder in use, and why torchcodec is not", ["rdfer env"])
+    return parser
+
+
+def _positive(kind):
+    def convert(text: str):
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse names it in its messages
+    return convert
+
+
+def _face(text: str) -> str:
+    if text not in ("largest", "all") and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected largest, all, or a number from 0, got {text!r}")
+    return text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the `rdfer` command. Returns its exit status: 0, or 1 if something could not be done."""
+    arguments = _parser().parse_args(argv)
+    logging.disable_progress_bar()  # that of loading 3 MB of weights
+    try:
+        return arguments.function(arguments)
+    except OSError as error:  # no such checkpoint, no such folder to write to
+        print(f"error: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,345 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""From video files to answers: `predict` for whole videos, `timeline` for windows along one video."""
+
+import functools
+import importlib.resources
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
+
+from .face_rdfer import crop_faces, track_faces
+from .video_decoding_rdfer import VideoReadError, open_video
+from .video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor
+
+# The timeline reads a video in parts whose frames take at most this much memory.
+PART_BYTES = 256 * 1024 * 1024
+WINDOWS_PER_BATCH = 8
+
+
+def embedded_checkpoint() -> str:
+    """
+    Folder of the checkpoint that comes with the package, rdfer-small: in the installed wheel or in a checkout.
+
+    Raises:
+        FileNotFoundError: if the installation lacks it.
+    """
+    package = Path(str(importlib.resources.files("modeling_rdfer")))
+    for folder in (package / "rdfer-small", package.parent / "hub_cards" / "rdfer-small"):
+        if (folder / "model.safetensors").is_file():
+            return str(folder)
+    raise FileNotFoundError(f"The checkpoint rdfer-small is missing beside {package}: reinstall modeling-rdfer.")
+
+
+@functools.lru_cache(maxsize=2)
+def load(model: str | None = None, device: str | None = None) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
+    """
+    Loads a model and its processor, once: the last two are kept.
+
+    Args:
+        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
+        device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
+
+    Returns:
+        The model in evaluation mode, on its device, and its processor.
+
+    Raises:
+        OSError: if there is no such checkpoint.
+    """
+    model = model or embedded_checkpoint()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return (
+        AutoModelForVideoClassification.from_pretrained(model).eval().to(device),
+        AutoVideoProcessor.from_pretrained(model),
+    )
+
+
+def probabilities(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:
+    """Logits `(..., C)` to what the video-classification pipeline calls score, by the model's problem type."""
+    if model.config.problem_type == "regression":
+        return logits.float()
+    if model.config.problem_type == "multi_label_classification":
+        return logits.float().sigmoid()
+    return logits.float().softmax(-1)
+
+
+def predict(
+    videos,
+    model: str | None = None,
+    *,
+    top_k: int | None = None,
+    device: str | None = None,
+    batch_size: int = 1,
+    do_face_crop: bool | None = None,
+    on_missing_face: Literal["error", "full_frame"] | None = None,
+    face: Literal["largest", "all"] | int = "largest",
+    on_error: Literal["raise", "report"] = "raise",
+    progress: bool = False,
+) -> dict | list[dict]:
+    """
+    Classifies the emotion in videos (ours).
+
+    Args:
+        videos (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads; or a `list` of them):
+            Video files, URLs, or folders of frame images. A list is answered with a list.
+        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
+        top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
+        device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
+        batch_size (`int`, defaults to 1): videos that go through the model at once. Reading goes on meanwhile.
+        do_face_crop (`bool`, *optional*): whether to find and crop the face; as the checkpoint says by default.
+        on_missing_face (`"error"` or `"full_frame"`, *optional*): as the checkpoint says by default.
+        face (`"largest"`, `"all"` or `int`): which face where there are several; `"all"` gives an answer for each.
+        on_error (`"raise"` or `"report"`): whether a video that cannot be read raises, or is answered with its
+            `"error"` while the others go on.
+        progress (`bool`): whether to show a progress bar.
+
+    Returns:
+        For each video (for each face with `face="all"`) a `dict`: `"file"`, `"predictions"` (a list of `{"label",
+        "score"}`, scores 0..1), `"agreement"` (0..1), with `face="all"` also `"face"` (number, by size); or `"file"`
+        and `"error"`. A single dict for a single video, unless `face="all"`.
+
+    Raises:
+        VideoReadError: a video cannot be read or no face is found in it, with `on_error="raise"`.
+        OSError: there is no such checkpoint.
+    """
+    if batch_size < 1 or (top_k is not None and top_k < 1):
+        raise ValueError(f"batch_size and top_k must be at least 1, got {batch_size=}, {top_k=}.")
+    is_single = not isinstance(videos, (list, tuple))
+    videos = [videos] if is_single else list(videos)
+    network, processor = load(model, device)
+    # What is None is as the checkpoint says.
+    read = functools.partial(
+        _read, processor=processor, do_face_crop=do_face_crop, on_missing_face=on_missing_face, face=face
+    )
+    results = []
+    with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
+        # Decoding of the next videos and computing overlap: both release Python's lock.
+        for batch in _batches(_prefetch(read, videos, ahead=batch_size + 1), batch_size):
+            results.extend(_answer(network, batch, top_k, by_face=face == "all", on_error=on_error))
+            bar.update(len(batch))
+    return results[0] if is_single and face != "all" else results
+
+
+def _read(video, processor, **options):
+    """(video, inputs of the model or what went wrong)."""
+    try:
+        return video, processor(video, return_tensors="pt", **options)
+    except (VideoReadError, OSError) as error:
+        return video, error
+
+
+def _prefetch(function, items: Iterable, ahead: int) -> Iterator:
+    """`map` in one background thread that works up to `ahead` items ahead."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _batches(items: Iterable, size: int) -> Iterator[list]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str) -> list[dict]:
+    answers, rows = [], []
+    for video, inputs in batch:
+        name = str(video) if isinstance(video, (str, Path)) else type(video).__name__
+        if isinstance(inputs, Exception):
+            if on_error == "raise":
+                raise inputs
+            answers.append({"file": name, "error": str(inputs)})
+            continue
+        for face in range(len(inputs["pixel_values_videos"])):
+            rows.append({key: value[face] for key, value in inputs.items() if key != "video_index"})
+            answers.append({"file": name, **({"face": face} if by_face else {})})
+    if not rows:
+        return answers
+    tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}
+    outputs = network(**tensors)
+    scores, labels = probabilities(network, outputs.logits).sort(dim=-1, descending=True)
+    for row, answer in enumerate(answer for answer in answers if "error" not in answer):
+        answer["predictions"] = [
+            {"label": network.config.id2label[label], "score": score}
+            for label, score in zip(labels[row, :top_k].tolist(), scores[row, :top_k].tolist())
+        ]
+        answer["agreement"] = outputs.agreement[row].item()
+    return answers
+
+
+@dataclass
+class Window:
+    """
+    Answer for one window of a timeline.
+
+    Attributes:
+        start_seconds, end_seconds (`float`): the window, from the beginning of the video.
+        scores (`dict[str, float]` or `None`): label -> probability 0..1; None where there is no face.
+        agreement (`float` or `None`): agreement of the clips, 0..1.
+        key_frame_seconds (`float` or `None`): time of the frame in the middle of the clips the model looked at.
+        key_frame (`torch.Tensor` of shape `(3, height, width)` or `None`): that frame as the model saw it, uint8.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    scores: dict[str, float] | None = None
+    agreement: float | None = None
+    key_frame_seconds: float | None = None
+    key_frame: torch.Tensor | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The most probable label, None where there is no face."""
+        return max(self.scores, key=self.scores.get) if self.scores else None
+
+
+def timeline(
+    video,
+    model: str | None = None,
+    *,
+    window: float = 2.0,
+    step: float = 0.5,
+    device: str | None = None,
+    do_face_crop: bool | None = None,
+    progress: bool = False,
+) -> list[Window]:
+    """
+    Classifies the emotion in sliding windows along a video of any length, which is read in parts (ours).
+
+    Args:
+        video (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads): one video. It needs frame times.
+        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
+        window (`float`, defaults to 2.0): length of a window in seconds.
+        step (`float`, defaults to 0.5): from the beginning of a window to that of the next, in seconds.
+        device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
+        do_face_crop (`bool`, *optional*): whether to find, follow and crop the largest face; as the checkpoint says by
+            default. Windows get no scores if more than half of their frames show no face.
+        progress (`bool`): whether to show a progress bar.
+
+    Returns:
+        `list[Window]`: the last window ends with the video; a video shorter than a window makes one.
+
+    Raises:
+        VideoReadError: the video cannot be read or has no frame times.
+        ValueError: `window` or `step` is not above 0.
+    """
+    if not (window > 0 and step > 0):
+        raise ValueError(f"window and step must be above 0 seconds, got {window=}, {step=}.")
+    network, processor = load(model, device)
+    if do_face_crop is None:
+        do_face_crop = processor.do_face_crop
+    with closing(open_video(video)) as source:
+        if source.pts_seconds is None:
+            raise VideoReadError(source.name, "frames without times", "a video file")
+        times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]
+        spans = _windows(times, window, step)
+        windows = []
+        with tqdm(total=len(spans), unit="window", disable=not progress) as bar:
+            for part in _parts(spans, source, processor, do_face_crop):
+                for answered in _answer_part(part, source, times, network, processor, do_face_crop):
+                    windows.extend(answered)
+                    bar.update(len(answered))
+    return windows
+
+
+def _windows(times: list[float], window: float, step: float) -> list[tuple[float, float, range]]:
+    """(start, end, frames) of each window. The frame on display at the start belongs to it, so none is empty."""
+    frame = times[-1] / (len(times) - 1) if len(times) > 1 else 0.0
+    duration = times[-1] + frame
+    starts = [0.0]
+    while starts[-1] + step + window <= duration + 1e-6:
+        starts.append(len(starts) * step)
+    if starts[-1] + window < duration - frame / 2:
+        starts.append(max(0.0, duration - window))
+    spans = []
+    for start in starts:
+        end = min(start + window, max(duration, times[-1]))
+        first = max(0, bisect_right(times, start + 1e-6) - 1)
+        last = max(first + 1, bisect_left(times, end - 1e-6))
+        spans.append((start, end, range(first, last)))
+    return spans
+
+
+def _parts(spans, source, processor, do_face_crop) -> Iterator[list]:
+    """Consecutive windows, so many that the frames of a part fit into `PART_BYTES`."""
+    scale = min(1.0, FACE_MAX_SIDE / max(source.height, source.width)) if do_face_crop else 0
+    pixels = source.height * source.width * scale**2 if do_face_crop else processor.size.height * processor.size.width
+    most_frames = max(1, int(PART_BYTES / (3 * pixels)))
+    part = []
+    for span in spans:
+        if part and span[2].stop - part[0][2].start > most_frames:
+            yield part
+            part = []
+        part.append(span)
+    if part:
+        yield part
+
+
+def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
+    sampled = []  # the frames of each window
+    for _, _, frames in part:
+        count = min(len(frames), processor.num_frames)
+        sampled.append([frames[(2 * i + 1) * len(frames) // (2 * count)] for i in range(count)])
+    needed = sorted({frame for frames in sampled for frame in frames})
+    place = {frame: index for index, frame in enumerate(needed)}
+    size = (processor.size.height, processor.size.width)
+    has_face = [True] * len(needed)
+    if do_face_crop:
+        images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
+        tracks = track_faces(images, processor.face_detector())
+        if tracks:
+            images = crop_faces(images, tracks[0].boxes, size, processor.face_margin)
+        has_face = tracks[0].visible().tolist() if tracks else [False] * len(needed)
+    else:
+        images = source.get_frames(needed, size=size)
+
+    answers = [Window(start, end) for start, end, _ in part]
+    faces = [
+        index for index, frames in enumerate(sampled) if 2 * sum(has_face[place[f]] for f in frames) >= len(frames)
+    ]
+    done = 0
+    for batch in _batches(faces, WINDOWS_PER_BATCH):
+        clips = [images[[place[frame] for frame in sampled[index]]] for index in batch]
+        longest = max(map(len, clips))
+        mask = torch.arange(longest) < torch.tensor([len(clip) for clip in clips])[:, None]
+        padded = torch.stack([torch.cat([clip, clip[-1:].expand(longest - len(clip), -1, -1, -1)]) for clip in clips])
+        with torch.inference_mode():
+            outputs = network(pixel_values_videos=padded.to(network.device), frame_mask=mask.to(network.device))
+        scores = probabilities(network, outputs.logits).tolist()
+        for row, index in enumerate(batch):
+            _, num_clips, num_frames = outputs.key_frame_indices.shape
+            key = outputs.key_frame_indices[row, num_clips // 2, num_frames // 2].item()
+            answer = answers[index]
+            answer.scores = dict(zip((network.config.id2label[i] for i in range(len(scores[row]))), scores[row]))
+            answer.agreement = outputs.agreement[row].item()
+            answer.key_frame_seconds = times[sampled[index][key]]
+            answer.key_frame = clips[row][key]
+        yield answers[done : batch[-1] + 1]
+        done = batch[-1] + 1
+    yield answers[done:]
+
+
+__all__ = ["Window", "embedded_checkpoint", "load", "predict", "timeline"]

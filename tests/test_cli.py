@@ -1,0 +1,120 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DATA
+from PIL import Image
+
+from modeling_rdfer import predict
+from modeling_rdfer.cli import main
+
+CLIP = DATA / "cap13_edit2.mp4"
+
+
+@pytest.mark.parametrize("command", [[str(Path(sys.executable).with_name("rdfer"))], [sys.executable, "-m", "modeling_rdfer"]])
+def test_predict_as_a_command(command):
+    result = subprocess.run([*command, "predict", str(CLIP), "--json"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    (answer,) = json.loads(result.stdout)
+    expected = predict(CLIP)
+    assert answer["file"] == str(CLIP)
+    assert [p["label"] for p in answer["predictions"]] == [p["label"] for p in expected["predictions"]]
+    for left, right in zip(answer["predictions"], expected["predictions"]):
+        assert left["score"] == pytest.approx(right["score"], abs=1e-5)
+
+
+def test_predict_reports_bad_files_goes_on_and_exits_with_1(capsys, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("text")
+    assert main(["predict", str(broken), str(CLIP), "--top-k", "1"]) == 1
+    captured = capsys.readouterr()
+    assert "neutral" in captured.out and "surprise" not in captured.out
+    assert "broken.mp4" in captured.err and "1 of 2" in captured.err
+
+    assert main(["predict", str(broken), str(CLIP), "--json"]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert first.keys() == {"file", "error"} and "predictions" in second
+
+
+def test_predict_takes_folders_of_videos_and_of_frames(capsys, tmp_path):
+    (tmp_path / "videos").mkdir()
+    for name in ("b.mp4", "a.MP4"):
+        shutil.copy(CLIP, tmp_path / "videos" / name)
+    (tmp_path / "videos" / "notes.txt").write_text("not a video")
+    assert main(["predict", str(tmp_path / "videos"), "--json", "--batch-size", "2"]) == 0
+    assert [Path(answer["file"]).name for answer in json.loads(capsys.readouterr().out)] == ["a.MP4", "b.mp4"]
+
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        Image.new("RGB", (64, 64), (number, 100, 50)).save(tmp_path / "frames" / f"{number}.png")
+    assert main(["predict", str(tmp_path / "frames"), "--json", "--no-face-crop"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["file"].endswith("frames") and len(answer["predictions"]) == 7
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["predict"], "VIDEO"),
+        (["predict", "a.mp4", "--top-k", "0"], "above 0"),
+        (["predict", "a.mp4", "--face", "left"], "largest, all"),
+        (["timeline", "a.mp4", "--window", "-1"], "above 0"),
+        (["timeline", "a.mp4", "--step", "soon"], "invalid float value: 'soon'"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_arguments_are_explained(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_checkpoint_is_one_error(capsys, tmp_path):
+    assert main(["predict", str(CLIP), "--model", str(tmp_path / "nowhere")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error:") and "nowhere" in error and "Traceback" not in error
+
+
+def test_timeline_writes_picture_and_table(capsys, tmp_path):
+    out = tmp_path / "new_folder" / "talk.png"
+    assert main(["timeline", str(CLIP), "--window", "4", "--step", "4", "--out", str(out)]) == 0
+    with Image.open(out) as picture:
+        assert picture.width >= 1000 and len(set(picture.convert("RGB").resize((60, 40)).getdata())) > 50
+    with open(out.with_suffix(".csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"]
+    assert list(rows[0]) == ["start_seconds", "end_seconds", "label", *labels, "agreement"]
+    assert [float(row["start_seconds"]) for row in rows[:-1]] == [0, 4, 8, 12, 16, 20, 24]
+    for row in rows:
+        scores = {label: float(row[label]) for label in labels}
+        assert sum(scores.values()) == pytest.approx(1, abs=1e-4)
+        assert row["label"] == max(scores, key=scores.get)
+    assert str(out) in capsys.readouterr().out
+
+
+def test_timeline_table_alone(tmp_path):
+    assert main(["timeline", str(CLIP), "--window", "10", "--step", "10", "--out", str(tmp_path / "t.csv")]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_timeline_of_a_bad_file_is_one_error(capsys, tmp_path):
+    assert main(["timeline", str(tmp_path / "missing.mp4"), "--out", str(tmp_path / "t.csv")]) == 1
+    assert "missing.mp4" in capsys.readouterr().err
+
+
+def test_env_names_versions_and_the_decoder(capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("RDFER_VIDEO_DECODER", "pyav")
+    assert main(["env"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.split()[0] in ("torch", "av"))
+    assert lines["torch"] == torch.__version__.split("+")[0] or lines["torch"] == torch.__version__
+    assert main(["env"]) == 0
+    out = capsys.readouterr().out
+    assert "video decoder" in out and "pyav" in out and "RDFER_VIDEO_DECODER" in out
