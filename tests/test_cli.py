@@ -16,7 +16,9 @@ from modeling_rdfer.cli import main
 CLIP = DATA / "cap13_edit2.mp4"
 
 
-@pytest.mark.parametrize("command", [[str(Path(sys.executable).with_name("rdfer"))], [sys.executable, "-m", "modeling_rdfer"]])
+@pytest.mark.parametrize(
+    "command", [[str(Path(sys.executable).with_name("rdfer"))], [sys.executable, "-m", "modeling_rdfer"]]
+)
 def test_predict_as_a_command(command):
     result = subprocess.run([*command, "predict", str(CLIP), "--json"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -113,7 +115,9 @@ def test_env_names_versions_and_the_decoder(capsys, monkeypatch):
 
     monkeypatch.setenv("RDFER_VIDEO_DECODER", "pyav")
     assert main(["env"]) == 0
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.split()[0] in ("torch", "av"))
+    lines = dict(
+        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.split()[0] in ("torch", "av")
+    )
     assert lines["torch"] == torch.__version__.split("+")[0] or lines["torch"] == torch.__version__
     assert main(["env"]) == 0
     out = capsys.readouterr().out

@@ -503,7 +503,12 @@ def test_weights_missing_from_a_checkpoint_are_initialised(variant, tmp_path):
 def test_residual_heads_start_at_zero():
     model = tiny_model(randomise_heads=False)
     detector = model.rdfer.detector
-    for head in (model.short_term_classifier, model.fusion_classifier, detector.residual_classifier, detector.attention):
+    for head in (
+        model.short_term_classifier,
+        model.fusion_classifier,
+        detector.residual_classifier,
+        detector.attention,
+    ):
         assert all(parameter.abs().max() == 0 for parameter in head.parameters())
     assert model.classifier.weight.std() > 0.01 and detector.classifier.weight.std() > 0.01
 
