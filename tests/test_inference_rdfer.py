@@ -50,7 +50,7 @@ def noise_video(tmp_path_factory) -> Path:
     return folder
 
 
-# Doors ----------------------------------------------------------------------------------------------------------------
+# Doors ---------------------------------------------------------------------------------------------------------------
 
 
 def test_pipeline(expected, caplog, monkeypatch):
@@ -129,7 +129,7 @@ def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path):
     assert stale == [], "run python -m training.build_rdfer_small"
 
 
-# predict --------------------------------------------------------------------------------------------------------------
+# predict -------------------------------------------------------------------------------------------------------------
 
 
 def test_predict_one_video(expected):
@@ -200,7 +200,7 @@ def test_embedded_checkpoint_is_found():
     assert Path(embedded_checkpoint()).samefile(CHECKPOINT)
 
 
-# timeline -------------------------------------------------------------------------------------------------------------
+# timeline ------------------------------------------------------------------------------------------------------------
 
 
 def test_timeline_is_right_on_the_hand_labelled_stretches():

@@ -237,7 +237,9 @@ def track_faces(
         looked_at[looked], detected[times] = True, True
         boxes = _fill(pieces, num_frames, steadiness)
         tracks.append(
-            FaceTrack(boxes, looked_at, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores))
+            FaceTrack(
+                boxes, looked_at, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores)
+            )
         )
     return sorted(tracks, key=lambda track: -track.presence * float(_sides(track.boxes[track.detected]).mean()))
 

@@ -323,7 +323,7 @@ class _PyAVVideo(VideoSource):
             self._build_index()
         except VideoReadError:
             raise
-        except (self._av.FFmpegError, OSError, ValueError, RuntimeError) as error:
+        except (self._av.FFmpegError, OSError, ValueError, RuntimeError, IndexError) as error:
             if missing is not None:
                 raise VideoReadError(name, missing, "a complete file") from error
             reason = getattr(error, "strerror", None) or str(error)
@@ -451,9 +451,9 @@ class _PyAVVideo(VideoSource):
                 key_position = max(0, key_position - 1)
                 key = self._keys[key_position]
                 self._restart(key)
-        except self._av.FFmpegError as error:
+        except (self._av.FFmpegError, IndexError) as error:  # IndexError: a stream that shows up late
             self._output = None
-            reason = f"{error.strerror}; it is damaged"
+            reason = f"{getattr(error, 'strerror', error)}; it is damaged"
         else:
             if previous is not None and self._codec.startswith(HIDDEN_FRAME_CODECS):
                 return previous

@@ -128,9 +128,8 @@ def main():
         results[benchmark.__name__] = benchmark(arguments.repeats)
         for name, value in results[benchmark.__name__].items():
             if isinstance(value, dict):
-                print(
-                    f"  {name:<45}{1000 * value['median']:8.1f} ms  ({1000 * value['low']:.1f}..{1000 * value['high']:.1f})"
-                )
+                low, median, high = (1000 * value[key] for key in ("low", "median", "high"))
+                print(f"  {name:<45}{median:8.1f} ms  ({low:.1f}..{high:.1f})")
             else:
                 print(f"  {name:<45}{value:8.2f} x")
     if arguments.out:
