@@ -1,0 +1,304 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Agreement-weighted loss: which samples are clean, hard or noisy, what they weigh, and the losses. Pure functions."""
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+# Codes of `partition_samples`, in this order.
+PARTITIONS = ("clean", "hard", "noisy")
+CLEAN, HARD, NOISY = range(3)
+
+
+# Losses of single samples ---------------------------------------------------------------------------------------------
+
+
+def cross_entropy(logits: torch.Tensor, labels: torch.LongTensor, label_smoothing: float = 0.0) -> torch.Tensor:
+    """
+    Cross-entropy -sum_c q_c log p_c of each sample, where q is 1 - s for the label plus s / C for every class.
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(N, C)`): scores before softmax.
+        labels (`torch.LongTensor` of shape `(N,)`): classes.
+        label_smoothing (`float`, 0..1): s.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`.
+    """
+    return F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=label_smoothing)
+
+
+def generalized_cross_entropy(logits: torch.Tensor, labels: torch.LongTensor, q: float = 0.7) -> torch.Tensor:
+    """
+    Generalised cross-entropy (1 - p_y^q) / q: cross-entropy for q -> 0, mean absolute error for q = 1. Wrong labels
+    pull less (Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
+    NeurIPS 2018).
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(N, C)`): scores before softmax.
+        labels (`torch.LongTensor` of shape `(N,)`): classes.
+        q (`float`, 0 < q <= 1): robustness.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`.
+    """
+    # Through the logarithm, whose gradient exists where the probability underflows.
+    log_probability = logits.float().log_softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
+    return -torch.expm1(q * log_probability) / q
+
+
+def symmetric_cross_entropy(
+    logits: torch.Tensor,
+    labels: torch.LongTensor,
+    alpha: float = 0.1,
+    beta: float = 1.0,
+    log_zero: float = -4.0,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """
+    Symmetric cross-entropy alpha * CE + beta * RCE with the reverse cross-entropy RCE = -A (1 - p_y), A standing for
+    log 0 (Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", ICCV 2019).
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(N, C)`): scores before softmax.
+        labels (`torch.LongTensor` of shape `(N,)`): classes.
+        alpha, beta (`float`, >= 0): weights of the two terms.
+        log_zero (`float`, < 0): A.
+        label_smoothing (`float`, 0..1): of the cross-entropy.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`.
+    """
+    probability = logits.float().softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
+    return alpha * cross_entropy(logits, labels, label_smoothing) - beta * log_zero * (1 - probability)
+
+
+def sample_loss_function(
+    name: str, label_smoothing: float = 0.0, gce_q: float = 0.7, sce_alpha: float = 0.1, sce_beta: float = 1.0
+) -> Callable[[torch.Tensor, torch.LongTensor], torch.Tensor]:
+    """
+    The loss `(logits (N, C), labels (N,)) -> (N,)` called `name`.
+
+    Args:
+        name (`str`): `"ce"`, `"gce"` or `"sce"`.
+        label_smoothing (`float`): for `ce`, and for the cross-entropy in `sce`.
+        gce_q, sce_alpha, sce_beta (`float`): see [`generalized_cross_entropy`] and [`symmetric_cross_entropy`].
+
+    Raises:
+        ValueError: for another name.
+    """
+    if name == "ce":
+        return functools.partial(cross_entropy, label_smoothing=label_smoothing)
+    if name == "gce":
+        return functools.partial(generalized_cross_entropy, q=gce_q)
+    if name == "sce":
+        return functools.partial(
+            symmetric_cross_entropy, alpha=sce_alpha, beta=sce_beta, label_smoothing=label_smoothing
+        )
+    raise ValueError(f"Unknown loss {name!r}: expected 'ce', 'gce' or 'sce'.")
+
+
+# Verdicts -------------------------------------------------------------------------------------------------------------
+
+
+def opposing_agreement(
+    clip_logits: torch.Tensor, labels: torch.LongTensor, clip_mask: torch.BoolTensor | None = None
+) -> torch.Tensor:
+    """
+    How far the clips agree on one label that is not the given one (ours): max over c != y of the share of clips
+    classified as c. 1 means that all clips contradict the label with one voice. A video with a single distinct clip
+    gives 0: its agreement is 1 by definition and never evidence (section 3.0 of the design).
+
+    Args:
+        clip_logits (`torch.FloatTensor` of shape `(N, K, C)`): scores of the clips.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+        clip_mask (`torch.BoolTensor` of shape `(N, K)`, *optional*): True for distinct clips; all by default.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`, 0..1.
+    """
+    votes = F.one_hot(clip_logits.argmax(-1), clip_logits.shape[-1]).float()
+    if clip_mask is None:
+        clip_mask = torch.ones(votes.shape[:2], dtype=torch.bool, device=votes.device)
+    votes = votes * clip_mask[..., None]
+    votes = votes.scatter(-1, labels[:, None, None].expand(-1, votes.shape[1], 1), 0.0)
+    num_clips = clip_mask.sum(1)
+    return votes.sum(1).amax(-1) / num_clips * (num_clips > 1)
+
+
+def partition_samples(
+    agreement: torch.Tensor,
+    opposing: torch.Tensor,
+    losses: torch.Tensor,
+    agreement_threshold: float = 0.5,
+    noisy_loss_threshold: float = float("inf"),
+) -> torch.LongTensor:
+    """
+    Tells clean, hard and noisy samples apart (section 3.5 of the design, after figure 1 of the paper). All arguments
+    may be those of one look or running means over epochs.
+
+    - noisy: the clips agree on another label than the given one and the loss is significant:
+      `opposing > agreement_threshold` and `losses > noisy_loss_threshold`;
+    - hard: not noisy, and the clips disagree: `agreement < 1`;
+    - clean: everything else.
+
+    Args:
+        agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`~modeling_rdfer.clip_agreement`].
+        opposing (`torch.FloatTensor` of shape `(N,)`, 0..1): [`opposing_agreement`].
+        losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
+        agreement_threshold (`float`, 0..1): how far clips must agree against the label.
+        noisy_loss_threshold (`float`): from which loss on; infinity: nothing is noisy.
+
+    Returns:
+        `torch.LongTensor` of shape `(N,)`: `CLEAN`, `HARD` or `NOISY`, indices into `PARTITIONS`.
+    """
+    partition = torch.full_like(agreement, CLEAN, dtype=torch.long)
+    # Running means of clips that always agreed can miss 1 by rounding.
+    partition[agreement < 1 - 1e-6] = HARD
+    partition[(opposing > agreement_threshold) & (losses > noisy_loss_threshold)] = NOISY
+    return partition
+
+
+def limit_noisy_share(
+    partition: torch.LongTensor, losses: torch.Tensor, labels: torch.LongTensor, max_share: float = 0.5
+) -> torch.LongTensor:
+    """
+    Keeps a label from being wiped out (ours): of each label's samples at most `max_share` may be noisy. A model that
+    has not learnt a label yet contradicts all of its samples with one voice; dropping them, it would never learn it.
+
+    Args:
+        partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`], for all samples of a training set.
+        losses (`torch.FloatTensor` of shape `(N,)`): the losses it was made from.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+        max_share (`float`, 0..1): 1 changes nothing.
+
+    Returns:
+        `torch.LongTensor` of shape `(N,)`: where a label has too many noisy samples, those of the smaller losses are
+        `CLEAN` instead.
+    """
+    partition = partition.clone()
+    for label in labels.unique():
+        noisy = ((labels == label) & (partition == NOISY)).nonzero().flatten()
+        most = int(max_share * (labels == label).sum())
+        partition[noisy[losses[noisy].argsort(descending=True, stable=True)[most:]]] = CLEAN
+    return partition
+
+
+def sample_weights(
+    partition: torch.LongTensor,
+    agreement: torch.Tensor,
+    hard_sample_gain: float = 0.5,
+    noisy_sample_weight: float = 0.0,
+) -> torch.Tensor:
+    """
+    Weights of samples in the loss (section 3.5 of the design): 1 for clean, `1 + hard_sample_gain * (1 - agreement)`
+    for hard, `noisy_sample_weight` for noisy ones.
+
+    Args:
+        partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`].
+        agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): agreement of the clips.
+        hard_sample_gain (`float`, >= 0): how much more a hard sample is learnt.
+        noisy_sample_weight (`float`, >= 0): 0 drops noisy samples.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`.
+    """
+    weights = torch.ones_like(agreement)
+    weights = torch.where(partition == HARD, 1 + hard_sample_gain * (1 - agreement), weights)
+    return torch.where(partition == NOISY, noisy_sample_weight, weights)
+
+
+def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
+    """
+    The loss from which on a sample rather belongs to the upper of two groups: a mixture of two Gaussians is fitted to
+    the losses of all samples (as in DivideMix, Li et al., ICLR 2020). Whether there are two groups at all is left to
+    the Bayesian information criterion (ours).
+
+    Args:
+        losses (`torch.FloatTensor` of shape `(N,)`): losses of all samples, or their running means.
+
+    Returns:
+        `float`: the loss where both groups are equally probable; infinity if one Gaussian describes the losses as well
+        or there are fewer than 10.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    values = losses.detach().double().cpu().numpy().reshape(-1, 1)
+    if len(values) < 10 or values.std() < 1e-6:
+        return float("inf")
+    one, two = (
+        GaussianMixture(number, random_state=0, reg_covar=1e-4 * values.var(), max_iter=200).fit(values)
+        for number in (1, 2)
+    )
+    if two.bic(values) >= one.bic(values):
+        return float("inf")
+    low, high = two.means_.ravel().argsort()
+    # The posterior of the upper group crosses one half between the means.
+    left, right = two.means_[low, 0], two.means_[high, 0]
+    for _ in range(60):
+        middle = (left + right) / 2
+        if two.predict_proba([[middle]])[0, high] > 0.5:
+            right = middle
+        else:
+            left = middle
+    return float(right)
+
+
+def weighted_loss(
+    logits: torch.Tensor,
+    clip_logits: torch.Tensor,
+    detector_logits: torch.Tensor,
+    labels: torch.LongTensor,
+    clip_mask: torch.BoolTensor,
+    weights: torch.Tensor,
+    loss_function: Callable[[torch.Tensor, torch.LongTensor], torch.Tensor] = cross_entropy,
+    clip_loss_weight: float = 0.1,
+    detector_loss_weight: float = 0.1,
+) -> torch.Tensor:
+    """
+    Mean over the batch of weight x (loss of the video + `clip_loss_weight` x mean loss of its distinct clips +
+    `detector_loss_weight` x loss of the detecting network); weights of the terms by the authors. The batch's own
+    weights do not normalise it: a batch of dropped samples gives 0, and accumulating batches changes no gradient.
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(N, C)`): scores of the videos.
+        clip_logits (`torch.FloatTensor` of shape `(N, K, C)`): scores of the clips.
+        detector_logits (`torch.FloatTensor` of shape `(N, C)`): scores of the detecting network.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+        clip_mask (`torch.BoolTensor` of shape `(N, K)`): True for distinct clips.
+        weights (`torch.FloatTensor` of shape `(N,)`): weights of the samples, no gradient flows through them.
+        loss_function: loss of each sample, see [`sample_loss_function`].
+        clip_loss_weight, detector_loss_weight (`float`): weights of the terms.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`.
+    """
+    num_clips = clip_logits.shape[1]
+    clip_losses = loss_function(clip_logits.flatten(0, 1), labels.repeat_interleave(num_clips)).view(-1, num_clips)
+    clip_losses = (clip_losses * clip_mask).sum(1) / clip_mask.sum(1)
+    losses = (
+        loss_function(logits, labels)
+        + clip_loss_weight * clip_losses
+        + detector_loss_weight * loss_function(detector_logits, labels)
+    )
+    return (weights.detach() * losses).mean()
+
+
+__all__ = [
+    "CLEAN",
+    "HARD",
+    "NOISY",
+    "PARTITIONS",
+    "cross_entropy",
+    "fit_noisy_loss_threshold",
+    "generalized_cross_entropy",
+    "limit_noisy_share",
+    "opposing_agreement",
+    "partition_samples",
+    "sample_loss_function",
+    "sample_weights",
+    "symmetric_cross_entropy",
+    "weighted_loss",
+]

@@ -1,0 +1,85 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""The field's metrics: WAR, UAR, recall of each label, confusion matrix, calibration error. scikit-learn underneath."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def expected_calibration_error(confidences, correct, num_bins: int = 15) -> float:
+    """
+    Expected calibration error: mean distance of confidence and accuracy over bins of equal width, weighted by their
+    samples (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
+
+    Args:
+        confidences (array of shape `(N,)`, 0..1): probability of the predicted label, or the agreement of the clips.
+        correct (array of shape `(N,)`, bool): whether the prediction was right.
+        num_bins (`int`): bins between 0 and 1.
+
+    Returns:
+        `float`, 0..1; 0 is best.
+    """
+    confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
+    bins = np.clip(np.ceil(confidences * num_bins).astype(int) - 1, 0, num_bins - 1)
+    error = 0.0
+    for number in range(num_bins):
+        inside = bins == number
+        if inside.any():
+            error += inside.mean() * abs(confidences[inside].mean() - correct[inside].mean())
+    return float(error)
+
+
+def recognition_metrics(
+    predictions,
+    references,
+    label_names: Sequence[str],
+    probabilities=None,
+    agreement=None,
+) -> dict:
+    """
+    WAR, UAR and what they are made of.
+
+    Args:
+        predictions (array of shape `(N,)`, int): predicted labels, 0..C-1.
+        references (array of shape `(N,)`, int): true labels, 0..C-1.
+        label_names (sequence of `str`, C of them): names of the labels.
+        probabilities (array of shape `(N, C)`, *optional*): for the calibration error.
+        agreement (array of shape `(N,)`, 0..1, *optional*): agreement of the clips, for its calibration error.
+
+    Returns:
+        `dict` with `war` (weighted average recall: accuracy), `uar` (unweighted average recall over the labels that
+        occur in the references), `recall_<label>` for each of those, all 0..1; `absent_labels` (names that do not
+        occur in the references); `confusion_matrix` (list of C rows of C counts, row: reference, column: prediction);
+        `ece` with `probabilities`, `ece_agreement` with `agreement`.
+
+    Raises:
+        ValueError: if there are no samples, lengths differ, or a label is not 0..C-1.
+    """
+    from sklearn.metrics import confusion_matrix, recall_score
+
+    predictions, references = np.asarray(predictions).ravel(), np.asarray(references).ravel()
+    if len(references) == 0 or len(predictions) != len(references):
+        raise ValueError(
+            f"Got {len(predictions)} predictions and {len(references)} references; expected as many, > 0."
+        )
+    for name, values in (("predictions", predictions), ("references", references)):
+        if values.min() < 0 or values.max() >= len(label_names):
+            raise ValueError(
+                f"`{name}` hold labels {values.min()}..{values.max()}, expected 0..{len(label_names) - 1}."
+            )
+    present = np.unique(references)
+    recalls = recall_score(references, predictions, labels=present, average=None, zero_division=0)
+    result = {"war": float((predictions == references).mean()), "uar": float(recalls.mean())}
+    result.update({f"recall_{label_names[label]}": float(recall) for label, recall in zip(present, recalls)})
+    result["absent_labels"] = [name for index, name in enumerate(label_names) if index not in present]
+    result["confusion_matrix"] = confusion_matrix(references, predictions, labels=range(len(label_names))).tolist()
+    correct = predictions == references
+    if probabilities is not None:
+        probabilities = np.asarray(probabilities, dtype=float)
+        result["ece"] = expected_calibration_error(probabilities[np.arange(len(correct)), predictions], correct)
+    if agreement is not None:
+        result["ece_agreement"] = expected_calibration_error(agreement, correct)
+    return result
+
+
+__all__ = ["expected_calibration_error", "recognition_metrics"]

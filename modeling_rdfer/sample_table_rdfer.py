@@ -1,0 +1,245 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""What training knows about each sample: running means over epochs, the verdicts from them, and the table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .loss_rdfer import (
+    CLEAN,
+    NOISY,
+    PARTITIONS,
+    fit_noisy_loss_threshold,
+    limit_noisy_share,
+    partition_samples,
+    sample_weights,
+)
+
+
+@dataclass
+class SampleLooks:
+    """
+    What the model said about N looks at samples in one epoch, one row a look.
+
+    Attributes:
+        index (`torch.LongTensor` of shape `(N,)`): number of the sample in the training set.
+        loss (`torch.FloatTensor` of shape `(N,)`): cross-entropy without label smoothing.
+        agreement (`torch.FloatTensor` of shape `(N,)`): agreement of the clips, 0..1.
+        opposing (`torch.FloatTensor` of shape `(N,)`): their agreement on another label than the given one, 0..1.
+        clip_std (`torch.FloatTensor` of shape `(N,)`): standard deviation over clips of the given label's probability.
+        probabilities (`torch.FloatTensor` of shape `(N, C)`): mean of the softmax of the video and of its clips.
+        num_valid_clips (`torch.LongTensor` of shape `(N,)`): distinct clips.
+    """
+
+    index: torch.Tensor
+    loss: torch.Tensor
+    agreement: torch.Tensor
+    opposing: torch.Tensor
+    clip_std: torch.Tensor
+    probabilities: torch.Tensor
+    num_valid_clips: torch.Tensor
+
+    @classmethod
+    def concatenate(cls, looks: Sequence["SampleLooks"]) -> "SampleLooks":
+        """All looks in one."""
+        return cls(*(torch.cat([getattr(look, field.name) for look in looks]) for field in fields(cls)))
+
+    def to(self, device) -> "SampleLooks":
+        """The same looks on another device."""
+        return SampleLooks(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Tensors to save."""
+        return {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
+
+
+class SampleRecord:
+    """
+    Running means over epochs of what the model says about each sample, and the verdicts from them (ours, beyond the
+    paper: one look is not enough, since a model that has memorised wrong labels agrees with itself on them).
+
+    After an epoch `update` takes its looks. Then `partition` and `weights` hold for the next epoch. Everything is
+    computed from the looks alone, so processes that share them share the verdicts.
+
+    Args:
+        given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
+        num_labels (`int`): C.
+        agreement_threshold, noisy_loss_threshold, max_noisy_share, hard_sample_gain, noisy_sample_weight:
+            see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_noisy_share`] and
+            [`~loss_rdfer.sample_weights`]; `noisy_loss_threshold=None` fits it to the running losses ("auto").
+        running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone.
+    """
+
+    def __init__(
+        self,
+        given_labels: torch.Tensor,
+        num_labels: int,
+        agreement_threshold: float = 0.5,
+        noisy_loss_threshold: float | None = None,
+        max_noisy_share: float = 0.5,
+        hard_sample_gain: float = 0.5,
+        noisy_sample_weight: float = 0.0,
+        running_mean_decay: float = 0.7,
+    ):
+        num_samples = len(given_labels)
+        self.given_labels = given_labels
+        self.agreement_threshold, self.noisy_loss_threshold = agreement_threshold, noisy_loss_threshold
+        self.max_noisy_share = max_noisy_share
+        self.hard_sample_gain, self.noisy_sample_weight = hard_sample_gain, noisy_sample_weight
+        self.decay = running_mean_decay
+        self.epochs_seen = torch.zeros(num_samples, dtype=torch.long)
+        self.num_valid_clips = torch.zeros(num_samples, dtype=torch.long)
+        self.means = {
+            name: torch.zeros(num_samples, *shape)
+            for name, shape in {
+                "loss": (), "agreement": (), "opposing": (), "clip_std": (), "probabilities": (num_labels,),
+            }.items()
+        }  # fmt: skip
+        self.last_threshold = float("inf")
+        self.partition = torch.zeros(num_samples, dtype=torch.long)
+        self.weights = torch.ones(num_samples)
+
+    def update(self, looks: SampleLooks):
+        """
+        Takes the looks of an epoch, in any order. A sample looked at more than once (padding of the last batch among
+        processes, balanced sampling) counts once with the mean of its looks; one not looked at keeps its means.
+        """
+        # In order of the samples, so that sums do not depend on which process saw what.
+        order = looks.index.argsort(stable=True)
+        index = looks.index[order]
+        samples, counts = index.unique(return_counts=True)
+        position = torch.searchsorted(samples, index)
+        first = self.epochs_seen[samples] == 0
+        for name, means in self.means.items():
+            values = getattr(looks, name)[order].double()
+            sums = torch.zeros(len(samples), *values.shape[1:], dtype=torch.float64).index_add_(0, position, values)
+            new = (sums / counts.view(-1, *[1] * (values.ndim - 1))).float()
+            decay = torch.where(first, 0.0, self.decay).view(-1, *[1] * (values.ndim - 1))
+            means[samples] = decay * means[samples] + (1 - decay) * new
+        self.num_valid_clips[index] = looks.num_valid_clips[order]
+        self.epochs_seen[samples] += 1
+        self._judge()
+
+    def _judge(self):
+        seen = self.epochs_seen > 0
+        self.last_threshold = (
+            fit_noisy_loss_threshold(self.means["loss"][seen])
+            if self.noisy_loss_threshold is None
+            else self.noisy_loss_threshold
+        )
+        self.partition = partition_samples(
+            self.means["agreement"],
+            self.means["opposing"],
+            self.means["loss"],
+            agreement_threshold=self.agreement_threshold,
+            noisy_loss_threshold=self.last_threshold,
+        )
+        self.partition[~seen] = CLEAN
+        self.partition = limit_noisy_share(self.partition, self.means["loss"], self.given_labels, self.max_noisy_share)
+        self.weights = sample_weights(
+            self.partition, self.means["agreement"], self.hard_sample_gain, self.noisy_sample_weight
+        )
+        self.weights[~seen] = 1.0
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Tensors from which `load_state_dict` restores the record."""
+        return {**self.means, "epochs_seen": self.epochs_seen, "num_valid_clips": self.num_valid_clips}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]):
+        """
+        Restores the record.
+
+        Raises:
+            ValueError: if it belongs to another number of samples or labels.
+        """
+        shape = tuple(state["probabilities"].shape)
+        if shape != tuple(self.means["probabilities"].shape):
+            raise ValueError(
+                f"The checkpoint's sample record has {shape[0]} samples and {shape[1]} labels, the training set has "
+                f"{self.means['probabilities'].shape[0]} and {self.means['probabilities'].shape[1]}: resume with the "
+                "data that training started with."
+            )
+        self.epochs_seen = state["epochs_seen"].clone()
+        self.num_valid_clips = state["num_valid_clips"].clone()
+        self.means = {name: state[name].clone() for name in self.means}
+        if self.epochs_seen.any():
+            self._judge()
+
+    def summary(self, label_names: Sequence[str]) -> dict[str, float]:
+        """Mean agreement, and for all samples and each label the share and mean weight of each partition."""
+        logs = {"agreement": self.means["agreement"].mean().item(), "noisy_loss_threshold": self.last_threshold}
+        groups = {"": torch.ones_like(self.partition, dtype=torch.bool)}
+        groups.update({f"_{name}": self.given_labels == index for index, name in enumerate(label_names)})
+        for suffix, members in groups.items():
+            if not members.any():
+                continue
+            logs[f"weight{suffix}"] = self.weights[members].mean().item()
+            for code, partition in enumerate(PARTITIONS):
+                logs[f"share_{partition}{suffix}"] = (self.partition[members] == code).float().mean().item()
+        return logs
+
+    def write_table(self, path, label_names: Sequence[str], columns: dict[str, Sequence], epoch: int):
+        """
+        Writes the table of section 6 of the design as Parquet, one row a sample.
+
+        Args:
+            path (`str` or `Path`): file to write.
+            label_names (sequence of `str`): names of the labels, also put into the file's metadata (`label_names`).
+            columns (`dict` of sequences of num_samples values): what the training set knows: `sample_id` and, where
+                known, `path`, `content_hash`, `split`, `fold`, `num_frames`.
+            epoch (`int`): epochs finished.
+        """
+        import json
+
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = np.array(label_names, dtype=object)
+        count = len(self.given_labels)
+        given, probabilities = self.given_labels.numpy(), self.means["probabilities"].numpy()
+        predicted = probabilities.argmax(1)
+        is_noisy = (self.partition == NOISY).numpy()
+        # The suggestion is another label than the given one, else it would be none.
+        others = probabilities.copy()
+        others[np.arange(count), given] = -1
+        suggested = np.where(is_noisy, names[others.argmax(1)], None)
+        seen = (self.epochs_seen > 0).numpy()
+
+        def column(name, kind):
+            return pa.array(list(columns[name]) if name in columns else [None] * count, type=kind)
+
+        def mean(name):
+            return pa.array(self.means[name].numpy(), type=pa.float32(), mask=~seen)
+
+        table = pa.table(
+            {
+                "sample_id": column("sample_id", pa.string()),
+                "path": column("path", pa.string()),
+                "content_hash": column("content_hash", pa.string()),
+                "split": column("split", pa.string()),
+                "fold": column("fold", pa.int32()),
+                "epoch": pa.array([epoch] * count, type=pa.int32()),
+                "given_label": pa.array(names[given], type=pa.string()),
+                "predicted_label": pa.array(np.where(seen, names[predicted], None), type=pa.string()),
+                "suggested_label": pa.array(suggested, type=pa.string()),
+                "probabilities": pa.array(
+                    [row if known else None for row, known in zip(probabilities, seen)], type=pa.list_(pa.float32())
+                ),
+                "label_quality": pa.array(probabilities[np.arange(count), given], type=pa.float32(), mask=~seen),
+                "clip_agreement": mean("agreement"),
+                "clip_std": mean("clip_std"),
+                "num_valid_clips": pa.array(self.num_valid_clips.numpy(), type=pa.int32(), mask=~seen),
+                "loss": mean("loss"),
+                "weight": pa.array(self.weights.numpy(), type=pa.float32()),
+                "partition": pa.array([PARTITIONS[code] for code in self.partition.tolist()], type=pa.string()),
+                "num_frames": column("num_frames", pa.int32()),
+                "decode_ok": pa.array([True] * count, type=pa.bool_()),
+            }
+        )
+        pq.write_table(table.replace_schema_metadata({"label_names": json.dumps(list(label_names))}), Path(path))
+
+
+__all__ = ["SampleLooks", "SampleRecord"]

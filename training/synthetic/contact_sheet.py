@@ -1,0 +1,84 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""
+Pictures to judge the synthetic faces by.
+
+Examples:
+    python -m training.synthetic.contact_sheet --out output/sheet.png
+    python -m training.synthetic.contact_sheet --out output/strips.png --strips --hard 1 --size 96
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .labels import LABELS
+from .videos import plan_video
+
+
+def apex_sheet(seed=0, columns=10, size=96, hard=0.0):
+    """Frames at the apex, a row per class, other identities in each place; uint8 (H, W, 3)."""
+    rows = {label: [] for label in LABELS}
+    index = 0
+    while any(len(row) < columns for row in rows.values()):
+        plan = plan_video(seed, index, hard=hard)
+        row = rows[plan.truth.true_label]
+        if len(row) < columns:
+            apex = int(plan.key.argmax()) if plan.key.any() else plan.truth.num_frames // 2
+            row.append(plan.take(slice(apex, apex + 1)).render(size)[0])
+        index += 1
+    return np.concatenate([np.concatenate(row, axis=2) for row in rows.values()], axis=1).transpose(1, 2, 0)
+
+
+def strip_sheet(seed=0, start=0, rows=14, columns=12, size=96, hard=0.3):
+    """Frames over time, a row per video, a green line above the key expression; uint8 (H, W, 3), captions."""
+    strips, captions = [], []
+    for index in range(start, start + rows):
+        plan = plan_video(seed, index, hard=hard)
+        at = np.linspace(0, plan.truth.num_frames - 1, columns).round().astype(int)
+        frames = plan.take(at).render(size)
+        frames[plan.key[at] > 0, :, :3] = np.array([0, 220, 60], np.uint8)[:, None, None]
+        strips.append(np.concatenate(list(frames), axis=2))
+        captions.append(" ".join(filter(None, (plan.truth.true_label, plan.truth.hard_kind, plan.truth.second_label))))
+    return np.concatenate(strips, axis=1).transpose(1, 2, 0), captions
+
+
+def write_sheet(path, picture, captions, size):
+    """Writes a sheet with a caption to the left of each row."""
+    margin = 8 * max(map(len, captions))
+    page = Image.new("RGB", (picture.shape[1] + margin, picture.shape[0]), "white")
+    page.paste(Image.fromarray(picture), (margin, 0))
+    for i, caption in enumerate(captions):
+        ImageDraw.Draw(page).text((4, int((i + 0.4) * size)), caption, fill="black")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    page.save(path)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m training.synthetic.contact_sheet",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", required=True, help="PNG to write")
+    parser.add_argument(
+        "--strips", action="store_true", help="a row per video over time, not a row per class at the apex"
+    )
+    parser.add_argument("--rows", type=int, default=14, help="videos (with --strips; default 14)")
+    parser.add_argument("--columns", type=int, default=10, help="identities, or frames of a strip (default 10)")
+    parser.add_argument("--start", type=int, default=0, help="first video (with --strips; default 0)")
+    parser.add_argument("--size", type=int, default=96, help="pixels of a frame's side (default 96)")
+    parser.add_argument("--hard", type=float, default=0.0, help="share of hard clips (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default 0)")
+    args = parser.parse_args(arguments)
+    if args.strips:
+        picture, captions = strip_sheet(args.seed, args.start, args.rows, args.columns, args.size, args.hard)
+    else:
+        picture, captions = apex_sheet(args.seed, args.columns, args.size, args.hard), LABELS
+    write_sheet(args.out, picture, captions, args.size)
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
