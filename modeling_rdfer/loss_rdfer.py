@@ -12,7 +12,7 @@ PARTITIONS = ("clean", "hard", "noisy")
 CLEAN, HARD, NOISY = range(3)
 
 
-# Losses of single samples ---------------------------------------------------------------------------------------------
+# Losses of single samples --------------------------------------------------------------------------------------------
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.LongTensor, label_smoothing: float = 0.0) -> torch.Tensor:
@@ -100,7 +100,7 @@ def sample_loss_function(
     raise ValueError(f"Unknown loss {name!r}: expected 'ce', 'gce' or 'sce'.")
 
 
-# Verdicts -------------------------------------------------------------------------------------------------------------
+# Verdicts ------------------------------------------------------------------------------------------------------------
 
 
 def opposing_agreement(

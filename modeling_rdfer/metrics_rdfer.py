@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The field's metrics: WAR, UAR, recall of each label, confusion matrix, calibration error. scikit-learn underneath."""
+"""The field's metrics: WAR, UAR, recall of each label, confusion matrix, calibration error; by scikit-learn."""
 
 from collections.abc import Sequence
 

@@ -207,9 +207,9 @@ class RDFERTrainer(Trainer):
 
     Args:
         train_dataset: examples as [`collate`] takes them, with `sample_index` numbering them 0, 1, ... It must have
-            `labels`, a sequence of all given labels in that order. If it has `set_epoch`, it is called at the beginning
-            of each epoch; if it has `sample_columns`, a `dict` of sequences (`sample_id`, `path`, ...), they go into
-            the table.
+            `labels`, a sequence of all given labels in that order. If it has `set_epoch`, it is called at the
+            beginning of each epoch; if it has `sample_columns`, a `dict` of sequences (`sample_id`, `path`, ...), they
+            go into the table.
         Everything else: see `transformers.Trainer`. `args` is an [`RDFERTrainingArguments`].
 
     Raises:

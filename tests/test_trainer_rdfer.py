@@ -54,7 +54,7 @@ def assert_same_tables(left, right, tolerance=1e-4):
                 assert other[name] == value, name
 
 
-# Arguments ------------------------------------------------------------------------------------------------------------
+# Arguments -----------------------------------------------------------------------------------------------------------
 
 
 def test_defaults_are_the_recipe(tmp_path):
@@ -94,7 +94,7 @@ def test_labels_that_do_not_fit_the_model_are_an_error(tmp_path):
         make_trainer(tmp_path, train_dataset=dataset)
 
 
-# Record ---------------------------------------------------------------------------------------------------------------
+# Record --------------------------------------------------------------------------------------------------------------
 
 
 def looks(index, loss, agreement=1.0, opposing=0.0, probabilities=(0.2, 0.5, 0.3)):
@@ -163,7 +163,7 @@ def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     assert clean["label_quality"] == pytest.approx(0.2)
 
 
-# Sampling -------------------------------------------------------------------------------------------------------------
+# Sampling ------------------------------------------------------------------------------------------------------------
 
 
 def test_balanced_sampler():
@@ -191,7 +191,7 @@ def test_class_weights_balance_the_labels(tmp_path):
     assert sums == pytest.approx([4.0, 4.0, 4.0])
 
 
-# Gradients and optimisation -------------------------------------------------------------------------------------------
+# Gradients and optimisation ------------------------------------------------------------------------------------------
 
 
 def gradients(tmp_path, batch_size, accumulation, **options):
@@ -275,7 +275,7 @@ def test_precision_and_checkpointing_options_learn(tmp_path, options):
     assert trainer.evaluate()["eval_war"] >= 0.8
 
 
-# Evaluation and logs --------------------------------------------------------------------------------------------------
+# Evaluation and logs -------------------------------------------------------------------------------------------------
 
 
 def test_evaluation_and_logs(tmp_path):
@@ -307,7 +307,7 @@ def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
     assert len(messages) == 1 and f"50% of the training videos labelled '{LABELS[0]}'" in messages[0]
 
 
-# Interruption and processes -------------------------------------------------------------------------------------------
+# Interruption and processes ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -331,7 +331,7 @@ def test_killed_and_resumed_training_equals_one_that_was_not(tmp_path, workers):
 
 
 def test_two_processes_equal_one(tmp_path):
-    """The same global batch: same weights, losses, metrics and table; 11 samples do not divide evenly in evaluation."""
+    """The same global batch: same weights, losses, metrics and table; 11 evaluated samples do not divide evenly."""
     arguments = ["--epochs", 3, "--samples", 12, "--eval_samples", 11, "--exact"]
     finish(run_job(tmp_path / "one", *arguments, "--batch_size", 4))
     output = finish(run_job(tmp_path / "two", *arguments, "--batch_size", 2, processes=2))

@@ -5,8 +5,8 @@ Draws synthetic parametric faces: who (identity), how the face moves (FACS actio
 The faces are drawings. No claim about real faces is drawn from them.
 
 Lengths are in face units: the face is about 2 wide, x to the right, y down, (0, 0) between the eyes and the nose.
-Pixels are computed with + - * / sqrt min max floor only, which IEEE 754 defines to the last bit, so that the bytes of a
-frame do not depend on the vector instructions of the processor.
+Pixels are computed with + - * / sqrt min max floor only, which IEEE 754 defines to the last bit, so that the bytes of
+a frame do not depend on the vector instructions of the processor.
 Source: ours; what an action unit does to a face follows the Facial Action Coding System (Ekman & Friesen 1978).
 """
 
@@ -112,8 +112,8 @@ def make_identity(generator):
 
     Returns:
         `SimpleNamespace`: the lengths of `GEOMETRY` (float, face units), colours `skin`, `lips`, `hair`, `brow`,
-        `iris_colour` (float (3,), sRGB 0..1), `hair_style`, `beard`, `glasses` (str), `resting` and `asymmetry` (float (A,), in the
-        order of `AUS`) and further drawing parameters.
+        `iris_colour` (float (3,), sRGB 0..1), `hair_style`, `beard`, `glasses` (str), `resting` and `asymmetry`
+        (float (A,), in the order of `AUS`) and further drawing parameters.
     """
     low, high = np.array(list(GEOMETRY.values())).T
     identity = SimpleNamespace(**dict(zip(GEOMETRY, generator.uniform(low, high).tolist())))

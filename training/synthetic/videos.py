@@ -33,7 +33,8 @@ PROTOTYPES = {
 }
 
 # Why a clip is hard, and how often: brief (key expression < 30 % of the frames), weak, blended with a second
-# expression, partly occluded, turned away.
+# expression, partly occluded, turned away. A neutral video has no key expression that could be brief, weak or blended:
+# it is "distracted" instead, with another expression in it, as weak and short as in any neutral video.
 HARD_KINDS = {"brief": 0.35, "weak": 0.2, "blend": 0.2, "occluded": 0.125, "turned": 0.125}
 BRIEF = 0.3
 
@@ -44,7 +45,7 @@ class Truth:
     What is true of a synthetic video.
 
     `given_label` is what a careless annotator wrote; `is_noisy` whether it differs from `true_label`. `is_hard` clips
-    have one of `HARD_KINDS` as `hard_kind` ("" otherwise); their `true_label` is right all the same. `second_label` is
+    have one of `HARD_KINDS` or "distracted" as `hard_kind` ("" otherwise); their `true_label` is right all the same. `second_label` is
     another expression that shows, blended in or elsewhere in the video ("" if none), always weaker. The key
     expression fills the frames `key_start` <= t < `key_end`, onset and offset included (None for neutral); `intensity`
     (0..1) is its strength at the apex.
@@ -135,8 +136,10 @@ def plan_video(
     block = np.random.default_rng([seed, index // len(LABELS), _LABEL])
     label = LABELS[block.permutation(len(LABELS))[index % len(LABELS)]]
     chance = _chance(seed if noise_seed is None else noise_seed, label, index // len(LABELS), _GIVEN)
-    cumulative = np.cumsum(matrix[LABELS.index(label)])
-    given_label = LABELS[np.searchsorted(cumulative, chance * cumulative[-1], side="right")]
+    # The right label comes first, so that even shares of wrong ones fall on whole tenths of `_chance`.
+    order = np.roll(np.arange(len(LABELS)), -LABELS.index(label))
+    cumulative = np.cumsum(matrix[LABELS.index(label)][order])
+    given_label = LABELS[order[np.searchsorted(cumulative, chance * cumulative[-1], side="right")]]
 
     identity, scene = make_identity(generator(_IDENTITY)), make_scene(generator(_SCENE))
     dice = generator(_HARD)
@@ -145,6 +148,8 @@ def plan_video(
     if is_hard:
         chances = np.array([HARD_KINDS[name] for name in kinds])
         kind = kinds[dice.choice(len(kinds), p=chances / chances.sum())]
+        if label == "neutral" and kind in ("brief", "weak", "blend"):
+            kind = "distracted"
 
     length, key, intensity, aus, other, second = _script(generator(_SCRIPT), dice, label, kind, num_frames)
     motion = generator(_MOTION)
@@ -211,13 +216,14 @@ def make_truths(num_videos, seed, noise=None, noise_type="symmetric", hard=0.3, 
     ]
 
 
-def _chance(seed, label, number, purpose, group=20):
+def _chance(seed, label, number, purpose, group=10):
     """
-    A number in [0, 1) for the `number`-th video of a class. Each is uniform, and any 20 in a row (from a multiple of 20)
-    have one in each twentieth, so that the share of wrong labels and of hard clips comes close to what was asked for.
+    A number in [0, 1) for the `number`-th video of a class. Each is uniform, and any 10 in a row (from a multiple of
+    10) have one in each tenth, so that the shares of wrong labels and of hard clips come close to what was asked for.
     """
     generator = np.random.default_rng([seed, LABELS.index(label), number // group, purpose, group])
-    return (generator.permutation(group)[number % group] + generator.random(group)[number % group]) / group
+    chance = (generator.permutation(group)[number % group] + generator.random(group)[number % group]) / group
+    return min(chance, 1 - 2.0**-53)  # where the sum was rounded up
 
 
 def _smooth(t):
@@ -282,13 +288,11 @@ def _script(generator, dice, label, kind, num_frames):
     other = np.zeros_like(aus)
     if kind == "blend":
         second = _other_label(dice, label)
-        if label == "neutral":
-            # Nothing to blend with: a distraction that lasts, as weak as any other in a neutral video.
-            distracted, distraction, distraction_strengths = True, second, _strengths(dice, second)
-        else:
-            share = dice.uniform(0.4, 0.62)
-            aus = np.maximum(aus, (key * intensity * share * wobble)[:, None] * _strengths(dice, second))
-            distracted = False
+        share = dice.uniform(0.4, 0.62)
+        aus = np.maximum(aus, (key * intensity * share * wobble)[:, None] * _strengths(dice, second))
+        distracted = False
+    elif kind == "distracted":
+        distracted, weight, extent = True, dice.uniform(0.42, 0.5), dice.uniform(0.7, 0.9)
     if distracted:
         # Before or after the key expression, where there is more room (anywhere in a neutral video); weaker, shorter.
         if label == "neutral":

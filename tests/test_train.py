@@ -1,0 +1,125 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from modeling_rdfer import RDFERForVideoClassification, VideoReadError, predict
+from training import evaluate, train
+
+FAST = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
+TINY = ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Videos in frames; the label is the colour."""
+    root = tmp_path_factory.mktemp("videos")
+    generator = np.random.default_rng(0)
+    for split, count in {"train": 8, "test": 4}.items():
+        for channel, label in {0: "happy", 2: "sad"}.items():
+            for video in range(count):
+                folder = root / split / label / f"{video:02d}"
+                folder.mkdir(parents=True)
+                for number in range(6):
+                    frame = generator.integers(0, 120, (32, 32, 3))
+                    frame[..., channel] += 100
+                    Image.fromarray(frame.astype(np.uint8)).save(folder / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    metrics = train.main(
+        ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]
+        + ["--num_train_epochs", "8", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3", *TINY, *FAST]
+    )
+    assert metrics["eval_war"] >= 0.9
+    return out
+
+
+def test_training_leaves_everything_behind(trained, root):
+    results = json.loads((trained / "all_results.json").read_text())
+    assert {"eval_war", "eval_uar", "eval_recall_happy", "eval_recall_sad", "train_loss"} <= set(results)
+    table = pq.read_table(trained / "sample_table.parquet").to_pylist()
+    assert [row["sample_id"] for row in table] == [f"{x}/{i:02d}" for x in ("happy", "sad") for i in range(8)]
+    assert all(row["num_frames"] == 6 and len(row["content_hash"]) == 16 for row in table)
+    assert all(row["given_label"] == row["path"].split("/")[0] and row["epoch"] == 8 for row in table)
+    confusion = json.loads((trained / "confusion_matrix.json").read_text())
+    assert confusion["labels"] == ["happy", "sad"] and np.sum(confusion["counts"]) == 8
+    for picture in ("confusion_matrix.png", "curves.png"):
+        with Image.open(trained / picture) as image:
+            assert min(image.size) > 200
+    # The checkpoint works through the door that users take.
+    answer = predict(root / "test" / "sad" / "00", model=str(trained))
+    assert answer["predictions"][0]["label"] == "sad"
+
+
+def test_evaluation_of_the_trained_model(trained, root, tmp_path):
+    arguments = ["--model", str(trained), "--test_dir", str(root / "test"), "--device", "cpu"]
+    one = evaluate.main([*arguments, "--output_dir", str(tmp_path / "one")])
+    results = json.loads((trained / "all_results.json").read_text())
+    for name in ("eval_war", "eval_uar", "eval_recall_happy"):
+        assert one[name] == pytest.approx(results[name])
+    assert "eval_ece_agreement" in one and (tmp_path / "one" / "confusion_matrix.png").exists()
+    four = evaluate.main([*arguments, "--output_dir", str(tmp_path / "four"), "--num_views", "4"])
+    assert four["num_views"] == 4 and four["eval_war"] >= 0.9
+
+
+def test_recipe_file_is_overridden_by_the_command_line(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("learning_rate: 0.01\nloss: gce\npreset: base\nfreeze_backbone: true\n")
+    model, _, args = train.parse_arguments(
+        ["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path), "--loss", "sce"]
+    )
+    assert (args.learning_rate, args.loss, args.freeze_backbone, model.preset) == (0.01, "sce", True, "base")
+
+
+def test_unknown_settings_of_a_recipe_are_named(tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text("learning_rat: 0.01\n")
+    with pytest.raises(SystemExit):
+        train.parse_arguments(["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path)])
+    assert "learning_rat" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(train.__file__).parent / "recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_committed_recipes_are_valid(recipe, tmp_path):
+    args = train.parse_arguments(
+        ["--config", str(recipe), "--output_dir", str(tmp_path), "--use_cpu", "--bf16", "false"]
+    )
+    assert args[2].output_dir == str(tmp_path)
+
+
+def test_labels_of_a_checkpoint_are_kept_by_name():
+    arguments = train.ModelArguments()
+    model, _ = train.build_model(arguments, ["happy", "neutral"])
+    assert model.config.id2label[0] == "neutral" and model.config.num_labels == 7  # rdfer-small's own order
+    assert model.classifier.weight.shape[0] == 7
+
+
+def test_other_labels_replace_the_heads():
+    model, _ = train.build_model(train.ModelArguments(), ["boredom", "happy"])
+    assert model.config.id2label == {0: "boredom", 1: "happy"}
+    original = RDFERForVideoClassification.from_pretrained(train.embedded_checkpoint())
+    name = "rdfer.backbone.blocks.3.convolutions.3.pointwise.weight"
+    assert model.classifier.weight.shape[0] == 2
+    assert (model.state_dict()[name] == original.state_dict()[name]).all()
+
+
+def test_wrong_overrides_are_named():
+    with pytest.raises(ValueError, match="image_sise"):
+        train.parse_overrides("image_sise=64")
+
+
+def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
+    folder = tmp_path / "train" / "happy"
+    folder.mkdir(parents=True)
+    (folder / "broken.mp4").write_text("text")
+    with pytest.raises(VideoReadError, match="broken.mp4"):
+        train.main(["--train_dir", str(tmp_path / "train"), "--output_dir", str(tmp_path / "out"), *TINY, *FAST])
+    assert not (tmp_path / "out" / "model.safetensors").exists()

@@ -1,0 +1,94 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Evaluates a checkpoint on labelled videos: WAR, UAR, recall of each label, calibration, confusion matrix."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from modeling_rdfer.inference_rdfer import load, probabilities
+from modeling_rdfer.metrics_rdfer import recognition_metrics
+from training.data import VideoDataset, check_videos
+from training.reports import write_confusion
+from training.train import load_videos
+
+
+@torch.inference_mode()
+def predict_views(model, dataset: VideoDataset, num_views: int, batch_size: int, workers: int):
+    """
+    Probabilities of every video, averaged over temporal views that differ in where the clips are centred.
+
+    Args:
+        model ([`RDFERForVideoClassification`]): in evaluation mode.
+        dataset ([`VideoDataset`]): videos.
+        num_views (`int`): 1: the deterministic evaluation; V: clips centred at (v + 0.5) / V of their strata.
+        batch_size, workers (`int`): of the data loader.
+
+    Returns:
+        Arrays: probabilities `(N, C)`, agreement `(N,)` (mean over views), labels `(N,)`.
+    """
+    loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, num_workers=workers)
+    scores, agreements, labels = [], [], []
+    for batch in tqdm(loader, desc="evaluating", unit="batch"):
+        frames, mask = batch["pixel_values_videos"].to(model.device), batch["frame_mask"].to(model.device)
+        views = []
+        for view in range(num_views):
+            jitter = torch.full((len(frames), model.config.num_clips), (view + 0.5) / num_views, device=model.device)
+            views.append(model(frames, frame_mask=mask, clip_jitter=jitter))
+        scores.append(torch.stack([probabilities(model, view.logits) for view in views]).mean(0).cpu())
+        agreements.append(torch.stack([view.agreement for view in views]).mean(0).cpu())
+        labels.append(batch["labels"])
+    return tuple(torch.cat(values).numpy() for values in (scores, agreements, labels))
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate",
+        description=__doc__,
+        epilog="example:\n  python -m training.evaluate --model out --test_dir D/test --output_dir out/test",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
+    parser.add_argument("--test_dir", help="folder with a sub-folder of videos for each label")
+    parser.add_argument("--test_list", help="CSV, TSV or JSONL list: path, label")
+    parser.add_argument("--dataset_name", help="dataset on the Hub or local, with columns video and label")
+    parser.add_argument("--split", default="test", help="its split (default: test)")
+    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
+    parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
+    parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
+    parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
+    parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
+    parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
+    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+
+    videos = load_videos(arguments.test_dir, arguments.test_list, arguments.dataset_name, arguments.split)
+    if videos is None:
+        parser.error("nothing to evaluate on: pass --test_dir, --test_list or --dataset_name")
+    videos = check_videos(videos, arguments.on_bad_video)
+    model, processor = load(arguments.model, arguments.device)
+    if arguments.face_crop is not None:
+        processor.do_face_crop = arguments.face_crop
+    dataset = VideoDataset(videos, model.config.label2id, processor)
+    scores, agreement, references = predict_views(
+        model, dataset, arguments.num_views, arguments.batch_size, arguments.workers
+    )
+    names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    metrics = recognition_metrics(scores.argmax(-1), references, names, scores, agreement)
+    matrix = metrics.pop("confusion_matrix")
+    results = {f"eval_{name}": value for name, value in metrics.items()}
+    results.update({"eval_samples": len(references), "num_views": arguments.num_views})
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
+    (arguments.output_dir / "all_results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_confusion(matrix, names, arguments.output_dir)
+    for name, value in results.items():
+        print(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+    return results
+
+
+if __name__ == "__main__":
+    main()
