@@ -113,20 +113,20 @@ def test_the_true_flip_rate_is_the_one_asked_for(noise, noise_type):
 
 
 def test_symmetric_noise_goes_to_every_other_class_alike():
-    flips = Counter((t.true_label, t.given_label) for t in make_truths(2100, 1, 0.6) if t.is_noisy)
+    flips = Counter((t.true_label, t.given_label) for t in make_truths(1050, 1, 0.6) if t.is_noisy)
     assert len(flips) == 42
-    assert min(flips.values()) > 15 and max(flips.values()) < 50  # 30 expected
+    assert min(flips.values()) > 5 and max(flips.values()) < 28  # 15 expected
 
 
 def test_asymmetric_noise_goes_to_allowed_classes_only():
-    flips = Counter((t.true_label, t.given_label) for t in make_truths(1400, 1, 0.4, "asymmetric") if t.is_noisy)
+    flips = Counter((t.true_label, t.given_label) for t in make_truths(700, 1, 0.4, "asymmetric") if t.is_noisy)
     assert set(flips) == {(true, given) for true, row in CONFUSIONS.items() for given in row}
     fear = flips["fear", "surprise"] / (flips["fear", "surprise"] + flips["fear", "sad"])
     assert fear == pytest.approx(0.8, abs=0.12)
 
 
 def test_wrong_labels_do_not_follow_the_hard_clips():
-    truths = make_truths(2100, 0, 0.3, hard=0.3)
+    truths = make_truths(1050, 0, 0.3, hard=0.3)
     hard, easy = ([t.is_noisy for t in truths if t.is_hard == value] for value in (True, False))
     assert abs(np.mean(hard) - np.mean(easy)) < 0.06
 
@@ -359,9 +359,8 @@ def test_files_hold_the_frames(dataset):
         # In brightness: yuv420p keeps colour at a quarter of the resolution.
         weights = np.array([0.299, 0.587, 0.114])[:, None, None]
         error = ((decoded - frames.astype(float)) * weights).sum(1)
-        assert np.abs(error).mean() < 4
-        # Frame t is frame t: no other is nearer by more than what the head does not move.
-        assert np.abs(error.mean((1, 2))).max() < 4
+        assert np.abs(error).mean((1, 2)).max() < 5
+        assert np.abs(error.mean((1, 2))).max() < 2
 
 
 def test_workers_change_nothing(dataset, tmp_path):

@@ -407,6 +407,8 @@ class _PyAVVideo(VideoSource):
     def _first_frame(self) -> np.ndarray:
         """The first frame, which tells size and rotation as decoded; the container's header can be wrong or silent."""
         frame = self._decode_up_to(0)
+        if round(frame.rotation / 90) % 4:
+            self.torchcodec_can = False  # older versions of it ignore the display matrix
         return self._to_rgb(frame)
 
     def _restart(self, key: int = 0):
@@ -593,8 +595,7 @@ def _to_uint8(frames: torch.Tensor, name: str) -> torch.Tensor:
     expected = "uint8 pixels, or floats in 0..1"
     if frames.dtype == torch.bool or frames.is_complex():
         raise VideoReadError(name, f"pixels of dtype {frames.dtype}", expected)
-    # torch has no minimum of its unsigned types beyond uint8
-    low, high = (value.item() for value in torch.aminmax(frames if frames.is_floating_point() else frames.long()))
+    low, high = (value.item() for value in torch.aminmax(frames))
     if frames.is_floating_point():
         tolerance = 1e-3  # interpolation overshoots a little
         if not -tolerance <= low <= high <= 1 + tolerance:  # also false for NaN
@@ -655,6 +656,8 @@ class _ArrayVideo(VideoSource):
                 name, f"nothing in shape {shape}", f"at least one frame of at least one pixel, {expected}"
             )
         frames = _channels_first(array if len(shape) == 4 else array[None], name, layout)
+        if frames.dtype in (torch.uint16, torch.uint32, torch.uint64):
+            frames = frames.long()  # torch can do little with its unsigned types beyond uint8
         if frames.is_floating_point():  # one bad pixel in a frame that is not sampled is still a bad video
             low, high = torch.aminmax(frames)
             _to_uint8(torch.stack([low, high]), name)

@@ -45,10 +45,10 @@ class Truth:
     What is true of a synthetic video.
 
     `given_label` is what a careless annotator wrote; `is_noisy` whether it differs from `true_label`. `is_hard` clips
-    have one of `HARD_KINDS` or "distracted" as `hard_kind` ("" otherwise); their `true_label` is right all the same. `second_label` is
-    another expression that shows, blended in or elsewhere in the video ("" if none), always weaker. The key
-    expression fills the frames `key_start` <= t < `key_end`, onset and offset included (None for neutral); `intensity`
-    (0..1) is its strength at the apex.
+    have one of `HARD_KINDS` or "distracted" as `hard_kind` ("" otherwise); their `true_label` is right all the same.
+    `second_label` is another expression that shows, blended in or elsewhere in the video ("" if none), always weaker.
+    The key expression fills the frames `key_start` <= t < `key_end`, onset and offset included (None for neutral);
+    `intensity` (0..1) is its strength at the apex.
     """
 
     sample_id: str
