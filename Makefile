@@ -31,7 +31,7 @@ $(VENV)/.dev: $(VENV)/.demo
 	@touch $@
 
 demo: $(VENV)/.demo
-	@echo ">> The emotion of a real face, and of a second of it"
+	@echo ">> The emotion in a real video of a face, as a whole and over time"
 	$(BIN)/rdfer predict tests/data/cap13_edit2.mp4 --top-k 7
 	@mkdir -p output
 	$(BIN)/rdfer timeline tests/data/cap13_edit2.mp4 --window 0.5 --step 0.2 --out output/timeline.png

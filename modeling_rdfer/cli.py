@@ -4,6 +4,7 @@
 import argparse
 import csv
 import importlib.metadata
+import importlib.util
 import json
 import platform
 import sys
@@ -12,9 +13,8 @@ from pathlib import Path
 from transformers.utils import logging
 
 from .inference_rdfer import Window, embedded_checkpoint, predict, timeline
-from .video_decoding_rdfer import VideoReadError, decoder_in_use
+from .video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".wmv", ".3gp", ".gif")
 NOT_FOR = (
     "A label says which expression a face shows, not what a person feels. Not for decisions about people: hiring, "
     "school, work, police, insurance, medicine, lie detection."
@@ -30,7 +30,6 @@ def _predict(arguments) -> int:
     for video in arguments.videos:
         # A folder is either a video in frames or a collection of video files.
         videos.extend((Path(video).is_dir() and _videos_in(Path(video))) or [video])
-    face = int(arguments.face) if arguments.face.isdigit() else arguments.face
     answers = predict(
         videos,
         arguments.model,
@@ -39,7 +38,7 @@ def _predict(arguments) -> int:
         batch_size=arguments.batch_size,
         do_face_crop=arguments.face_crop,
         on_missing_face=arguments.on_missing_face,
-        face=face,
+        face=arguments.face,
         on_error="report",
         progress=len(videos) > 1 and sys.stderr.isatty(),
     )
@@ -68,29 +67,23 @@ def _print_table(answer: dict):
 
 def _timeline(arguments) -> int:
     out = Path(arguments.out)
-    if out.suffix.lower() != ".csv":
-        try:
-            import matplotlib  # noqa: F401 - found missing before the work, not after it
-        except ImportError:
-            print(
-                "error: the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or take --out NAME.csv",
-                file=sys.stderr,
-            )
-            return 1
+    if not out.suffix:
+        out = out.with_suffix(".png")
+    # What would fail at the end fails at the beginning.
+    if out.suffix.lower() not in (".csv", ".png", ".svg", ".pdf", ".jpg"):
+        raise ValueError(f"--out {arguments.out}: expected a name that ends in .png, .svg, .pdf, .jpg or .csv.")
+    if out.suffix.lower() != ".csv" and importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or take --out NAME.csv")
+    windows = timeline(
+        arguments.video,
+        arguments.model,
+        window=arguments.window,
+        step=arguments.step,
+        device=arguments.device,
+        do_face_crop=arguments.face_crop,
+        progress=True,
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        windows = timeline(
-            arguments.video,
-            arguments.model,
-            window=arguments.window,
-            step=arguments.step,
-            device=arguments.device,
-            do_face_crop=arguments.face_crop,
-            progress=True,
-        )
-    except (VideoReadError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     write_timeline_csv(windows, out.with_suffix(".csv"))
     written = [str(out.with_suffix(".csv"))]
     if out.suffix.lower() != ".csv":
@@ -149,7 +142,7 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         for i, label in enumerate(labels)
     }
     centres = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
-    first, last = windows[0].start_seconds, windows[-1].end_seconds
+    first, last = windows[0].start_seconds, max(windows[-1].end_seconds, windows[0].start_seconds + 0.04)
     figure, (curves, band, faces) = pyplot.subplots(
         3, 1, figsize=(12, 5.6), sharex=True, height_ratios=[6, 0.5, 1.9], layout="constrained"
     )
@@ -200,17 +193,24 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
     pyplot.close(figure)
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def _env(arguments) -> int:
-    decoder, reason = decoder_in_use()
+    try:
+        decoder, reason = decoder_in_use()
+    except ValueError as error:  # the environment variable
+        decoder, reason = None, str(error)
     lines = {"platform": platform.platform(), "python": platform.python_version()}
     for package in (
         *("modeling-rdfer", "torch", "torchvision", "transformers", "torchcodec", "av", "numpy", "safetensors"),
         *("huggingface-hub", "matplotlib", "timm", "datasets", "accelerate", "evaluate"),
     ):
-        try:
-            lines[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            lines[package] = "not installed"
+        lines[package] = _version(package)
     import torch
 
     lines["GPU"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rdfer", description=f"Emotion in a video of a face (dynamic facial expression recognition). {NOT_FOR}"
     )
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("modeling-rdfer"))
+    parser.add_argument("--version", action="version", version=_version("modeling-rdfer"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add_command(name, function, text, examples):
@@ -267,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(command)
     command.add_argument("--top-k", type=_positive(int), help="labels in an answer (default: all)")
     command.add_argument("--batch-size", type=_positive(int), default=1, help="videos at once (default: 1)")
-    command.add_argument("--face", default="largest", type=_face, help="largest, all, or a number (default: largest)")
+    command.add_argument("--face", type=_face, help="largest, all, or a number, from 0 (default: the checkpoint's)")
     command.add_argument(
         "--on-missing-face",
         choices=["error", "full_frame"],
@@ -308,10 +308,12 @@ def _positive(kind):
     return convert
 
 
-def _face(text: str) -> str:
-    if text not in ("largest", "all") and not text.isdigit():
+def _face(text: str) -> str | int:
+    if text in ("largest", "all"):
+        return text
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected largest, all, or a number from 0, got {text!r}")
-    return text
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -320,6 +322,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.disable_progress_bar()  # that of loading 3 MB of weights
     try:
         return arguments.function(arguments)
-    except OSError as error:  # no such checkpoint, no such folder to write to
+    # No such checkpoint, device or folder, a video that cannot be read, options that contradict each other.
+    except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -157,7 +157,7 @@ class RDFERConfig(PreTrainedConfig):
     clip_stride: int = 1
     min_clip_separation: int = 2
     resampling: Literal["key_expression", "uniform"] = "key_expression"
-    saliency_floor: float = 0.1
+    saliency_floor: float | int = 0.1
     hidden_size: int = 256
     detector_hidden_size: int = 128
     num_recurrent_layers: int = 1
@@ -175,13 +175,18 @@ class RDFERConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def __setattr__(self, name, value):
+        if name == "id2label" and isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
         super().__setattr__(name, value)
         # Two maps that can differ are how label orders get mixed up: one follows from the other.
         if name == "id2label" and value is not None:
             super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
 
     def validate_labels(self):
-        """Checks that `id2label` numbers different names from 0 and raises `ValueError` otherwise."""
+        """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
+        problem_types = (None, "single_label_classification", "multi_label_classification", "regression")
+        if self.problem_type not in problem_types:
+            raise ValueError(f"`problem_type` must be one of {problem_types}, got {self.problem_type!r}.")
         if sorted(self.id2label) != list(range(len(self.id2label))) or len(self.label2id) != len(self.id2label):
             raise ValueError(f"`id2label` must number different names 0, 1, ... without gaps, got {self.id2label}.")
 

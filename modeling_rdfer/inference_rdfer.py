@@ -2,7 +2,7 @@
 """From video files to answers: `predict` for whole videos, `timeline` for windows along one video."""
 
 import functools
-import importlib.resources
+import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,10 @@ from transformers import AutoModelForVideoClassification, AutoVideoProcessor, Pr
 
 from .face_rdfer import crop_faces, track_faces
 from .video_decoding_rdfer import VideoReadError, open_video
-from .video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor
+from .video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, packaged_checkpoint, split_batch
 
 # The timeline reads a video in parts whose frames take at most this much memory.
-PART_BYTES = 256 * 1024 * 1024
+PART_BYTES = 96 * 1024 * 1024
 WINDOWS_PER_BATCH = 8
 
 
@@ -32,17 +32,17 @@ def embedded_checkpoint() -> str:
     Raises:
         FileNotFoundError: if the installation lacks it.
     """
-    package = Path(str(importlib.resources.files("modeling_rdfer")))
-    for folder in (package / "rdfer-small", package.parent / "hub_cards" / "rdfer-small"):
-        if (folder / "model.safetensors").is_file():
-            return str(folder)
-    raise FileNotFoundError(f"The checkpoint rdfer-small is missing beside {package}: reinstall modeling-rdfer.")
+    folder = packaged_checkpoint()
+    if folder is None:
+        raise FileNotFoundError(
+            "The checkpoint rdfer-small is missing in this installation: reinstall modeling-rdfer."
+        )
+    return folder
 
 
-@functools.lru_cache(maxsize=2)
 def load(model: str | None = None, device: str | None = None) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
     """
-    Loads a model and its processor, once: the last two are kept.
+    Loads a model and its processor. The last two are kept and given again until their files change.
 
     Args:
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
@@ -53,9 +53,20 @@ def load(model: str | None = None, device: str | None = None) -> tuple[PreTraine
 
     Raises:
         OSError: if there is no such checkpoint.
+        RuntimeError: if there is no such device.
     """
-    model = model or embedded_checkpoint()
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = str(model or embedded_checkpoint())
+    folder = Path(model)
+    if (folder.is_absolute() or model.startswith(".")) and not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {model}; expected a checkpoint's folder or a name on the Hub.")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{model} is not a checkpoint's folder: it has no config.json.")
+    changed = max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0) if folder.is_dir() else 0
+    return _load(model, device or ("cuda" if torch.cuda.is_available() else "cpu"), changed)
+
+
+@functools.lru_cache(maxsize=2)
+def _load(model: str, device: str, changed: int) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
     return (
         AutoModelForVideoClassification.from_pretrained(model).eval().to(device),
         AutoVideoProcessor.from_pretrained(model),
@@ -80,7 +91,7 @@ def predict(
     batch_size: int = 1,
     do_face_crop: bool | None = None,
     on_missing_face: Literal["error", "full_frame"] | None = None,
-    face: Literal["largest", "all"] | int = "largest",
+    face: Literal["largest", "all"] | int | None = None,
     on_error: Literal["raise", "report"] = "raise",
     progress: bool = False,
 ) -> dict | list[dict]:
@@ -88,15 +99,17 @@ def predict(
     Classifies the emotion in videos (ours).
 
     Args:
-        videos (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads; or a `list` of them):
-            Video files, URLs, or folders of frame images. A list is answered with a list.
+        videos (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads; or an iterable of them):
+            Video files, URLs, folders of frame images, ... Several are answered with a list. A list of images is one
+            video, as for the processor.
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
         device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
         batch_size (`int`, defaults to 1): videos that go through the model at once. Reading goes on meanwhile.
         do_face_crop (`bool`, *optional*): whether to find and crop the face; as the checkpoint says by default.
         on_missing_face (`"error"` or `"full_frame"`, *optional*): as the checkpoint says by default.
-        face (`"largest"`, `"all"` or `int`): which face where there are several; `"all"` gives an answer for each.
+        face (`"largest"`, `"all"` or `int`, *optional*): which face where there are several; `"all"` gives an answer
+            for each. As the checkpoint says by default.
         on_error (`"raise"` or `"report"`): whether a video that cannot be read raises, or is answered with its
             `"error"` while the others go on.
         progress (`bool`): whether to show a progress bar.
@@ -112,9 +125,17 @@ def predict(
     """
     if batch_size < 1 or (top_k is not None and top_k < 1):
         raise ValueError(f"batch_size and top_k must be at least 1, got {batch_size=}, {top_k=}.")
-    is_single = not isinstance(videos, (list, tuple))
-    videos = [videos] if is_single else list(videos)
+    if on_error not in ("raise", "report"):
+        raise ValueError(f"on_error must be 'raise' or 'report', got {on_error!r}.")
+    if isinstance(videos, Iterator):
+        videos = list(videos)
+    batch = split_batch(videos)
+    # A list of one video is a list; a list of frames is one video.
+    is_single = len(batch) == 1 and (batch[0] is videos or not isinstance(videos, (list, tuple)))
+    videos = batch
     network, processor = load(model, device)
+    if face is None:
+        face = processor.face
     # What is None is as the checkpoint says.
     read = functools.partial(
         _read, processor=processor, do_face_crop=do_face_crop, on_missing_face=on_missing_face, face=face
@@ -129,10 +150,10 @@ def predict(
 
 
 def _read(video, processor, **options):
-    """(video, inputs of the model or what went wrong)."""
+    """(video, inputs of the model or what is wrong with the video)."""
     try:
-        return video, processor(video, return_tensors="pt", **options)
-    except (VideoReadError, OSError) as error:
+        return video, processor([video], return_tensors="pt", **options)
+    except (ValueError, TypeError, OSError) as error:
         return video, error
 
 
@@ -167,7 +188,8 @@ def _batches(items: Iterable, size: int) -> Iterator[list]:
 def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str) -> list[dict]:
     answers, rows = [], []
     for video, inputs in batch:
-        name = str(video) if isinstance(video, (str, Path)) else type(video).__name__
+        path = video.get("path") if isinstance(video, dict) else video
+        name = str(path) if isinstance(path, (str, Path)) else type(video).__name__
         if isinstance(inputs, Exception):
             if on_error == "raise":
                 raise inputs
@@ -236,7 +258,8 @@ def timeline(
         step (`float`, defaults to 0.5): from the beginning of a window to that of the next, in seconds.
         device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
         do_face_crop (`bool`, *optional*): whether to find, follow and crop the largest face; as the checkpoint says by
-            default. Windows get no scores if more than half of their frames show no face.
+            default. Windows get no scores if more than half of their frames show no face. A long video is followed in
+            parts, and another person may be the largest in another part.
         progress (`bool`): whether to show a progress bar.
 
     Returns:
@@ -252,10 +275,10 @@ def timeline(
     if do_face_crop is None:
         do_face_crop = processor.do_face_crop
     with closing(open_video(video)) as source:
-        if source.pts_seconds is None:
-            raise VideoReadError(source.name, "frames without times", "a video file")
+        if source.pts_seconds is None or any(time != time for time in source.pts_seconds):
+            raise VideoReadError(source.name, "frames without times", "a video file by its path, URL or bytes")
         times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]
-        spans = _windows(times, window, step)
+        spans = _windows(times, source.duration_seconds or times[-1], window, step)
         windows = []
         with tqdm(total=len(spans), unit="window", disable=not progress) as bar:
             for part in _parts(spans, source, processor, do_face_crop):
@@ -265,18 +288,16 @@ def timeline(
     return windows
 
 
-def _windows(times: list[float], window: float, step: float) -> list[tuple[float, float, range]]:
+def _windows(times: list[float], duration: float, window: float, step: float) -> list[tuple[float, float, range]]:
     """(start, end, frames) of each window. The frame on display at the start belongs to it, so none is empty."""
-    frame = times[-1] / (len(times) - 1) if len(times) > 1 else 0.0
-    duration = times[-1] + frame
     starts = [0.0]
     while starts[-1] + step + window <= duration + 1e-6:
         starts.append(len(starts) * step)
-    if starts[-1] + window < duration - frame / 2:
+    if starts[-1] + window < duration - 1e-3:
         starts.append(max(0.0, duration - window))
     spans = []
     for start in starts:
-        end = min(start + window, max(duration, times[-1]))
+        end = min(start + window, duration)
         first = max(0, bisect_right(times, start + 1e-6) - 1)
         last = max(first + 1, bisect_left(times, end - 1e-6))
         spans.append((start, end, range(first, last)))
@@ -286,7 +307,7 @@ def _windows(times: list[float], window: float, step: float) -> list[tuple[float
 def _parts(spans, source, processor, do_face_crop) -> Iterator[list]:
     """Consecutive windows, so many that the frames of a part fit into `PART_BYTES`."""
     scale = min(1.0, FACE_MAX_SIDE / max(source.height, source.width)) if do_face_crop else 0
-    pixels = source.height * source.width * scale**2 if do_face_crop else processor.size.height * processor.size.width
+    pixels = source.height * source.width * scale**2 if do_face_crop else math.prod(_frame_size(processor))
     most_frames = max(1, int(PART_BYTES / (3 * pixels)))
     part = []
     for span in spans:
@@ -298,14 +319,21 @@ def _parts(spans, source, processor, do_face_crop) -> Iterator[list]:
         yield part
 
 
+def _frame_size(processor) -> tuple[int, int]:
+    size = processor.size
+    if not (size.get("height") and size.get("width")):
+        raise ValueError(f"A timeline needs a processor whose size has height and width, it has {dict(size)}.")
+    return size["height"], size["width"]
+
+
 def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
     sampled = []  # the frames of each window
     for _, _, frames in part:
-        count = min(len(frames), processor.num_frames)
+        count = min(len(frames), network.config.num_frames)
         sampled.append([frames[(2 * i + 1) * len(frames) // (2 * count)] for i in range(count)])
     needed = sorted({frame for frames in sampled for frame in frames})
     place = {frame: index for index, frame in enumerate(needed)}
-    size = (processor.size.height, processor.size.width)
+    size = _frame_size(processor)
     has_face = [True] * len(needed)
     if do_face_crop:
         images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
@@ -336,7 +364,7 @@ def _answer_part(part, source, times, network, processor, do_face_crop) -> Itera
             answer.scores = dict(zip((network.config.id2label[i] for i in range(len(scores[row]))), scores[row]))
             answer.agreement = outputs.agreement[row].item()
             answer.key_frame_seconds = times[sampled[index][key]]
-            answer.key_frame = clips[row][key]
+            answer.key_frame = clips[row][key].clone()  # not a view, which would keep all frames
         yield answers[done : batch[-1] + 1]
         done = batch[-1] + 1
     yield answers[done:]

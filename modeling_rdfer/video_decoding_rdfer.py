@@ -33,6 +33,11 @@ logger = logging.get_logger(__name__)
 DECODERS = ("auto", "torchcodec", "pyav")
 DECODER_VARIABLE = "RDFER_VIDEO_DECODER"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# What is taken for a video file when a folder is searched; a file named by the user may be called anything.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif", ".ogv", ".mpg", ".mpeg"),
+    *(".vob", ".ts", ".mts", ".m2ts", ".mxf", ".h264", ".h265", ".hevc"),
+)
 URL_TIMEOUT_SECONDS = 60
 # Frames are resized a few at a time: this many bytes of full-size RGB frames exist at once.
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -122,7 +127,7 @@ def decoder_in_use(decoder: str = "auto") -> tuple[str | None, str | None]:
         ValueError: `decoder` or the variable has another value.
     """
     asked = "decoder"
-    if decoder == "auto" and DECODER_VARIABLE in os.environ:
+    if decoder == "auto" and os.environ.get(DECODER_VARIABLE):
         asked, decoder = DECODER_VARIABLE, os.environ[DECODER_VARIABLE]
     if decoder not in DECODERS:
         raise ValueError(f"{asked} is {decoder!r}; expected one of {', '.join(DECODERS)}.")

@@ -184,7 +184,9 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return saved
 
     def _find_face_detector(self) -> str | None:
-        return self._face_detector_file or _packaged_face_detector()
+        if self._face_detector_file or packaged_checkpoint() is None:
+            return self._face_detector_file
+        return os.path.join(packaged_checkpoint(), FACE_DETECTOR_NAME)
 
     def face_detector(self) -> RDFERFaceDetector:
         """The face detector that travels with this checkpoint.
@@ -214,7 +216,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 raise ValueError("`num_frames` and `fps` exclude each other: pass one of them.")
             kwargs["num_frames"] = None
         layout = kwargs.get("input_data_format", self.input_data_format)
-        sources = _split_batch(videos)
+        sources = split_batch(videos)
         opened = []
         for number, source in enumerate(sources):
             name = f"videos[{number}]" if len(sources) > 1 else None
@@ -341,6 +343,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         """Face crops of a clip, uint8 (T, 3, height, width), one entry for each face asked for."""
         if resize is None or not (size.height and size.width):
             raise ValueError("do_face_crop needs do_resize=True and size={'height': ..., 'width': ...}.")
+        if face_margin <= 0:
+            raise ValueError(f"face_margin must be above 0, got {face_margin}.")
         if not (face in ("largest", "all") or (isinstance(face, int) and face >= 0)):
             raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
         detector = self.face_detector()
@@ -376,8 +380,11 @@ def _times(clip: _Clip) -> list[float] | None:
     return [index / clip.metadata.fps for index in indices] if clip.metadata.fps else None
 
 
-def _split_batch(videos) -> list:
-    """The videos of a nested input. A sequence whose elements are all frames is one video."""
+def split_batch(videos) -> list:
+    """
+    The videos of a nested input: a sequence whose elements are all frames (images, arrays, paths of images) is one
+    video, any other sequence and a tensor of five axes hold several.
+    """
     if isinstance(videos, (np.ndarray, torch.Tensor)):
         return list(videos) if videos.ndim == 5 else [videos]
     if not isinstance(videos, Sequence) or isinstance(videos, (str, bytes, bytearray, memoryview)):
@@ -386,7 +393,7 @@ def _split_batch(videos) -> list:
         raise ValueError("An empty list of videos or frames was passed; expected at least one.")
     if all(is_frame(element) for element in videos):
         return [videos]
-    return [video for element in videos for video in _split_batch(element)]
+    return [video for element in videos for video in split_batch(element)]
 
 
 def _split_metadata(video_metadata, num_videos: int) -> list:
@@ -409,16 +416,14 @@ def _load_face_detector(path: str) -> RDFERFaceDetector:
     return RDFERFaceDetector.from_file(path)
 
 
-def _packaged_face_detector() -> str | None:
-    """The weights that come with the package, in a wheel or a checkout; None where this file runs as remote code."""
+def packaged_checkpoint() -> str | None:
+    """Folder of rdfer-small as it comes with the package, in a wheel or a checkout; None where this is remote code."""
     try:
-        packaged = importlib.resources.files("modeling_rdfer") / "rdfer-small" / FACE_DETECTOR_NAME
-        checkout = (
-            importlib.resources.files("modeling_rdfer") / ".." / "hub_cards" / "rdfer-small" / FACE_DETECTOR_NAME
-        )
+        package = Path(str(importlib.resources.files("modeling_rdfer")))
     except ModuleNotFoundError:
         return None
-    return next((str(path) for path in (packaged, checkout) if Path(str(path)).is_file()), None)
+    folders = (package / "rdfer-small", package.parent / "hub_cards" / "rdfer-small")
+    return next((str(folder) for folder in folders if (folder / FACE_DETECTOR_NAME).is_file()), None)
 
 
 __all__ = ["RDFERVideoProcessor"]

@@ -83,6 +83,41 @@ def test_unknown_checkpoint_is_one_error(capsys, tmp_path):
     assert error.startswith("error:") and "nowhere" in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["predict", str(CLIP), "--device", "toaster"], "toaster"),
+        (["predict", str(CLIP), "--model", str(DATA)], "config.json"),
+        (["timeline", str(CLIP), "--out", "talk.xyz"], ".xyz"),
+        (["timeline", str(CLIP), "--model", "/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_what_cannot_work_is_one_error(capsys, arguments, message):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "error:" in error and message in error
+
+
+def test_a_wrong_decoder_variable_is_explained(capsys, monkeypatch):
+    monkeypatch.setenv("RDFER_VIDEO_DECODER", "vlc")
+    assert main(["predict", str(CLIP)]) == 1
+    assert "RDFER_VIDEO_DECODER" in capsys.readouterr().err
+    assert main(["env"]) == 1
+    out = capsys.readouterr().out
+    assert "'vlc'" in out and "transformers" in out
+    monkeypatch.setenv("RDFER_VIDEO_DECODER", "")
+    assert main(["env"]) == 0
+
+
+def test_timeline_without_a_suffix_is_a_png_and_a_bad_video_leaves_nothing(capsys, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("text")
+    assert main(["timeline", str(broken), "--out", str(tmp_path / "new" / "talk")]) == 1
+    assert not (tmp_path / "new").exists()
+    assert main(["timeline", str(CLIP), "--window", "15", "--step", "15", "--out", str(tmp_path / "talk")]) == 0
+    assert f"wrote {tmp_path / 'talk.png'}" in capsys.readouterr().out and (tmp_path / "talk.png").exists()
+
+
 def test_timeline_writes_picture_and_table(capsys, tmp_path):
     out = tmp_path / "new_folder" / "talk.png"
     assert main(["timeline", str(CLIP), "--window", "4", "--step", "4", "--out", str(out)]) == 0

@@ -80,6 +80,7 @@ def test_backbone_kinds(backbone_config, expected):
         ({"image_mean": [0.5]}, "image_mean"),
         ({"num_frames": "many"}, "num_frames"),
         ({"id2label": {0: "happy", 1: "happy"}}, "id2label"),
+        ({"problem_type": "multilabel"}, "problem_type"),
         ({"id2label": {1: "happy", 2: "sad"}}, "id2label"),
     ],
 )
@@ -95,7 +96,7 @@ def test_unknown_preset_lists_the_known():
 
 def test_label2id_follows_id2label(tmp_path):
     config = RDFERConfig(label2id={"sad": 1, "happy": 0})
-    assert config.id2label == {0: "happy", 1: "sad"}
+    assert config.id2label == {0: "happy", 1: "sad"} == RDFERConfig(id2label=["happy", "sad"]).id2label
     config.save_pretrained(tmp_path)
     # `from_pretrained` sets what it is given after the file's values.
     loaded = RDFERConfig.from_pretrained(tmp_path, id2label={0: "angry", 1: "happy", 2: "sad"})

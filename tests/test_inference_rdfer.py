@@ -163,6 +163,45 @@ def test_predict_raises_by_default(tmp_path):
         predict([CLIP, tmp_path / "missing.mp4"])
 
 
+def test_predict_reports_anything_that_is_no_video():
+    answers = predict([CLIP, None, 5], on_error="report")
+    assert ["error" in answer for answer in answers] == [False, True, True]
+    with pytest.raises(ValueError, match="'ignore'"):
+        predict([CLIP], on_error="ignore")
+
+
+def test_predict_takes_one_video_and_several_as_the_processor_does():
+    import av
+    from PIL import Image
+
+    frames = [frame.to_ndarray(format="rgb24") for frame in av.open(str(CLIP)).decode(video=0)][:6]
+    one = predict(np.stack(frames))
+    assert isinstance(one, dict)
+    assert predict([Image.fromarray(frame) for frame in frames])["predictions"] == one["predictions"]
+    two = predict(torch.from_numpy(np.stack([frames, frames[::-1]])))
+    assert len(two) == 2 and two[0]["predictions"] == one["predictions"]
+    assert len(predict(iter([CLIP, CLIP]))) == 2
+    assert len(predict([CLIP])) == 1
+
+
+def test_predict_notices_a_checkpoint_that_has_changed(tmp_path):
+    model = RDFERForVideoClassification(RDFERConfig.from_preset("tiny", id2label={0: "calm", 1: "excited"}))
+    RDFERVideoProcessor(num_frames=8, size={"height": 56, "width": 56}).save_pretrained(tmp_path)
+    for label in (0, 1):
+        with torch.no_grad():
+            model.classifier.bias.zero_()[label] = 50.0
+        model.save_pretrained(tmp_path)
+        assert predict(CLIP, model=str(tmp_path), top_k=1)["predictions"][0]["label"] == model.config.id2label[label]
+
+
+def test_predict_follows_the_face_of_the_checkpoint(tmp_path):
+    shutil.copytree(CHECKPOINT, tmp_path / "second")
+    processor = RDFERVideoProcessor.from_pretrained(tmp_path / "second", face=1)
+    processor.save_pretrained(tmp_path / "second")
+    with pytest.raises(VideoReadError, match="1 face"):
+        predict(CLIP, model=str(tmp_path / "second"))
+
+
 def test_predict_on_full_frames(noise_video):
     with pytest.raises(VideoReadError, match="no face"):
         predict(noise_video)
@@ -252,19 +291,35 @@ def test_timeline_wants_positive_lengths(wrong):
 
 def test_windows_cover_the_video_and_none_is_empty():
     times = [index / 25 for index in range(100)]  # 4 seconds
-    spans = _windows(times, window=1.0, step=0.5)
+    spans = _windows(times, 4.0, window=1.0, step=0.5)
     assert [(start, end) for start, end, _ in spans] == [(s / 2, s / 2 + 1) for s in range(7)]
     assert all(len(frames) in (25, 26) for _, _, frames in spans)
     assert {frame for _, _, frames in spans for frame in frames} == set(range(100))
     # A rest at the end gets a window of full length.
-    assert _windows(times, window=1.0, step=0.7)[-1][:2] == (3.0, 4.0)
+    assert _windows(times, 4.0, window=1.0, step=0.7)[-1][:2] == (3.0, 4.0)
     # A video shorter than a window makes one.
-    assert _windows(times, window=10.0, step=1.0) == [(0.0, 4.0, range(0, 100))]
-    assert _windows([0.0], window=1.0, step=1.0)[0][2] == range(0, 1)
-    # Variable frame rate: where nothing new comes, the frame on display is the window's.
-    frozen = [0.0, 0.1, 0.2, 5.0, 5.1]
-    assert all(len(frames) >= 1 for _, _, frames in _windows(frozen, window=0.5, step=0.5))
-    assert _windows(frozen, window=0.5, step=0.5)[4][2] == range(2, 3)
+    assert _windows(times, 4.0, window=10.0, step=1.0) == [(0.0, 4.0, range(0, 100))]
+    assert _windows([0.0], 0.04, window=1.0, step=1.0) == [(0.0, 0.04, range(0, 1))]
+    # Variable frame rate: where nothing new comes, the frame on display is the window's; the end is the video's own.
+    spans = _windows([0.0, 0.1, 0.2, 5.0, 5.1], 5.14, window=0.5, step=0.5)
+    assert all(len(frames) >= 1 for _, _, frames in spans)
+    assert spans[4][2] == range(2, 3) and spans[-1][1] == 5.14
+
+
+def test_windows_keep_their_key_frame_alone():
+    """A view would keep every frame of the video in memory."""
+    for window in timeline(CLIP, window=4.0, step=8.0):
+        assert window.key_frame.untyped_storage().nbytes() == window.key_frame.nbytes
+
+
+def test_timeline_of_a_decoder_without_times_is_an_error_and_not_wrong(tmp_path):
+    torchcodec = pytest.importorskip("torchcodec.decoders", exc_type=RuntimeError)
+    try:
+        decoder = torchcodec.VideoDecoder(str(CLIP))
+    except RuntimeError:
+        pytest.skip("torchcodec finds no FFmpeg")
+    with pytest.raises(VideoReadError, match="times"):
+        timeline(decoder)
 
 
 def test_timeline_reads_long_videos_in_parts(monkeypatch):

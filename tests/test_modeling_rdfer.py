@@ -353,6 +353,18 @@ def test_loss_is_the_weighted_sum_of_its_terms():
     assert_same(outputs.loss, expected + 0.1 * cross_entropy(outputs.detector_logits, labels))
 
 
+def test_labels_that_do_not_count():
+    model = tiny_model()
+    alone = model(videos(batch=1), labels=torch.tensor([3])).loss
+    assert_same(model(videos(batch=2), labels=torch.tensor([3, -100])).loss, alone)
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([0, 3], dtype=torch.int32), torch.tensor([[0], [3]])])
+def test_labels_of_other_integer_kinds(labels):
+    model = tiny_model()
+    assert torch.equal(model(videos(), labels=labels).loss, model(videos(), labels=torch.tensor([0, 3])).loss)
+
+
 def test_clips_are_jittered_in_training_and_reproducible_on_request():
     model = tiny_model(dropout=0.0).train()
     frames = videos(num_frames=60)

@@ -320,7 +320,7 @@ def test_detector_travels_with_the_checkpoint(tmp_path, monkeypatch, two_faces):
     assert {"face_detector.safetensors", "video_preprocessor_config.json"} <= {path.name for path in first.iterdir()}
     assert "detector" not in (first / "video_preprocessor_config.json").read_text()
     # As if the package brought no weights along.
-    monkeypatch.setattr("modeling_rdfer.video_processing_rdfer._packaged_face_detector", lambda: None)
+    monkeypatch.setattr("modeling_rdfer.video_processing_rdfer.packaged_checkpoint", lambda: None)
     with pytest.raises(ValueError, match="there is no face_detector.safetensors"):
         RDFERVideoProcessor(do_face_crop=True)(two_faces)
     loaded = RDFERVideoProcessor.from_pretrained(first)

@@ -15,12 +15,10 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from modeling_rdfer.video_decoding_rdfer import IMAGE_SUFFIXES, VideoReadError, open_video
+from modeling_rdfer.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES, VideoReadError, open_video
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
 
 logger = logging.get_logger(__name__)
-
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".wmv", ".3gp", ".gif")
 
 
 @dataclass

@@ -878,9 +878,9 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
                     "Floating point `labels` need `config.problem_type` to be 'multi_label_classification' or "
                     f"'regression', it is {self.config.problem_type!r}."
                 )
-            criterion = F.cross_entropy
+            criterion, labels = F.cross_entropy, labels.long().reshape(logits.shape[0])
         elif self.config.problem_type == "multi_label_classification":
-            criterion = F.binary_cross_entropy_with_logits
+            criterion, labels = F.binary_cross_entropy_with_logits, labels.to(logits.dtype)
         else:
             criterion, labels = F.mse_loss, labels.reshape(logits.shape).to(logits.dtype)
         num_clips = clip_mask.sum(1)
@@ -889,7 +889,10 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
             clip_logits.flatten(0, 1), labels.repeat_interleave(clip_logits.shape[1], 0), reduction="none"
         )
         clip_losses = clip_losses.reshape(*clip_mask.shape, -1).mean(-1)
-        clip_loss = ((clip_losses * clip_mask).sum(1) / num_clips).mean()
+        clip_losses = (clip_losses * clip_mask).sum(1) / num_clips
+        # As everywhere in PyTorch, a label of -100 does not count.
+        counted = labels != -100 if criterion is F.cross_entropy else torch.ones_like(clip_losses)
+        clip_loss = clip_losses.sum() / counted.sum()
         return (
             criterion(logits, labels)
             + self.config.clip_loss_weight * clip_loss
