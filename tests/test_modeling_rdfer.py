@@ -593,6 +593,16 @@ def test_temporal_shift_moves_one_frame_and_stays_in_its_clip():
     assert shifted[:, 4:].eq(frames[:, 4:, 0, 0]).all()
 
 
+@torch.no_grad()
+def test_temporal_shift_in_large_batches_of_odd_clips():
+    """Frames go through the backbone in parts on a CPU: clips must not be cut apart."""
+    model = tiny_model(temporal_shift=True, frames_per_clip=3, num_detector_frames=5)
+    frames = videos(batch=7)
+    together = model(frames)
+    for index in range(7):
+        assert_same(together.logits[index], model(frames[index : index + 1]).logits[0])
+
+
 def test_temporal_shift_needs_a_resnet():
     with pytest.raises(ValueError, match="temporal_shift.*rdfer_frame_net"):
         tiny_model(**VARIANTS["frame_net"], temporal_shift=True)

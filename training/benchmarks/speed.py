@@ -108,6 +108,7 @@ def main():
     )
     parser.add_argument("--repeats", type=int, default=15, help="runs of each (default: 15)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
+    parser.add_argument("--markdown", action="store_true", help="print rows of a Markdown table")
     parser.add_argument("--out", help="also write the figures to this JSON file")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -129,9 +130,10 @@ def main():
         for name, value in results[benchmark.__name__].items():
             if isinstance(value, dict):
                 low, median, high = (1000 * value[key] for key in ("low", "median", "high"))
-                print(f"  {name:<45}{median:8.1f} ms  ({low:.1f}..{high:.1f})")
+                figure = f"{median:.0f} ms ({low:.0f}..{high:.0f})"
             else:
-                print(f"  {name:<45}{value:8.2f} x")
+                figure = f"{value:.2f} x"
+            print(f"| {name} | {figure} |" if arguments.markdown else f"  {name:<45}{figure:>24}")
     if arguments.out:
         Path(arguments.out).write_text(json.dumps(results, indent=2) + "\n")
 
