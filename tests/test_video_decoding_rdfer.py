@@ -25,6 +25,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 from PIL import Image
 
 from modeling_rdfer.video_decoding_rdfer import (
@@ -214,7 +215,7 @@ def test_variable_frame_rate_has_exact_times(decoder, video_folder):
 
 def test_edit_list_hides_the_frames_before_its_start(decoder, video_folder, plain_mp4):
     # The first 0.4 s are cut off by time stamps below zero, which MP4 writes as an edit list.
-    if decoder == "torchcodec" and version("torchcodec") < "0.10":
+    if decoder == "torchcodec" and Version(version("torchcodec")) < Version("0.10"):
         pytest.skip("this version of torchcodec cannot read edit lists; with decoder='auto' PyAV takes over")
     path = video_folder / "edit_list.mp4"
     with av.open(str(plain_mp4)) as source, av.open(str(path), "w") as target:
@@ -365,7 +366,7 @@ def test_audio_only(decoder, tmp_path, cover):
         if cover:
             picture_stream = container.add_stream("mjpeg", rate=1)
             picture_stream.width, picture_stream.height, picture_stream.pix_fmt = 64, 64, "yuvj420p"
-            picture_stream.disposition = int(av.stream.Disposition.attached_pic)
+            picture_stream.disposition = av.stream.Disposition.attached_pic.value
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.int16), format="s16", layout="mono")
         frame.sample_rate = 16000
         container.mux([*stream.encode(frame), *stream.encode()])
