@@ -297,9 +297,10 @@ class RDFERTrainer(Trainer):
         self.record.update(looks)
         names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
         summary = self.record.summary(names)
+        takes_effect = self.args.loss == "agreement" and self._looks_epoch + 1 >= self.args.agreement_warmup_epochs
         for name in names:
             wiped_out = summary.get(f"share_noisy_{name}", 0.0)
-            if self.args.loss == "agreement" and wiped_out > 0.4:
+            if takes_effect and wiped_out > 0.4:
                 logger.warning(
                     f"{wiped_out:.0%} of the training videos labelled {name!r} are taken to be noisy: the label is "
                     "being wiped out. Look at sample_table.parquet; lower max_noisy_share or raise "

@@ -300,7 +300,7 @@ def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
 
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("modeling_rdfer"), "propagate", True)
-    trainer = make_trainer(tmp_path, train_dataset=Videos(12), noisy_loss_threshold="1.0")
+    trainer = make_trainer(tmp_path, train_dataset=Videos(12), noisy_loss_threshold="1.0", agreement_warmup_epochs=1)
     trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4, opposing=1.0)]
     trainer.finish_epoch()
     messages = [record.getMessage() for record in caplog.records if "wiped out" in record.getMessage()]
