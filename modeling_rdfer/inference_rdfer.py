@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from tqdm.auto import tqdm
 from transformers import AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
+from transformers.video_utils import VideoMetadata
 
 from .face_rdfer import crop_faces, track_faces
 from .video_decoding_rdfer import VideoReadError, open_video
@@ -306,8 +307,10 @@ def _windows(times: list[float], duration: float, window: float, step: float) ->
 
 def _parts(spans, source, processor, do_face_crop) -> Iterator[list]:
     """Consecutive windows, so many that the frames of a part fit into `PART_BYTES`."""
-    scale = min(1.0, FACE_MAX_SIDE / max(source.height, source.width)) if do_face_crop else 0
-    pixels = source.height * source.width * scale**2 if do_face_crop else math.prod(_frame_size(processor))
+    if do_face_crop:
+        pixels = source.height * source.width * min(1.0, FACE_MAX_SIDE / max(source.height, source.width)) ** 2
+    else:
+        pixels = math.prod(_frame_size(processor))
     most_frames = max(1, int(PART_BYTES / (3 * pixels)))
     part = []
     for span in spans:
@@ -329,8 +332,8 @@ def _frame_size(processor) -> tuple[int, int]:
 def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
     sampled = []  # the frames of each window
     for _, _, frames in part:
-        count = min(len(frames), network.config.num_frames)
-        sampled.append([frames[(2 * i + 1) * len(frames) // (2 * count)] for i in range(count)])
+        window = VideoMetadata(total_num_frames=len(frames))
+        sampled.append([frames[i] for i in processor.sample_frames(window, network.config.num_frames)])
     needed = sorted({frame for frames in sampled for frame in frames})
     place = {frame: index for index, frame in enumerate(needed)}
     size = _frame_size(processor)

@@ -239,6 +239,11 @@ class RDFERTrainer(Trainer):
             self._set_up_record(train_dataset)
             self.add_callback(_RecordCallback(self))
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the model's labels, in the order of their numbers (`label_names` of `Trainer` are columns)."""
+        return [self.model.config.id2label[number] for number in range(self.model.config.num_labels)]
+
     def _set_up_record(self, dataset: Dataset):
         if not hasattr(dataset, "labels"):
             raise KeyError(
@@ -295,10 +300,9 @@ class RDFERTrainer(Trainer):
         if self.args.world_size > 1:
             looks = SampleLooks.concatenate(gather_object([looks]))
         self.record.update(looks)
-        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
-        summary = self.record.summary(names)
+        summary = self.record.summary(self.class_names)
         takes_effect = self.args.loss == "agreement" and self._looks_epoch + 1 >= self.args.agreement_warmup_epochs
-        for name in names:
+        for name in self.class_names:
             wiped_out = summary.get(f"share_noisy_{name}", 0.0)
             if takes_effect and wiped_out > 0.4:
                 logger.warning(
@@ -315,9 +319,8 @@ class RDFERTrainer(Trainer):
         Path(folder).mkdir(parents=True, exist_ok=True)
         columns = dict(getattr(self.train_dataset, "sample_columns", {}))
         columns.setdefault("sample_id", [str(number) for number in range(len(self.record.given_labels))])
-        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
         epochs = int(self.record.epochs_seen.max())
-        self.record.write_table(Path(folder) / SAMPLE_TABLE_NAME, names, columns, epochs)
+        self.record.write_table(Path(folder) / SAMPLE_TABLE_NAME, self.class_names, columns, epochs)
 
     # Steps -----------------------------------------------------------------------------------------------------------
 
@@ -402,9 +405,8 @@ class RDFERTrainer(Trainer):
 
     def _recognition_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         logits, references = prediction.predictions, prediction.label_ids
-        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
         probabilities = torch.from_numpy(np.asarray(logits)).float().softmax(-1).numpy()
-        metrics = recognition_metrics(probabilities.argmax(-1), references, names, probabilities)
+        metrics = recognition_metrics(probabilities.argmax(-1), references, self.class_names, probabilities)
         return {name: value for name, value in metrics.items() if isinstance(value, float)}
 
     # Checkpoints -----------------------------------------------------------------------------------------------------

@@ -212,12 +212,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
         if trainer.is_world_process_zero():
-            names = [model.config.id2label[number] for number in range(model.config.num_labels)]
-            result = recognition_metrics(output.predictions.argmax(-1), output.label_ids, names)
-            write_confusion(result["confusion_matrix"], names, args.output_dir)
+            result = recognition_metrics(output.predictions.argmax(-1), output.label_ids, trainer.class_names)
+            write_confusion(result["confusion_matrix"], trainer.class_names, args.output_dir)
     if trainer.is_world_process_zero():
         plot_curves(trainer.state.log_history, Path(args.output_dir) / "curves.png")
-        print_partitions(trainer.record, [model.config.id2label[i] for i in range(model.config.num_labels)])
+        print_partitions(trainer.record, trainer.class_names)
     return metrics
 
 
