@@ -103,36 +103,30 @@ def sample_loss_function(
 # Verdicts ------------------------------------------------------------------------------------------------------------
 
 
-def opposing_agreement(
-    clip_logits: torch.Tensor, labels: torch.LongTensor, clip_mask: torch.BoolTensor | None = None
-) -> torch.Tensor:
+def opposing_agreement(probabilities: torch.Tensor, labels: torch.LongTensor) -> torch.Tensor:
     """
-    How far the clips agree on one label that is not the given one (ours): max over c != y of the share of clips
-    classified as c. 1 means that all clips contradict the label with one voice. A video with a single distinct clip
-    gives 0: its agreement is 1 by definition and never evidence (section 3.0 of the design).
+    How far the clips speak with one voice for another label than the given one (ours): max_{c != y} p_c - p_y, where
+    p is the mean of the clips' posteriors. It is large only if the clips agree on one other label; in a hard video
+    they contradict each other or hesitate, and their mean is flat. One vote a clip, as in [`clip_agreement`], would
+    not tell a clip that hesitates from one that is sure.
 
     Args:
-        clip_logits (`torch.FloatTensor` of shape `(N, K, C)`): scores of the clips.
+        probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
         labels (`torch.LongTensor` of shape `(N,)`): given labels.
-        clip_mask (`torch.BoolTensor` of shape `(N, K)`, *optional*): True for distinct clips; all by default.
 
     Returns:
-        `torch.FloatTensor` of shape `(N,)`, 0..1.
+        `torch.FloatTensor` of shape `(N,)`, -1..1; above 0 if another label is more probable than the given one.
     """
-    votes = F.one_hot(clip_logits.argmax(-1), clip_logits.shape[-1]).float()
-    if clip_mask is None:
-        clip_mask = torch.ones(votes.shape[:2], dtype=torch.bool, device=votes.device)
-    votes = votes * clip_mask[..., None]
-    votes = votes.scatter(-1, labels[:, None, None].expand(-1, votes.shape[1], 1), 0.0)
-    num_clips = clip_mask.sum(1)
-    return votes.sum(1).amax(-1) / num_clips * (num_clips > 1)
+    given = probabilities.gather(1, labels[:, None])
+    others = probabilities.scatter(1, labels[:, None], -torch.inf)
+    return others.amax(1) - given.squeeze(1)
 
 
 def partition_samples(
     agreement: torch.Tensor,
     opposing: torch.Tensor,
     losses: torch.Tensor,
-    agreement_threshold: float = 0.5,
+    agreement_threshold: float = 0.3,
     noisy_loss_threshold: float = float("inf"),
 ) -> torch.LongTensor:
     """
@@ -146,9 +140,9 @@ def partition_samples(
 
     Args:
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`~modeling_rdfer.clip_agreement`].
-        opposing (`torch.FloatTensor` of shape `(N,)`, 0..1): [`opposing_agreement`].
+        opposing (`torch.FloatTensor` of shape `(N,)`, -1..1): [`opposing_agreement`].
         losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
-        agreement_threshold (`float`, 0..1): how far clips must agree against the label.
+        agreement_threshold (`float`, 0..1): how far the clips must agree against the label.
         noisy_loss_threshold (`float`): from which loss on; infinity: nothing is noisy.
 
     Returns:
@@ -162,7 +156,7 @@ def partition_samples(
 
 
 def limit_noisy_share(
-    partition: torch.LongTensor, losses: torch.Tensor, labels: torch.LongTensor, max_share: float = 0.5
+    partition: torch.LongTensor, opposing: torch.Tensor, labels: torch.LongTensor, max_share: float = 0.5
 ) -> torch.LongTensor:
     """
     Keeps a label from being wiped out (ours): of each label's samples at most `max_share` may be noisy. A model that
@@ -170,19 +164,19 @@ def limit_noisy_share(
 
     Args:
         partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`], for all samples of a training set.
-        losses (`torch.FloatTensor` of shape `(N,)`): the losses it was made from.
+        opposing (`torch.FloatTensor` of shape `(N,)`): the opposing agreement it was made from.
         labels (`torch.LongTensor` of shape `(N,)`): given labels.
         max_share (`float`, 0..1): 1 changes nothing.
 
     Returns:
-        `torch.LongTensor` of shape `(N,)`: where a label has too many noisy samples, those of the smaller losses are
-        `CLEAN` instead.
+        `torch.LongTensor` of shape `(N,)`: where a label has too many noisy samples, those with less opposing
+        agreement are `CLEAN` instead.
     """
     partition = partition.clone()
     for label in labels.unique():
         noisy = ((labels == label) & (partition == NOISY)).nonzero().flatten()
         most = int(max_share * (labels == label).sum())
-        partition[noisy[losses[noisy].argsort(descending=True, stable=True)[most:]]] = CLEAN
+        partition[noisy[opposing[noisy].argsort(descending=True, stable=True)[most:]]] = CLEAN
     return partition
 
 

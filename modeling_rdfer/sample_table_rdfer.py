@@ -14,6 +14,7 @@ from .loss_rdfer import (
     PARTITIONS,
     fit_noisy_loss_threshold,
     limit_noisy_share,
+    opposing_agreement,
     partition_samples,
     sample_weights,
 )
@@ -28,7 +29,6 @@ class SampleLooks:
         index (`torch.LongTensor` of shape `(N,)`): number of the sample in the training set.
         loss (`torch.FloatTensor` of shape `(N,)`): cross-entropy without label smoothing.
         agreement (`torch.FloatTensor` of shape `(N,)`): agreement of the clips, 0..1.
-        opposing (`torch.FloatTensor` of shape `(N,)`): their agreement on another label than the given one, 0..1.
         clip_std (`torch.FloatTensor` of shape `(N,)`): standard deviation over clips of the given label's probability.
         probabilities (`torch.FloatTensor` of shape `(N, C)`): mean of the softmax of the video and of its clips.
         num_valid_clips (`torch.LongTensor` of shape `(N,)`): distinct clips.
@@ -37,7 +37,6 @@ class SampleLooks:
     index: torch.Tensor
     loss: torch.Tensor
     agreement: torch.Tensor
-    opposing: torch.Tensor
     clip_std: torch.Tensor
     probabilities: torch.Tensor
     num_valid_clips: torch.Tensor
@@ -77,12 +76,12 @@ class SampleRecord:
         self,
         given_labels: torch.Tensor,
         num_labels: int,
-        agreement_threshold: float = 0.5,
+        agreement_threshold: float = 0.3,
         noisy_loss_threshold: float | None = None,
         max_noisy_share: float = 0.5,
         hard_sample_gain: float = 0.5,
         noisy_sample_weight: float = 0.0,
-        running_mean_decay: float = 0.7,
+        running_mean_decay: float = 0.8,
     ):
         num_samples = len(given_labels)
         self.given_labels = given_labels
@@ -95,7 +94,7 @@ class SampleRecord:
         self.means = {
             name: torch.zeros(num_samples, *shape)
             for name, shape in {
-                "loss": (), "agreement": (), "opposing": (), "clip_std": (), "probabilities": (num_labels,),
+                "loss": (), "agreement": (), "clip_std": (), "probabilities": (num_labels,),
             }.items()
         }  # fmt: skip
         self.last_threshold = float("inf")
@@ -130,19 +129,27 @@ class SampleRecord:
             if self.noisy_loss_threshold is None
             else self.noisy_loss_threshold
         )
+        opposing = opposing_agreement(self.means["probabilities"], self.given_labels)
+        # A single clip agrees with itself by definition: no evidence (section 3.0 of the design).
+        opposing[~seen | (self.num_valid_clips < 2)] = -1.0
         self.partition = partition_samples(
             self.means["agreement"],
-            self.means["opposing"],
+            opposing,
             self.means["loss"],
             agreement_threshold=self.agreement_threshold,
             noisy_loss_threshold=self.last_threshold,
         )
         self.partition[~seen] = CLEAN
-        self.partition = limit_noisy_share(self.partition, self.means["loss"], self.given_labels, self.max_noisy_share)
+        self.partition = limit_noisy_share(self.partition, opposing, self.given_labels, self.max_noisy_share)
         self.weights = sample_weights(
             self.partition, self.means["agreement"], self.hard_sample_gain, self.noisy_sample_weight
         )
         self.weights[~seen] = 1.0
+
+    @property
+    def suggested_labels(self) -> torch.LongTensor:
+        """The most probable label of each sample apart from the given one, `(num_samples,)`."""
+        return self.means["probabilities"].scatter(1, self.given_labels[:, None], -1.0).argmax(1)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Tensors from which `load_state_dict` restores the record."""
@@ -202,10 +209,7 @@ class SampleRecord:
         given, probabilities = self.given_labels.numpy(), self.means["probabilities"].numpy()
         predicted = probabilities.argmax(1)
         is_noisy = (self.partition == NOISY).numpy()
-        # The suggestion is another label than the given one, else it would be none.
-        others = probabilities.copy()
-        others[np.arange(count), given] = -1
-        suggested = np.where(is_noisy, names[others.argmax(1)], None)
+        suggested = np.where(is_noisy, names[self.suggested_labels.numpy()], None)
         seen = (self.epochs_seen > 0).numpy()
 
         def column(name, kind):

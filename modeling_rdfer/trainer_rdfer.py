@@ -15,7 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging
 
-from .loss_rdfer import cross_entropy, opposing_agreement, sample_loss_function, weighted_loss
+from .loss_rdfer import NOISY, cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
 from .modeling_rdfer import distinct_clips
 from .sample_table_rdfer import SampleLooks, SampleRecord
@@ -73,8 +73,11 @@ class RDFERTrainingArguments(TrainingArguments):
         default="gce", metadata={"help": "The loss that --loss agreement weights."}
     )
     agreement_threshold: float = field(
-        default=0.5,
-        metadata={"help": "A sample is noisy only if a larger share of its clips than this agrees on another label."},
+        default=0.3,
+        metadata={
+            "help": "A sample is noisy only if its clips agree on another label: their mean probability of it exceeds "
+            "that of the given one by more than this."
+        },
     )
     noisy_loss_threshold: str = field(
         default="auto",
@@ -85,6 +88,13 @@ class RDFERTrainingArguments(TrainingArguments):
         metadata={"help": "Most of a label's samples that may be noisy: keeps rare labels from being wiped out."},
     )
     noisy_sample_weight: float = field(default=0.0, metadata={"help": "Weight of noisy samples; 0 drops them."})
+    relabel_start: float = field(
+        default=0.5,
+        metadata={
+            "help": "Share of the epochs after which noisy samples learn the label that their clips agree on, at "
+            "weight 1, instead of the given one; 1: never. Too early a model confirms its own mistakes."
+        },
+    )
     hard_sample_gain: float = field(
         default=0.5, metadata={"help": "Weight of hard samples is 1 + this x (1 - agreement)."}
     )
@@ -92,7 +102,7 @@ class RDFERTrainingArguments(TrainingArguments):
         default=3, metadata={"help": "Epochs before the first verdicts take effect; all samples weigh 1 until then."}
     )
     running_mean_decay: float = field(
-        default=0.7,
+        default=0.8,
         metadata={"help": "Share of the old running mean in the new one; 0: verdicts from the last epoch."},
     )
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
@@ -122,6 +132,10 @@ class RDFERTrainingArguments(TrainingArguments):
                 raise ValueError(
                     f"noisy_loss_threshold must be 'auto' or a number, got {self.noisy_loss_threshold!r}."
                 ) from None
+        if not 0 <= self.relabel_start <= 1:
+            raise ValueError(
+                f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."
+            )
         if not 0 <= self.running_mean_decay < 1:
             raise ValueError(f"running_mean_decay must be in [0, 1), got {self.running_mean_decay}.")
 
@@ -200,7 +214,8 @@ class RDFERTrainer(Trainer):
     Beyond what `Trainer` does:
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
       epochs before, so weights are known before a sample is seen and are divided by one constant, their mean:
-      accumulation and the number of processes change no gradient.
+      accumulation and the number of processes change no gradient. Noisy samples are dropped, and in the second half
+      of training learnt with the label that their clips agree on (ours).
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
@@ -272,12 +287,15 @@ class RDFERTrainer(Trainer):
         if args.class_weights == "balanced":
             counts = torch.bincount(labels, minlength=num_labels).float()
             self._class_weights = (len(labels) / (counts[counts > 0].numel() * counts))[labels]
-        self._weights = None  # of the epoch, set at its beginning
+        self._weights = self._targets = None  # of the epoch, set at its beginning
 
     # Epochs ----------------------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int):
-        """Fixes the weights of the epoch: those of the verdicts, divided by their mean over the training set."""
+        """
+        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later the label
+        suggested for a noisy sample. Weights are divided by their mean over the training set.
+        """
         if self._looks and self._looks_epoch < epoch:
             self.finish_epoch()  # resumed from a checkpoint that was saved at the very end of an epoch
         self._looks_epoch = epoch
@@ -285,9 +303,15 @@ class RDFERTrainer(Trainer):
             self.train_dataset.set_epoch(epoch)
         if self._sampler is not None:
             self._sampler.set_epoch(epoch)
-        weights = self._class_weights
+        weights, targets = self._class_weights, self.record.given_labels
         if self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs:
-            weights = weights * self.record.weights
+            verdicts = self.record.weights
+            if epoch >= self.args.relabel_start * (self.state.num_train_epochs or self.args.num_train_epochs):
+                noisy = self.record.partition == NOISY
+                targets = torch.where(noisy, self.record.suggested_labels, targets)
+                verdicts = torch.where(noisy, 1.0, verdicts)
+            weights = weights * verdicts
+        self._targets = targets.to(self.args.device)
         mean = weights.mean()
         self._weights = (weights / mean if mean > 0 else weights).to(self.args.device)
 
@@ -337,7 +361,7 @@ class RDFERTrainer(Trainer):
             outputs["logits"],
             outputs["clip_logits"],
             outputs["detector_logits"],
-            labels,
+            self._targets[inputs["sample_index"]],
             clip_mask,
             self._weights[inputs["sample_index"]],
             self.sample_loss,
@@ -359,7 +383,6 @@ class RDFERTrainer(Trainer):
                 index=sample_index,
                 loss=cross_entropy(outputs["logits"], labels),
                 agreement=outputs["agreement"].float(),
-                opposing=opposing_agreement(outputs["clip_logits"], labels, clip_mask),
                 clip_std=variance.sqrt(),
                 probabilities=(outputs["logits"].float().softmax(-1) + mean) / 2,
                 num_valid_clips=num_clips,

@@ -26,10 +26,6 @@ LABELS = torch.tensor([0, 2])
 P = LOGITS.softmax(-1).gather(1, LABELS[:, None])[:, 0]
 
 
-def one_hot(*classes, num_labels=4):
-    return torch.nn.functional.one_hot(torch.tensor(classes), num_labels).float() * 10
-
-
 def test_formulas():
     torch.testing.assert_close(cross_entropy(LOGITS, LABELS), -P.log())
     torch.testing.assert_close(generalized_cross_entropy(LOGITS, LABELS, q=0.7), (1 - P**0.7) / 0.7)
@@ -58,15 +54,10 @@ def test_unknown_loss_is_named():
         sample_loss_function("focal")
 
 
-def test_opposing_agreement_leaves_the_given_label_out():
-    clips = torch.stack([one_hot(1, 1, 1, 1), one_hot(1, 1, 0, 1), one_hot(0, 1, 2, 2), one_hot(0, 0, 0, 0)])
-    assert opposing_agreement(clips, torch.tensor([0, 1, 3, 1])).tolist() == [1.0, 0.25, 0.5, 1.0]
-
-
-def test_one_distinct_clip_is_no_evidence():
-    clips = torch.stack([one_hot(1, 1, 1, 1), one_hot(1, 1, 1, 1)])
-    mask = torch.tensor([[True, False, False, False], [True, True, False, False]])
-    assert opposing_agreement(clips, torch.tensor([0, 0]), mask).tolist() == [0.0, 1.0]
+def test_opposing_agreement_is_of_one_other_label_against_the_given():
+    probabilities = torch.tensor([[0.1, 0.7, 0.2], [0.1, 0.7, 0.2], [0.3, 0.35, 0.35], [0.0, 0.5, 0.5]])
+    opposing = opposing_agreement(probabilities, torch.tensor([0, 1, 0, 2]))
+    torch.testing.assert_close(opposing, torch.tensor([0.6, -0.5, 0.05, 0.0]))
 
 
 def test_partition_and_weights():
@@ -83,12 +74,12 @@ def test_partition_and_weights():
 
 def test_no_label_is_wiped_out():
     partition = torch.tensor([NOISY, NOISY, NOISY, HARD, NOISY, CLEAN])
-    losses = torch.tensor([2.0, 4.0, 3.0, 9.0, 1.0, 0.1])
+    opposing = torch.tensor([0.4, 0.9, 0.8, 0.2, 0.5, -0.3])
     labels = torch.tensor([0, 0, 0, 0, 1, 1])
-    limited = limit_noisy_share(partition, losses, labels, max_share=0.5)
+    limited = limit_noisy_share(partition, opposing, labels, max_share=0.5)
     assert limited.tolist() == [CLEAN, NOISY, NOISY, HARD, NOISY, CLEAN]
-    assert limit_noisy_share(partition, losses, labels, max_share=0.4).tolist()[4] == CLEAN
-    assert torch.equal(limit_noisy_share(partition, losses, labels, max_share=1.0), partition)
+    assert limit_noisy_share(partition, opposing, labels, max_share=0.4).tolist()[4] == CLEAN
+    assert torch.equal(limit_noisy_share(partition, opposing, labels, max_share=1.0), partition)
 
 
 def test_threshold_stands_between_two_groups_of_losses():

@@ -97,16 +97,19 @@ def test_labels_that_do_not_fit_the_model_are_an_error(tmp_path):
 # Record --------------------------------------------------------------------------------------------------------------
 
 
-def looks(index, loss, agreement=1.0, opposing=0.0, probabilities=(0.2, 0.5, 0.3)):
+def looks(index, loss, agreement=1.0, against=False, probabilities=None):
+    """Looks at samples whose label is their number modulo 3: at 0.8 for it, or for the next label if `against`."""
     count = len(index)
+    if probabilities is None:
+        spoken_for = (torch.tensor(index) + int(against)) % 3
+        probabilities = torch.full((count, 3), 0.1).scatter(1, spoken_for[:, None], 0.8)
     fill = lambda value: torch.full((count,), float(value))  # noqa: E731
     return SampleLooks(
         index=torch.tensor(index),
         loss=torch.tensor(loss, dtype=torch.float),
         agreement=fill(agreement),
-        opposing=fill(opposing),
         clip_std=fill(0.1),
-        probabilities=torch.tensor(probabilities).expand(count, 3),
+        probabilities=torch.as_tensor(probabilities).expand(count, 3),
         num_valid_clips=torch.full((count,), 4),
     )
 
@@ -123,20 +126,34 @@ def test_running_means_and_samples_seen_twice_or_not_at_all():
 
 def test_verdicts_follow_the_running_means_not_the_last_look():
     record = SampleRecord(
-        torch.tensor([0, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0, running_mean_decay=0.7
+        torch.tensor([0, 1]),
+        3,
+        agreement_threshold=0.25,
+        max_noisy_share=1.0,
+        noisy_loss_threshold=1.0,
+        running_mean_decay=0.7,
     )
     for _ in range(4):
-        record.update(looks([0, 1], [3.0, 0.1], opposing=1.0))
+        record.update(looks([0, 1], [3.0, 0.1], against=True))
     assert record.partition.tolist() == [2, 0] and record.weights.tolist() == [0.0, 1.0]
-    record.update(looks([0, 1], [3.0, 0.1], opposing=0.0))  # one epoch's change of mind: mean 0.7
+    # A change of mind: the opposing agreement 0.7 becomes 0.7 * 0.7 - 0.3 * 0.7 > 0.25 in one epoch, < 0 in two.
+    record.update(looks([0, 1], [3.0, 0.1]))
     assert record.partition.tolist() == [2, 0]
-    record.update(looks([0, 1], [3.0, 0.1], opposing=0.0))  # a second one: mean 0.49
+    record.update(looks([0, 1], [3.0, 0.1]))
     assert record.partition.tolist() == [0, 0]
+
+
+def test_a_single_distinct_clip_is_no_evidence():
+    record = SampleRecord(torch.tensor([0, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0)
+    seen = looks([0, 1], [3.0, 3.0], against=True)
+    seen.num_valid_clips[0] = 1
+    record.update(seen)
+    assert record.partition.tolist() == [0, 2]
 
 
 def test_record_survives_saving_and_refuses_other_data():
     record = SampleRecord(torch.tensor([0, 1, 2]), 3, noisy_loss_threshold=1.0)
-    record.update(looks([0, 1, 2], [2.0, 1.0, 4.0], agreement=0.5, opposing=0.8))
+    record.update(looks([0, 1, 2], [2.0, 1.0, 4.0], agreement=0.5, against=True))
     again = SampleRecord(torch.tensor([0, 1, 2]), 3, noisy_loss_threshold=1.0)
     again.load_state_dict(record.state_dict())
     assert torch.equal(again.weights, record.weights) and torch.equal(again.partition, record.partition)
@@ -146,7 +163,7 @@ def test_record_survives_saving_and_refuses_other_data():
 
 def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     record = SampleRecord(torch.tensor([1, 1]), 3, noisy_loss_threshold=1.0)
-    record.update(looks([0, 1], [3.0, 0.1], opposing=1.0, probabilities=(0.1, 0.2, 0.7)))
+    record.update(looks([0, 1], [3.0, 0.1], probabilities=(0.1, 0.2, 0.7)))
     columns = {"sample_id": ["a", "b"], "path": ["x/a.mp4", "x/b.mp4"], "num_frames": [10, 20]}
     record.write_table(tmp_path / "t.parquet", ["sad", "happy", "angry"], columns, epoch=1)
     table = pq.read_table(tmp_path / "t.parquet")
@@ -213,7 +230,7 @@ def gradients(tmp_path, batch_size, accumulation, **options):
     )
     before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
     # Verdicts of different weights, so that a wrong normalisation would show.
-    trainer.record.update(looks(list(range(8)), [0.1, 3.0] * 4, agreement=0.5, opposing=1.0))
+    trainer.record.update(looks(list(range(8)), [0.1, 3.0] * 4, agreement=0.5, against=True))
     trainer.train()
     return {name: before[name] - value.detach() for name, value in trainer.model.named_parameters()}
 
@@ -228,13 +245,27 @@ def test_gradient_accumulation_changes_no_gradient(tmp_path):
 
 
 def test_noisy_samples_pull_no_gradient_and_weights_are_normalised(tmp_path):
-    trainer = make_trainer(tmp_path, train_dataset=Videos(8), agreement_warmup_epochs=1, noisy_loss_threshold="1.0")
-    trainer.record.update(looks(list(range(8)), [0.1, 0.1, 0.1, 3.0, 0.1, 3.0, 0.1, 0.1], opposing=1.0))
+    options = {"agreement_warmup_epochs": 1, "noisy_loss_threshold": "1.0", "num_train_epochs": 6}
+    trainer = make_trainer(tmp_path, train_dataset=Videos(8), **options)
+    trainer.record.update(looks(list(range(8)), [0.1, 0.1, 0.1, 3.0, 0.1, 3.0, 0.1, 0.1], against=True))
     trainer.begin_epoch(0)
     assert trainer._weights.tolist() == [1.0] * 8  # warm-up
     trainer.begin_epoch(1)
     expected = [0.0 if sample in (3, 5) else 8 / 6 for sample in range(8)]
     assert trainer._weights.tolist() == pytest.approx(expected)  # mean 1 over the training set
+
+
+def test_noisy_samples_learn_the_agreed_label_in_the_second_half(tmp_path):
+    options = {"agreement_warmup_epochs": 1, "noisy_loss_threshold": "1.0", "num_train_epochs": 6}
+    trainer = make_trainer(tmp_path, train_dataset=Videos(8), **options)
+    trainer.record.update(looks(list(range(8)), [0.1, 0.1, 0.1, 3.0, 0.1, 0.1, 0.1, 0.1], against=True))
+    given = [sample % 3 for sample in range(8)]
+    trainer.begin_epoch(2)
+    assert trainer._targets.tolist() == given and trainer._weights[3] == 0
+    trainer.begin_epoch(3)
+    assert trainer._targets.tolist() == [*given[:3], 1, *given[4:]]  # sample 3: 0 given, 1 agreed on
+    assert trainer._weights.tolist() == [1.0] * 8
+    assert trainer.record.given_labels.tolist() == given
 
 
 def test_backbones_have_a_learning_rate_of_their_own(tmp_path):
@@ -301,7 +332,7 @@ def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("modeling_rdfer"), "propagate", True)
     trainer = make_trainer(tmp_path, train_dataset=Videos(12), noisy_loss_threshold="1.0", agreement_warmup_epochs=1)
-    trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4, opposing=1.0)]
+    trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4, against=True)]
     trainer.finish_epoch()
     messages = [record.getMessage() for record in caplog.records if "wiped out" in record.getMessage()]
     assert len(messages) == 1 and f"50% of the training videos labelled '{LABELS[0]}'" in messages[0]

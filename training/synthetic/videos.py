@@ -156,7 +156,7 @@ def plan_video(
     other = np.maximum(other, _blinks(motion, length))
     if motion.random() < 0.4:
         other = _talk(motion, other)
-    pose = _move(motion, length)
+    pose = move_head(motion, length)
     if kind == "turned":
         side = 1 if dice.random() < 0.5 else -1
         pose[:, POSE.index("yaw")] = side * dice.uniform(0.45, 0.68) + 0.3 * pose[:, POSE.index("yaw")]
@@ -342,8 +342,8 @@ def _talk(generator, aus):
     return aus
 
 
-def _move(generator, length):
-    """Slow motion of the head and the eyes, (T, 8)."""
+def move_head(generator, length):
+    """Slow motion of the head and the eyes: columns of `POSE` (length, 8), drawn from `generator`."""
     t = np.arange(length)
 
     def drift(amount, count=2):
