@@ -126,8 +126,9 @@ def partition_samples(
     agreement: torch.Tensor,
     opposing: torch.Tensor,
     losses: torch.Tensor,
-    agreement_threshold: float = 0.3,
+    agreement_threshold: float = 0.6,
     noisy_loss_threshold: float = float("inf"),
+    hard_agreement_threshold: float = 0.75,
 ) -> torch.LongTensor:
     """
     Tells clean, hard and noisy samples apart (section 3.5 of the design, after figure 1 of the paper). All arguments
@@ -135,7 +136,7 @@ def partition_samples(
 
     - noisy: the clips agree on another label than the given one and the loss is significant:
       `opposing > agreement_threshold` and `losses > noisy_loss_threshold`;
-    - hard: not noisy, and the clips disagree: `agreement < 1`;
+    - hard: not noisy, and the clips disagree: `agreement <= hard_agreement_threshold`;
     - clean: everything else.
 
     Args:
@@ -144,13 +145,13 @@ def partition_samples(
         losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
         agreement_threshold (`float`, 0..1): how far the clips must agree against the label.
         noisy_loss_threshold (`float`): from which loss on; infinity: nothing is noisy.
+        hard_agreement_threshold (`float`, 0..1): up to which agreement a sample is hard.
 
     Returns:
         `torch.LongTensor` of shape `(N,)`: `CLEAN`, `HARD` or `NOISY`, indices into `PARTITIONS`.
     """
     partition = torch.full_like(agreement, CLEAN, dtype=torch.long)
-    # Running means of clips that always agreed can miss 1 by rounding.
-    partition[agreement < 1 - 1e-6] = HARD
+    partition[agreement <= hard_agreement_threshold] = HARD
     partition[(opposing > agreement_threshold) & (losses > noisy_loss_threshold)] = NOISY
     return partition
 
@@ -183,24 +184,31 @@ def limit_noisy_share(
 def sample_weights(
     partition: torch.LongTensor,
     agreement: torch.Tensor,
+    opposing: torch.Tensor,
+    agreement_threshold: float = 0.6,
     hard_sample_gain: float = 0.5,
     noisy_sample_weight: float = 0.0,
 ) -> torch.Tensor:
     """
     Weights of samples in the loss (section 3.5 of the design): 1 for clean, `1 + hard_sample_gain * (1 - agreement)`
-    for hard, `noisy_sample_weight` for noisy ones.
+    for hard, `noisy_sample_weight` for noisy ones. The more the clips agree on another label without the sample being
+    noisy yet, the less it weighs (ours): the factor falls from 1 to `noisy_sample_weight` as `opposing` goes from 0 to
+    `agreement_threshold`.
 
     Args:
         partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`].
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): agreement of the clips.
+        opposing (`torch.FloatTensor` of shape `(N,)`, -1..1): [`opposing_agreement`].
+        agreement_threshold (`float`, above 0): that of [`partition_samples`].
         hard_sample_gain (`float`, >= 0): how much more a hard sample is learnt.
         noisy_sample_weight (`float`, >= 0): 0 drops noisy samples.
 
     Returns:
         `torch.FloatTensor` of shape `(N,)`.
     """
-    weights = torch.ones_like(agreement)
-    weights = torch.where(partition == HARD, 1 + hard_sample_gain * (1 - agreement), weights)
+    suspicion = (opposing / agreement_threshold).clamp(0, 1)
+    weights = 1 - suspicion * (1 - noisy_sample_weight)
+    weights = torch.where(partition == HARD, weights * (1 + hard_sample_gain * (1 - agreement)), weights)
     return torch.where(partition == NOISY, noisy_sample_weight, weights)
 
 

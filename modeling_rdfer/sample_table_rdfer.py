@@ -66,8 +66,8 @@ class SampleRecord:
     Args:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
         num_labels (`int`): C.
-        agreement_threshold, noisy_loss_threshold, max_noisy_share, hard_sample_gain, noisy_sample_weight:
-            see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_noisy_share`] and
+        agreement_threshold, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share, hard_sample_gain,
+        noisy_sample_weight: see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_noisy_share`] and
             [`~loss_rdfer.sample_weights`]; `noisy_loss_threshold=None` fits it to the running losses ("auto").
         running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone.
     """
@@ -76,16 +76,18 @@ class SampleRecord:
         self,
         given_labels: torch.Tensor,
         num_labels: int,
-        agreement_threshold: float = 0.3,
+        agreement_threshold: float = 0.6,
         noisy_loss_threshold: float | None = None,
+        hard_agreement_threshold: float = 0.75,
         max_noisy_share: float = 0.5,
         hard_sample_gain: float = 0.5,
         noisy_sample_weight: float = 0.0,
-        running_mean_decay: float = 0.8,
+        running_mean_decay: float = 0.9,
     ):
         num_samples = len(given_labels)
         self.given_labels = given_labels
         self.agreement_threshold, self.noisy_loss_threshold = agreement_threshold, noisy_loss_threshold
+        self.hard_agreement_threshold = hard_agreement_threshold
         self.max_noisy_share = max_noisy_share
         self.hard_sample_gain, self.noisy_sample_weight = hard_sample_gain, noisy_sample_weight
         self.decay = running_mean_decay
@@ -138,11 +140,18 @@ class SampleRecord:
             self.means["loss"],
             agreement_threshold=self.agreement_threshold,
             noisy_loss_threshold=self.last_threshold,
+            hard_agreement_threshold=self.hard_agreement_threshold,
         )
         self.partition[~seen] = CLEAN
         self.partition = limit_noisy_share(self.partition, opposing, self.given_labels, self.max_noisy_share)
         self.weights = sample_weights(
-            self.partition, self.means["agreement"], self.hard_sample_gain, self.noisy_sample_weight
+            self.partition,
+            self.means["agreement"],
+            # Who has a small loss is not under suspicion.
+            torch.where(self.means["loss"] > self.last_threshold, opposing, -1.0),
+            self.agreement_threshold,
+            self.hard_sample_gain,
+            self.noisy_sample_weight,
         )
         self.weights[~seen] = 1.0
 

@@ -73,10 +73,10 @@ class RDFERTrainingArguments(TrainingArguments):
         default="gce", metadata={"help": "The loss that --loss agreement weights."}
     )
     agreement_threshold: float = field(
-        default=0.3,
+        default=0.6,
         metadata={
             "help": "A sample is noisy only if its clips agree on another label: their mean probability of it exceeds "
-            "that of the given one by more than this."
+            "that of the given one by more than this. Below it, the weight falls as the excess grows."
         },
     )
     noisy_loss_threshold: str = field(
@@ -95,6 +95,10 @@ class RDFERTrainingArguments(TrainingArguments):
             "weight 1, instead of the given one; 1: never. Too early a model confirms its own mistakes."
         },
     )
+    hard_agreement_threshold: float = field(
+        default=0.75,
+        metadata={"help": "A sample is hard if its agreement, a running mean over epochs, is not above this."},
+    )
     hard_sample_gain: float = field(
         default=0.5, metadata={"help": "Weight of hard samples is 1 + this x (1 - agreement)."}
     )
@@ -102,7 +106,7 @@ class RDFERTrainingArguments(TrainingArguments):
         default=3, metadata={"help": "Epochs before the first verdicts take effect; all samples weigh 1 until then."}
     )
     running_mean_decay: float = field(
-        default=0.8,
+        default=0.9,
         metadata={"help": "Share of the old running mean in the new one; 0: verdicts from the last epoch."},
     )
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
@@ -132,6 +136,8 @@ class RDFERTrainingArguments(TrainingArguments):
                 raise ValueError(
                     f"noisy_loss_threshold must be 'auto' or a number, got {self.noisy_loss_threshold!r}."
                 ) from None
+        if self.agreement_threshold <= 0:
+            raise ValueError(f"agreement_threshold must be above 0, got {self.agreement_threshold}.")
         if not 0 <= self.relabel_start <= 1:
             raise ValueError(
                 f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."
@@ -278,6 +284,7 @@ class RDFERTrainer(Trainer):
             num_labels,
             agreement_threshold=args.agreement_threshold,
             noisy_loss_threshold=None if args.noisy_loss_threshold == "auto" else float(args.noisy_loss_threshold),
+            hard_agreement_threshold=args.hard_agreement_threshold,
             max_noisy_share=args.max_noisy_share,
             hard_sample_gain=args.hard_sample_gain,
             noisy_sample_weight=args.noisy_sample_weight,
@@ -335,7 +342,7 @@ class RDFERTrainer(Trainer):
                     "agreement_threshold."
                 )
         # What is not a number (no threshold yet) is no use to a logger.
-        self.log({f"train_{key}": value for key, value in summary.items() if np.isfinite(value)})
+        self.log({key: value for key, value in summary.items() if np.isfinite(value)})
         if self.is_world_process_zero():
             self._write_table(self.args.output_dir)
 

@@ -61,15 +61,18 @@ def test_opposing_agreement_is_of_one_other_label_against_the_given():
 
 
 def test_partition_and_weights():
-    agreement = torch.tensor([1.0, 0.75, 1.0, 1.0, 0.75, 1.0])
-    opposing = torch.tensor([0.0, 0.25, 1.0, 1.0, 0.75, 0.0])
-    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0])
-    partition = partition_samples(agreement, opposing, losses, agreement_threshold=0.5, noisy_loss_threshold=1.0)
-    # Agreed against the label with a small loss: clean. A large loss without agreement against the label: not noisy.
-    assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN]
-    weights = sample_weights(partition, agreement, hard_sample_gain=0.5, noisy_sample_weight=0.1)
-    torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0.1, 1, 0.1, 1]))
-    assert NOISY not in partition_samples(agreement, opposing, losses)  # no threshold yet
+    agreement = torch.tensor([1.0, 0.75, 1.0, 1.0, 0.75, 1.0, 0.5])
+    opposing = torch.tensor([-0.9, -0.25, 1.0, 0.3, 0.75, -0.1, 0.3])
+    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 3.0])
+    partition = partition_samples(agreement, opposing, losses, agreement_threshold=0.6, noisy_loss_threshold=1.0)
+    # A large loss is not noisy as long as the clips do not agree on another label.
+    assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN, HARD]
+    weights = sample_weights(partition, agreement, opposing, 0.6, hard_sample_gain=0.5, noisy_sample_weight=0.0)
+    torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0, 0.5, 0, 1, 0.5 * 1.25]))
+    kept = sample_weights(partition, agreement, opposing, 0.6, hard_sample_gain=0.0, noisy_sample_weight=0.2)
+    torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
+    small = partition_samples(agreement, opposing, losses.new_full((7,), 0.5), noisy_loss_threshold=1.0)
+    assert NOISY not in small and NOISY not in partition_samples(agreement, opposing, losses)  # no threshold yet
 
 
 def test_no_label_is_wiped_out():

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from modeling_rdfer import RDFERForVideoClassification, VideoReadError, predict
 from training import evaluate, train
@@ -123,3 +125,18 @@ def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
     with pytest.raises(VideoReadError, match="broken.mp4"):
         train.main(["--train_dir", str(tmp_path / "train"), "--output_dir", str(tmp_path / "out"), *TINY, *FAST])
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]
+    arguments += ["--num_train_epochs", "30", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3"]
+    arguments += ["--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end", "true"]
+    arguments += ["--metric_for_best_model", "war", "--early_stopping_patience", "3", *TINY, *FAST]
+    metrics = train.main(arguments)
+    state = json.loads((out / "trainer_state.json").read_text())
+    wars = [entry["eval_war"] for entry in state["log_history"] if "eval_war" in entry]
+    assert len(wars) < 30 and len(wars) == wars.index(max(wars)) + 1 + 3
+    assert state["best_metric"] == max(wars) == metrics["eval_war"]
+    best, kept = (load_file(Path(folder) / "model.safetensors") for folder in (state["best_model_checkpoint"], out))
+    assert all(torch.equal(kept[name], value) for name, value in best.items())

@@ -162,7 +162,7 @@ def test_record_survives_saving_and_refuses_other_data():
 
 
 def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
-    record = SampleRecord(torch.tensor([1, 1]), 3, noisy_loss_threshold=1.0)
+    record = SampleRecord(torch.tensor([1, 1]), 3, agreement_threshold=0.4, noisy_loss_threshold=1.0)
     record.update(looks([0, 1], [3.0, 0.1], probabilities=(0.1, 0.2, 0.7)))
     columns = {"sample_id": ["a", "b"], "path": ["x/a.mp4", "x/b.mp4"], "num_frames": [10, 20]}
     record.write_table(tmp_path / "t.parquet", ["sad", "happy", "angry"], columns, epoch=1)
@@ -317,13 +317,27 @@ def test_evaluation_and_logs(tmp_path):
     evaluated = [log for log in trainer.state.log_history if "eval_war" in log]
     assert len(evaluated) == 2
     assert {f"eval_recall_{label}" for label in LABELS} <= set(evaluated[0]) and "eval_uar" in evaluated[0]
-    trained = [log for log in trainer.state.log_history if "train_agreement" in log]
+    trained = [log for log in trainer.state.log_history if "agreement" in log]
     assert [log["epoch"] for log in trained] == [1, 2]
     for label in ("", *(f"_{name}" for name in LABELS)):
-        shares = [trained[-1][f"train_share_{partition}{label}"] for partition in ("clean", "hard", "noisy")]
+        shares = [trained[-1][f"share_{partition}{label}"] for partition in ("clean", "hard", "noisy")]
         assert sum(shares) == pytest.approx(1)
-        assert f"train_weight{label}" in trained[-1]
+        assert f"weight{label}" in trained[-1]
     assert trainer.predict(Videos(10)).predictions.shape == (10, 3)
+
+
+@pytest.mark.slow
+def test_compiled_training_is_eager_training(tmp_path):
+    losses = {}
+    for compiled in (False, True):
+        options = {"torch_compile": compiled, "num_train_epochs": 3, "eval_strategy": "epoch"}
+        trainer = make_trainer(tmp_path / str(compiled), train_dataset=Videos(16), eval_dataset=Videos(8), **options)
+        trainer.train()
+        trainer.save_model()
+        losses[compiled] = [log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log]
+    assert losses[True] == pytest.approx(losses[False], abs=1e-4)
+    names = [set(load_file(tmp_path / str(compiled) / "model.safetensors")) for compiled in (False, True)]
+    assert names[0] == names[1]
 
 
 def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):

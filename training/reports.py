@@ -60,7 +60,7 @@ def plot_curves(log_history: list[dict], path):
     panels = {
         "loss": {"loss": "training", "eval_loss": "evaluation"},
         "recall": {"eval_war": "WAR", "eval_uar": "UAR"},
-        "share of training samples": {f"train_share_{name}": name for name in PARTITIONS},
+        "share of training samples": {f"share_{name}": name for name in PARTITIONS},
     }
     figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.6), layout="constrained")
     for axis, (title, curves) in zip(axes, panels.items()):
