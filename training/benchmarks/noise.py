@@ -27,6 +27,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
+from transformers import TrainingArguments
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.metrics_rdfer import recognition_metrics
@@ -356,7 +357,7 @@ def execute(run: Run, cache: Path) -> dict:
     hard = np.array([truth.is_hard for truth in truths])
     result = {
         "run": dataclasses.asdict(run),
-        "schedule": SCHEDULE,
+        "settings": settings(trainer.args),
         "train_videos": len(truths),
         "flipped": float(wrong.mean()),
         "test": test(trainer.model, cache, "test"),
@@ -373,6 +374,14 @@ def execute(run: Run, cache: Path) -> dict:
         result["partition"]["wrong_called_noisy"] = float(noisy[wrong].mean())
         result["detection"] = noise_detection(table, truths)
     return result
+
+
+def settings(arguments: RDFERTrainingArguments) -> dict:
+    """What a run was told, defaults included, so that results of other defaults are found out."""
+    own = {field.name for field in dataclasses.fields(RDFERTrainingArguments)}
+    inherited = {field.name for field in dataclasses.fields(TrainingArguments)}
+    names = (own - inherited) | {*SCHEDULE, "label_smoothing_factor", "weight_decay", "warmup_steps"}
+    return {name: getattr(arguments, name) for name in sorted(names)}
 
 
 def machine() -> dict:
