@@ -69,7 +69,8 @@ class SampleRecord:
         agreement_threshold, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share, hard_sample_gain,
         noisy_sample_weight: see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_noisy_share`] and
             [`~loss_rdfer.sample_weights`]; `noisy_loss_threshold=None` fits it to the running losses ("auto").
-        running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone.
+        running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone. The
+            first look, at an untrained model, is a mean to begin with that knows nothing: verdicts come late.
     """
 
     def __init__(

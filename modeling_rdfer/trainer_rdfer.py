@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Trainer with the agreement-weighted loss and a record of every sample."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -105,9 +106,12 @@ class RDFERTrainingArguments(TrainingArguments):
     agreement_warmup_epochs: int = field(
         default=3, metadata={"help": "Epochs before the first verdicts take effect; all samples weigh 1 until then."}
     )
-    running_mean_decay: float = field(
-        default=0.9,
-        metadata={"help": "Share of the old running mean in the new one; 0: verdicts from the last epoch."},
+    running_mean_decay: str = field(
+        default="auto",
+        metadata={
+            "help": "Share of the old running mean in the new one, after each epoch; 0: verdicts from the last epoch "
+            "alone; auto: 1 - 4.5 / epochs, a memory of about a fifth of the training."
+        },
     )
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
     sce_alpha: float = field(default=0.1, metadata={"help": "Weight of the cross-entropy in sce."})
@@ -129,21 +133,21 @@ class RDFERTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.remove_unused_columns:
             raise ValueError("remove_unused_columns=True would remove `sample_index`, which the loss needs.")
-        if self.noisy_loss_threshold != "auto":
+        for name, low, high in (("noisy_loss_threshold", -math.inf, math.inf), ("running_mean_decay", 0, 1)):
+            value = getattr(self, name)
             try:
-                float(self.noisy_loss_threshold)
+                fits = value == "auto" or low <= float(value) < high
             except ValueError:
-                raise ValueError(
-                    f"noisy_loss_threshold must be 'auto' or a number, got {self.noisy_loss_threshold!r}."
-                ) from None
+                fits = False
+            if not fits:
+                bounds = f" from {low} to below {high}" if math.isfinite(high) else ""
+                raise ValueError(f"{name} must be 'auto' or a number{bounds}, got {value!r}.")
         if self.agreement_threshold <= 0:
             raise ValueError(f"agreement_threshold must be above 0, got {self.agreement_threshold}.")
         if not 0 <= self.relabel_start <= 1:
             raise ValueError(
                 f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."
             )
-        if not 0 <= self.running_mean_decay < 1:
-            raise ValueError(f"running_mean_decay must be in [0, 1), got {self.running_mean_decay}.")
 
 
 class BalancedSampler(Sampler[int]):
@@ -265,6 +269,14 @@ class RDFERTrainer(Trainer):
         """Names of the model's labels, in the order of their numbers (`label_names` of `Trainer` are columns)."""
         return [self.model.config.id2label[number] for number in range(self.model.config.num_labels)]
 
+    @property
+    def _num_epochs(self) -> float:
+        args = self.args
+        if args.max_steps <= 0:
+            return args.num_train_epochs
+        batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return args.max_steps * batch / len(self.train_dataset)
+
     def _set_up_record(self, dataset: Dataset):
         if not hasattr(dataset, "labels"):
             raise KeyError(
@@ -288,7 +300,11 @@ class RDFERTrainer(Trainer):
             max_noisy_share=args.max_noisy_share,
             hard_sample_gain=args.hard_sample_gain,
             noisy_sample_weight=args.noisy_sample_weight,
-            running_mean_decay=args.running_mean_decay,
+            running_mean_decay=(
+                max(0.0, 1 - 4.5 / self._num_epochs)
+                if args.running_mean_decay == "auto"
+                else float(args.running_mean_decay)
+            ),
         )
         self._class_weights = torch.ones(len(labels))
         if args.class_weights == "balanced":
@@ -313,7 +329,7 @@ class RDFERTrainer(Trainer):
         weights, targets = self._class_weights, self.record.given_labels
         if self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs:
             verdicts = self.record.weights
-            if epoch >= self.args.relabel_start * (self.state.num_train_epochs or self.args.num_train_epochs):
+            if epoch >= self.args.relabel_start * self._num_epochs:
                 noisy = self.record.partition == NOISY
                 targets = torch.where(noisy, self.record.suggested_labels, targets)
                 verdicts = torch.where(noisy, 1.0, verdicts)

@@ -66,11 +66,33 @@ def test_defaults_are_the_recipe(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"remove_unused_columns": True}, {"noisy_loss_threshold": "high"}, {"running_mean_decay": 1.0}]
+    "wrong",
+    [
+        {"remove_unused_columns": True},
+        {"noisy_loss_threshold": "high"},
+        {"running_mean_decay": 1.0},
+        {"running_mean_decay": "long"},
+        {"agreement_threshold": 0.0},
+        {"relabel_start": 2.0},
+    ],
 )
 def test_wrong_arguments_are_named(tmp_path, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RDFERTrainingArguments(output_dir=str(tmp_path), **wrong)
+
+
+def test_running_means_remember_a_fifth_of_the_training(tmp_path):
+    decays = [
+        make_trainer(tmp_path, train_dataset=Videos(8), **options).record.decay
+        # 12 steps of 4 videos are 6 epochs of 8.
+        for options in (
+            {"num_train_epochs": 45},
+            {"num_train_epochs": 3},
+            {"max_steps": 12},
+            {"running_mean_decay": 0.5},
+        )
+    ]
+    assert decays == pytest.approx([0.9, 0.0, 0.25, 0.5])
 
 
 def test_missing_columns_are_named(tmp_path):
