@@ -122,6 +122,29 @@ def opposing_agreement(probabilities: torch.Tensor, labels: torch.LongTensor) ->
     return others.amax(1) - given.squeeze(1)
 
 
+def limit_suspicion(opposing: torch.Tensor, labels: torch.LongTensor, max_share: float = 0.5) -> torch.Tensor:
+    """
+    Keeps a label from being wiped out (ours): of each label's samples only the `max_share` with the most opposing
+    agreement can come under suspicion. A model that has not learnt a label yet contradicts all of its samples with one
+    voice; without them it would never learn it.
+
+    Args:
+        opposing (`torch.FloatTensor` of shape `(N,)`): [`opposing_agreement`] of all samples of a training set.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+        max_share (`float`, 0..1): 1 changes nothing.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`: `opposing`, at most 0 for the samples that are spared.
+    """
+    limited = opposing.clone()
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        order = opposing[members].argsort(descending=True, stable=True)
+        spared = members[order[int(max_share * len(members)) :]]
+        limited[spared] = limited[spared].clamp(max=0)
+    return limited
+
+
 def partition_samples(
     agreement: torch.Tensor,
     opposing: torch.Tensor,
@@ -153,31 +176,6 @@ def partition_samples(
     partition = torch.full_like(agreement, CLEAN, dtype=torch.long)
     partition[agreement <= hard_agreement_threshold] = HARD
     partition[(opposing > agreement_threshold) & (losses > noisy_loss_threshold)] = NOISY
-    return partition
-
-
-def limit_noisy_share(
-    partition: torch.LongTensor, opposing: torch.Tensor, labels: torch.LongTensor, max_share: float = 0.5
-) -> torch.LongTensor:
-    """
-    Keeps a label from being wiped out (ours): of each label's samples at most `max_share` may be noisy. A model that
-    has not learnt a label yet contradicts all of its samples with one voice; dropping them, it would never learn it.
-
-    Args:
-        partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`], for all samples of a training set.
-        opposing (`torch.FloatTensor` of shape `(N,)`): the opposing agreement it was made from.
-        labels (`torch.LongTensor` of shape `(N,)`): given labels.
-        max_share (`float`, 0..1): 1 changes nothing.
-
-    Returns:
-        `torch.LongTensor` of shape `(N,)`: where a label has too many noisy samples, those with less opposing
-        agreement are `CLEAN` instead.
-    """
-    partition = partition.clone()
-    for label in labels.unique():
-        noisy = ((labels == label) & (partition == NOISY)).nonzero().flatten()
-        most = int(max_share * (labels == label).sum())
-        partition[noisy[opposing[noisy].argsort(descending=True, stable=True)[most:]]] = CLEAN
     return partition
 
 
@@ -296,7 +294,7 @@ __all__ = [
     "cross_entropy",
     "fit_noisy_loss_threshold",
     "generalized_cross_entropy",
-    "limit_noisy_share",
+    "limit_suspicion",
     "opposing_agreement",
     "partition_samples",
     "sample_loss_function",

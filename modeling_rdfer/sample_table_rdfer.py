@@ -13,7 +13,7 @@ from .loss_rdfer import (
     NOISY,
     PARTITIONS,
     fit_noisy_loss_threshold,
-    limit_noisy_share,
+    limit_suspicion,
     opposing_agreement,
     partition_samples,
     sample_weights,
@@ -67,7 +67,7 @@ class SampleRecord:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
         num_labels (`int`): C.
         agreement_threshold, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share, hard_sample_gain,
-        noisy_sample_weight: see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_noisy_share`] and
+        noisy_sample_weight: see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_suspicion`] and
             [`~loss_rdfer.sample_weights`]; `noisy_loss_threshold=None` fits it to the running losses ("auto").
         running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone. The
             first look, at an untrained model, is a mean to begin with that knows nothing: verdicts come late.
@@ -134,7 +134,8 @@ class SampleRecord:
         )
         opposing = opposing_agreement(self.means["probabilities"], self.given_labels)
         # A single clip agrees with itself by definition: no evidence (section 3.0 of the design).
-        opposing[~seen | (self.num_valid_clips < 2)] = -1.0
+        opposing[~seen | (self.num_valid_clips < 2) | (self.means["loss"] <= self.last_threshold)] = -1.0
+        opposing = limit_suspicion(opposing, self.given_labels, self.max_noisy_share)
         self.partition = partition_samples(
             self.means["agreement"],
             opposing,
@@ -144,12 +145,10 @@ class SampleRecord:
             hard_agreement_threshold=self.hard_agreement_threshold,
         )
         self.partition[~seen] = CLEAN
-        self.partition = limit_noisy_share(self.partition, opposing, self.given_labels, self.max_noisy_share)
         self.weights = sample_weights(
             self.partition,
             self.means["agreement"],
-            # Who has a small loss is not under suspicion.
-            torch.where(self.means["loss"] > self.last_threshold, opposing, -1.0),
+            opposing,
             self.agreement_threshold,
             self.hard_sample_gain,
             self.noisy_sample_weight,

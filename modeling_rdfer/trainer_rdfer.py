@@ -86,7 +86,9 @@ class RDFERTrainingArguments(TrainingArguments):
     )
     max_noisy_share: float = field(
         default=0.5,
-        metadata={"help": "Most of a label's samples that may be noisy: keeps rare labels from being wiped out."},
+        metadata={
+            "help": "Most of a label's samples that may be noisy or suspicious: keeps labels from being wiped out."
+        },
     )
     noisy_sample_weight: float = field(default=0.0, metadata={"help": "Weight of noisy samples; 0 drops them."})
     relabel_start: float = field(

@@ -12,7 +12,7 @@ from modeling_rdfer.loss_rdfer import (
     cross_entropy,
     fit_noisy_loss_threshold,
     generalized_cross_entropy,
-    limit_noisy_share,
+    limit_suspicion,
     opposing_agreement,
     partition_samples,
     sample_loss_function,
@@ -76,13 +76,12 @@ def test_partition_and_weights():
 
 
 def test_no_label_is_wiped_out():
-    partition = torch.tensor([NOISY, NOISY, NOISY, HARD, NOISY, CLEAN])
     opposing = torch.tensor([0.4, 0.9, 0.8, 0.2, 0.5, -0.3])
     labels = torch.tensor([0, 0, 0, 0, 1, 1])
-    limited = limit_noisy_share(partition, opposing, labels, max_share=0.5)
-    assert limited.tolist() == [CLEAN, NOISY, NOISY, HARD, NOISY, CLEAN]
-    assert limit_noisy_share(partition, opposing, labels, max_share=0.4).tolist()[4] == CLEAN
-    assert torch.equal(limit_noisy_share(partition, opposing, labels, max_share=1.0), partition)
+    limited = limit_suspicion(opposing, labels, max_share=0.5)
+    torch.testing.assert_close(limited, torch.tensor([0.0, 0.9, 0.8, 0.0, 0.5, -0.3]))
+    assert limit_suspicion(opposing, labels, max_share=0.4)[4] == 0
+    assert torch.equal(limit_suspicion(opposing, labels, max_share=1.0), opposing)
 
 
 def test_threshold_stands_between_two_groups_of_losses():

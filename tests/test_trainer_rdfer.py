@@ -165,6 +165,12 @@ def test_verdicts_follow_the_running_means_not_the_last_look():
     assert record.partition.tolist() == [0, 0]
 
 
+def test_what_keeps_a_label_from_being_wiped_out_weighs_fully():
+    record = SampleRecord(torch.zeros(4, dtype=torch.long), 3, max_noisy_share=0.5, noisy_loss_threshold=1.0)
+    record.update(looks([0, 1, 2, 3], [3.0] * 4, probabilities=(0.1, 0.8, 0.1)))
+    assert sorted(record.weights.tolist()) == [0, 0, 1, 1]
+
+
 def test_a_single_distinct_clip_is_no_evidence():
     record = SampleRecord(torch.tensor([0, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0)
     seen = looks([0, 1], [3.0, 3.0], against=True)
