@@ -12,7 +12,13 @@ from collections.abc import Callable
 
 # Name -> module with the function `load`. Imported when asked for, so that a module can also be run by itself.
 DATASETS = {
+    "dfew": "training.datasets.dfew",
+    "ferv39k": "training.datasets.ferv39k",
+    "mafw": "training.datasets.mafw",
+    "afew": "training.datasets.afew",
     "crema_d": "training.datasets.crema_d",
+    "ravdess": "training.datasets.ravdess",
+    "enterface05": "training.datasets.enterface05",
 }
 
 

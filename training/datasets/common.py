@@ -215,7 +215,6 @@ def build(
     splits: dict[str, list[dict]],
     clips: dict[str, Path],
     on_missing: str = "error",
-    features: dict | None = None,
 ) -> datasets.DatasetDict:
     """
     Checks the rows of a dataset against its clips and makes its `DatasetDict`.
@@ -227,7 +226,6 @@ def build(
             and whatever else.
         clips (`dict[str, Path]`): its clips. Those without a row are counted in a warning.
         on_missing (`"error"` or `"skip"`): what to do with rows that have no clip.
-        features (`dict`, *optional*): types of columns that cannot be inferred.
 
     Returns:
         `datasets.DatasetDict` with the columns `video` (files) or `frames` (folders of images), `label` (ClassLabel),
@@ -282,10 +280,9 @@ def build(
             "path": [path.relative_to(root).as_posix() for path, _ in rows],
         }
         columns |= {name: [row[name] for _, row in rows] for name in rows[0][1] if name not in columns}
-        dataset = datasets.Dataset.from_dict(columns)
-        types = dataset.features.copy()
-        types.update(features or {}, label=datasets.ClassLabel(names=list(names)))
-        result[split] = dataset.cast(types)
+        types = datasets.Dataset.from_dict(columns).features
+        types["label"] = datasets.ClassLabel(names=list(names))
+        result[split] = datasets.Dataset.from_dict(columns, features=types)
     return result
 
 
