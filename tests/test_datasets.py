@@ -128,8 +128,24 @@ def test_dfew_bad_rows_are_named(tmp_path, row, message):
         load("dfew", root, fold=2)
 
 
+@pytest.mark.parametrize("file, base", [("{}(single-labeled)/set_2.csv", 1), ("{}_set_2.csv", 0)])
+def test_dfew_lists_without_first_and_last_label_count_as_their_names_say(tmp_path, file, base):
+    root = dfew(tmp_path / "dfew", lists="former")
+    shutil.rmtree(root / "annotation")
+    write_text(root / file.format("train"), ["video_name,label", "1,2", "22,3"])
+    write_text(root / file.format("test"), ["video_name,label", "8,4"])
+    splits = load("dfew", root, fold=2)
+    assert labels_of(splits["train"]) == {"00001": DFEW[2 - base], "00022": DFEW[3 - base]}
+    assert labels_of(splits["test"]) == {"00008": DFEW[4 - base]}
+    # One list tells for both: 7 occurs in one of them only.
+    write_text(root / file.format("train"), ["video_name,label", "1,2", "22,7"])
+    assert labels_of(load("dfew", root, fold=2)["test"]) == {"00008": DFEW[3]}
+
+
 def test_clips_that_are_there_twice_are_named(tmp_path):
     root = dfew(tmp_path)
+    (root / "Clip" / "clip_224x224" / "00022" / "00022.mp4").touch()  # inside a folder of frames: no clip
+    assert len(load("dfew", root, fold=2)["train"]) == 7
     write_frames(root / "Clip" / "clip_224x224" / "copy" / "00022")
     with pytest.raises(ValueError, match="Clip 00022 is there twice: .*00022 and .*copy/00022"):
         load("dfew", root, fold=2)

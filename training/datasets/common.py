@@ -197,7 +197,7 @@ def find_clips(folder: Path, pattern: str, key: Callable[[Path], str] = lambda p
         folders[:] = [name for name in folders if name not in set(clips)]
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".") and matches(stem):
+            if suffix.lower() in VIDEO_SUFFIXES and matches(stem):
                 clips.append(name)
         for name in clips:
             path = Path(parent, name)
