@@ -1,0 +1,308 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""What the loaders share: finding clips and lists on disk, checking them against each other, names of labels."""
+
+import functools
+import inspect
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import datasets
+from transformers.utils import logging
+
+from modeling_rdfer.video_decoding_rdfer import VIDEO_SUFFIXES
+from training.data import Videos
+
+logger = logging.get_logger(__name__)
+
+OnMissing = Literal["error", "skip"]
+# The first word of a row stands for all of them when labels of two datasets are compared.
+SYNONYMS = (
+    ("anger", "angry", "ang", "an"),
+    ("anxiety", "anxious", "ax"),
+    ("calm", "calmness"),
+    ("contempt", "contemptuous", "co"),
+    ("disappointment", "disappointed", "ds"),
+    ("disgust", "disgusted", "dis", "di"),
+    ("fear", "fearful", "afraid", "fea", "fe"),
+    ("happiness", "happy", "joy", "hap", "ha"),
+    ("helplessness", "helpless", "hl"),
+    ("neutral", "neutrality", "neu", "ne"),
+    ("sadness", "sad", "sa"),
+    ("surprise", "surprised", "sur", "su"),
+)
+_CANONICAL = {word: words[0] for words in SYNONYMS for word in words}
+
+
+def some(names: Iterable, most: int = 5) -> str:
+    """The first few of some names, for messages."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Labels
+# ---------------------------------------------------------------------------------------------------------------------
+def canonical_label(name: str) -> str:
+    """
+    One spelling for all names of an expression: "Angry" and "anger" are "anger"; the parts of a compound one, joined
+    by "_", are treated each and sorted. Other names only become lower-case.
+    """
+    return "_".join(sorted(_CANONICAL.get(part, part) for part in name.strip().lower().split("_")))
+
+
+def map_labels(names: Sequence[str], onto: Sequence[str], leave_out: bool = False) -> dict[str, str]:
+    """
+    Maps the labels of one dataset onto those of another, by name.
+
+    Args:
+        names (`list[str]`): labels to map.
+        onto (`list[str]`): labels to map them onto, e.g. those of a checkpoint.
+        leave_out (`bool`): whether names that have no counterpart are left out with a warning that lists them.
+
+    Returns:
+        `dict[str, str]`: for each name that can be mapped its counterpart.
+
+    Raises:
+        ValueError: a name has no counterpart (or, with `leave_out`, none has), or two labels of `onto` mean the same.
+    """
+    targets = {}
+    for name in onto:
+        other = targets.setdefault(canonical_label(name), name)
+        if other != name:
+            raise ValueError(f"Labels cannot be mapped onto {list(onto)}: {other!r} and {name!r} mean the same.")
+    mapped = {name: targets[canonical_label(name)] for name in names if canonical_label(name) in targets}
+    rest = [name for name in names if name not in mapped]
+    if rest and (not mapped or not leave_out):
+        raise ValueError(f"Labels {rest} have no counterpart among {list(onto)}.")
+    if rest:
+        logger.warning(f"Left out, for want of a counterpart among {list(onto)}: labels {rest}.")
+    return mapped
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Loaders
+# ---------------------------------------------------------------------------------------------------------------------
+def loader(function: Callable) -> Callable:
+    """Makes a loader check that its root is a folder and that each option is one of those its `Literal` lists."""
+
+    @functools.wraps(function)
+    def load(root, *args, **kwargs):
+        given = inspect.signature(function).bind(root, *args, **kwargs).arguments
+        for name, choices in loader_options(function).items():
+            if name in given and given[name] not in choices:
+                raise ValueError(f"{name}={given[name]!r}: expected one of {list(choices)}.")
+        if not Path(root).is_dir():
+            raise FileNotFoundError(f"root: there is no folder {root}.")
+        return function(Path(root), *args, **kwargs)
+
+    return load
+
+
+def loader_options(load: Callable) -> dict[str, tuple]:
+    """The options of a loader and the values each can take."""
+    parameters = inspect.signature(load).parameters.values()
+    annotations = {parameter.name: parameter.annotation for parameter in parameters if parameter.name != "root"}
+    return {
+        name: get_args(annotation) if get_origin(annotation) is Literal else (False, True)
+        for name, annotation in annotations.items()
+    }
+
+
+def first_folder(root: Path, candidates: Sequence[str]) -> Path:
+    """The first of some folders of a dataset that is there. Raises FileNotFoundError naming them all."""
+    for candidate in candidates:
+        if (root / candidate).is_dir():
+            return root / candidate
+    raise FileNotFoundError(f"{root} has none of the folders {list(candidates)}; it has {_listing(root)}.")
+
+
+def first_lists(root: Path, candidates: Sequence[Sequence[str]]) -> list[Path]:
+    """
+    The first group of lists, e.g. (train, test), that is complete in `root` or in one of its folders.
+
+    Raises:
+        FileNotFoundError: none is, naming what was looked for.
+    """
+    for candidate in candidates:
+        for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
+            files = [folder / name for name in candidate]
+            if all(file.is_file() for file in files):
+                return files
+    wanted = "; or ".join(" and ".join(candidate) for candidate in candidates)
+    raise FileNotFoundError(f"{root} and its folders have no lists {wanted}; it has {_listing(root)}.")
+
+
+def _listing(folder: Path) -> str:
+    return some(sorted(path.name for path in folder.iterdir())) or "nothing"
+
+
+def read_lines(file: Path, encoding: str = "utf-8-sig") -> list[str]:
+    """The lines of a list that are not empty. Raises ValueError if they are in another encoding."""
+    try:
+        with open(file, encoding=encoding) as handle:
+            return [line.strip("\r\n") for line in handle if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not {encoding} text: {error}.") from error
+
+
+def number_names(file: Path, rows: Sequence[tuple[str, str]], names: Sequence[str], base: int) -> dict[str, str]:
+    """
+    What the numbers of lists mean, which count labels from 0 or from 1.
+
+    Args:
+        file (`Path`): the list, for messages.
+        rows (list of (clip, number)): the rows of all lists that belong together.
+        names (`list[str]`): labels in the order of their numbers.
+        base (0 or 1): where numbers start if neither 0 nor the number of labels occurs, which would tell.
+
+    Returns:
+        `dict[str, str]`: the label of each number as it is written.
+
+    Raises:
+        ValueError: a label is no number or lies outside, naming its row.
+    """
+    for clip, text in rows:
+        if not re.fullmatch(r"\d+", text) or int(text) > len(names):
+            raise ValueError(f"{file}: {clip} has label {text!r}; expected the number of one of {list(names)}.")
+    numbers = {int(text) for _, text in rows}
+    if {0, len(names)} <= numbers:
+        raise ValueError(f"{file}: labels go from 0 to {len(names)}, but there are {len(names)}: {list(names)}.")
+    base = 0 if 0 in numbers else 1 if len(names) in numbers else base
+    return {text: names[int(text) - base] for _, text in rows}
+
+
+def find_clips(folder: Path, pattern: str, key: Callable[[Path], str] = lambda path: path.stem) -> dict[str, Path]:
+    """
+    Clips below a folder: video files, and folders of frames, whose name without suffix matches. It does not look into
+    folders of frames, so a large dataset is listed in seconds, and how often a zip file nests makes no difference.
+
+    Args:
+        folder (`Path`): where to look.
+        pattern (`str`): regular expression for the whole name.
+        key (`Callable`, *optional*): what names a clip, given its path; its name without suffix by default.
+
+    Raises:
+        FileNotFoundError: there is no clip.
+        ValueError: two clips have the same key, naming them.
+    """
+    found = {}
+    matches = re.compile(pattern).fullmatch
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        clips = [name for name in folders if matches(name)]
+        folders[:] = [name for name in folders if name not in set(clips)]
+        for name in sorted(files):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in VIDEO_SUFFIXES and matches(stem):
+                clips.append(name)
+        for name in clips:
+            path = Path(parent, name)
+            other = found.setdefault(key(path), path)
+            if other != path:
+                raise ValueError(f"Clip {key(path)} is there twice: {other} and {path}; keep one of them.")
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no video file or folder of frames named like {pattern}.")
+    return found
+
+
+def build(
+    root: Path,
+    names: Sequence[str],
+    splits: dict[str, list[dict]],
+    clips: dict[str, Path],
+    on_missing: str = "error",
+) -> datasets.DatasetDict:
+    """
+    Checks the rows of a dataset against its clips and makes its `DatasetDict`.
+
+    Args:
+        root (`Path`): of the dataset.
+        names (`list[str]`): its labels in its order.
+        splits (dict of lists of dicts): rows of each split, with `sample_id` (a key of `clips`), `label` (a name)
+            and whatever else.
+        clips (`dict[str, Path]`): its clips. Those without a row are counted in a warning.
+        on_missing (`"error"` or `"skip"`): what to do with rows that have no clip.
+
+    Returns:
+        `datasets.DatasetDict` with the columns `video` (files) or `frames` (folders of images), `label` (ClassLabel),
+        `sample_id`, `path` (relative to the root), and the rows' own. `video` is a string and not a `datasets.Video`:
+        the processor opens paths itself, where they are used, so nothing is decoded here and no decoder is shared
+        between processes.
+
+    Raises:
+        ValueError: an id occurs twice or in two splits, a label is unknown, a split is empty, or files and folders
+            of frames are mixed.
+        FileNotFoundError: a row has no clip.
+    """
+    listed = {}
+    for split, rows in splits.items():
+        ids = Counter(row["sample_id"] for row in rows)
+        twice = [name for name, count in ids.items() if count > 1]
+        if twice:
+            raise ValueError(f"{root}: {len(twice)} clips are listed more than once in {split}: {some(twice)}.")
+        for other, theirs in listed.items():
+            if both := sorted(ids.keys() & theirs):
+                raise ValueError(f"{root}: {len(both)} clips are in {other} and in {split}: {some(both)}.")
+        listed[split] = ids.keys()
+        if unknown := sorted({row["label"] for row in rows} - set(names)):
+            raise ValueError(f"{root}: unknown labels {unknown} in {split}; expected {list(names)}.")
+        missing = [name for name in ids if name not in clips]
+        if missing and (on_missing == "error" or len(missing) == len(rows)):
+            raise FileNotFoundError(
+                f"{root}: {len(missing)} of the {len(rows)} clips of {split} are not there: {some(missing)}. "
+                f'There is, for example, {next(iter(clips.values()))}. on_missing="skip" leaves them out.'
+            )
+        if missing:
+            logger.warning(f"{len(missing)} of the {len(rows)} clips of {split} are not there: {some(missing)}.")
+    extra = sorted(clips.keys() - set().union(*listed.values()))
+    if extra:
+        logger.warning(f"{root}: {len(extra)} clips are in no split and are left out: {some(extra)}.")
+    made = {}
+    for split, rows in splits.items():
+        rows = [row for row in rows if row["sample_id"] in clips]
+        if not rows:
+            raise ValueError(f"{root}: no clip is in {split}.")
+        made[split] = [(clips[row["sample_id"]], row) for row in rows]
+    kinds = {path.suffix.lower() in VIDEO_SUFFIXES for rows in made.values() for path, _ in rows}
+    if len(kinds) > 1:
+        raise ValueError(f"{root} mixes video files and folders of frames; keep one of them.")
+    source = "video" if kinds.pop() else "frames"
+    result = datasets.DatasetDict()
+    for split, rows in made.items():
+        columns = {
+            source: [str(path) for path, _ in rows],
+            "label": [row["label"] for _, row in rows],
+            "sample_id": [row["sample_id"] for _, row in rows],
+            "path": [path.relative_to(root).as_posix() for path, _ in rows],
+        }
+        columns |= {name: [row[name] for _, row in rows] for name in rows[0][1] if name not in columns}
+        types = datasets.Dataset.from_dict(columns).features
+        types["label"] = datasets.ClassLabel(names=list(names))
+        result[split] = datasets.Dataset.from_dict(columns, features=types)
+    return result
+
+
+def folds_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]], fold: int) -> dict[str, list[dict]]:
+    """Splits rows into train and test: test holds the people of one fold (numbered from 1), train the others."""
+    test = set(folds[fold - 1])
+    rows = [{**row, "fold": fold} for row in rows]
+    return {
+        "train": [row for row in rows if row[column] not in test],
+        "test": [row for row in rows if row[column] in test],
+    }
+
+
+def to_videos(dataset: datasets.Dataset, split: str) -> Videos:
+    """A split of what a loader returns as [`~training.data.Videos`], for training, evaluation and the sample table."""
+    source = "video" if "video" in dataset.column_names else "frames"
+    columns = {name: list(dataset[name]) for name in ("path", "fold") if name in dataset.column_names}
+    return Videos(
+        sources=list(dataset[source]),
+        labels=dataset.features["label"].int2str(list(dataset["label"])),
+        sample_ids=list(dataset["sample_id"]),
+        columns={"split": [split] * len(dataset), **columns},
+    )

@@ -1,0 +1,64 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""DFEW: 11,697 single-labelled film clips, 7 expressions, 5 folds (Jiang et al., ACM Multimedia 2020)."""
+
+import re
+from typing import Literal
+
+import datasets
+
+from .common import OnMissing, build, find_clips, first_folder, first_lists, loader, number_names, read_lines
+
+LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
+CLIPS = ("Clip/clip_224x224", "Clip/jpg_256", "Clip/clip_224x224_16f", "Clip/original", "clip_224x224", "jpg_256")
+
+
+@loader
+def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error") -> datasets.DatasetDict:
+    """
+    Loads a fold of DFEW.
+
+    Args:
+        root (`str` or `Path`): the folder that holds `Clip/clip_224x224/<00001>/*.jpg` (also nested twice, or
+            `jpg_256`, or the 16 frames of `clip_224x224_16f`) and the lists, of which there are three kinds:
+            `EmoLabel_DataSplit/train(single-labeled)/set_1.csv` with numbers for names and labels from 1,
+            `train_set_1.csv` with labels from 0, and `DFEW_set_1_train.txt` with folder, number of frames and label.
+        fold (`int`): which of the 5 folds, from 1.
+        on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
+
+    Returns:
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `fold`.
+        `sample_id` has five digits, whether or not the list kept its zeros.
+
+    Raises:
+        FileNotFoundError: a folder, list or clip is missing.
+        ValueError: lists and clips disagree.
+    """
+    clips = find_clips(first_folder(root, CLIPS), r"\d{1,5}", key=lambda path: path.stem.zfill(5))
+    files = first_lists(
+        root,
+        [
+            (f"train(single-labeled)/set_{fold}.csv", f"test(single-labeled)/set_{fold}.csv"),
+            (f"train_set_{fold}.csv", f"test_set_{fold}.csv"),
+            (f"DFEW_set_{fold}_train.txt", f"DFEW_set_{fold}_test.txt"),
+        ],
+    )
+    lists = {}
+    for split, file in zip(("train", "test"), files):
+        rows = []
+        for line in read_lines(file):
+            # "name,label" after a header, or "folder frames label" without one.
+            fields = line.split(",") if file.suffix == ".csv" else line.rsplit(" ", 2)
+            if fields[0] == "video_name":
+                continue
+            match = re.fullmatch(r"(?:.*[/\\])?(\d{1,5})(?:\.\w+)?", fields[0].strip().rstrip("/"))
+            if not match or len(fields) != (2 if file.suffix == ".csv" else 3):
+                raise ValueError(f"{file}: {line!r} is no row of the form name,label or folder frames label.")
+            rows.append((match[1].zfill(5), fields[-1].strip()))
+        lists[split] = rows
+    base = 1 if files[0].name.startswith("set_") else 0
+    labels = number_names(files[0], [row for rows in lists.values() for row in rows], LABELS, base)
+    splits = {
+        split: [{"sample_id": name, "label": labels[number], "fold": fold} for name, number in rows]
+        for split, rows in lists.items()
+    }
+    return build(root, LABELS, splits, clips, on_missing)

@@ -1,0 +1,67 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""MAFW: 10,045 clips, 11 single or 43 single and compound expressions, 5 folds (Liu et al., ACM Multimedia 2022)."""
+
+from typing import Literal
+
+import datasets
+
+from .common import OnMissing, build, find_clips, first_folder, first_lists, loader, read_lines
+
+# The order of the paper: AN DI FE HA NE SA SU CO AX HL DS.
+LABELS = [
+    *("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
+    *("contempt", "anxiety", "helplessness", "disappointment"),
+]
+CLIPS = ("data/frames", "data/faces", "data/clips", "frames", "faces", "clips")
+
+
+@loader
+def load(
+    root,
+    fold: Literal[1, 2, 3, 4, 5] = 1,
+    labels: Literal["single", "compound"] = "single",
+    captions: bool = False,
+    on_missing: OnMissing = "error",
+) -> datasets.DatasetDict:
+    """
+    Loads a fold of MAFW.
+
+    Args:
+        root (`str` or `Path`): the folder that holds `data/frames/<00025>/*.png` or `data/faces/<00025>` (or video
+            files of these names) and the lists `single/no_caption/set_1/train.txt` (rows like `00025.mp4 anger`),
+            which may stand in one more folder.
+        fold (`int`): which of the 5 folds, from 1.
+        labels (`"single"` or `"compound"`): 11 expressions, or these and compound ones such as `anger_disgust`.
+        captions (`bool`): whether to read the lists with captions, which are GBK text with tabs.
+        on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
+
+    Returns:
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `fold`
+        and, with captions, `caption_zh` and `caption_en`. Compound labels follow the single ones, in the order of
+        their parts; they are those that occur in the fold's lists.
+
+    Raises:
+        FileNotFoundError: a folder, list or clip is missing.
+        ValueError: lists and clips disagree, or a list is not of the expected form.
+    """
+    clips = find_clips(first_folder(root, CLIPS), r"\d{5}")
+    kind = "with_caption" if captions else "no_caption"
+    files = first_lists(root, [[f"{labels}/{kind}/set_{fold}/{split}.txt" for split in ("train", "test")]])
+    splits = {}
+    for split, file in zip(("train", "test"), files):
+        splits[split] = []
+        for line in read_lines(file, "gbk" if captions else "utf-8-sig"):
+            fields = line.split("\t", 3) if captions else line.split()
+            if len(fields) != (4 if captions else 2):
+                form = "clip, label, Chinese and English caption" if captions else "clip and label"
+                raise ValueError(f"{file}: {line!r} has {len(fields)} fields; expected {form}.")
+            row = {"sample_id": fields[0].strip().removesuffix(".mp4"), "label": fields[1].strip(), "fold": fold}
+            if captions:
+                row |= {"caption_zh": fields[2].strip(), "caption_en": fields[3].strip()}
+            splits[split].append(row)
+    names = LABELS
+    if labels == "compound":
+        given = {row["label"] for rows in splits.values() for row in rows}
+        compound = [name for name in given if "_" in name and set(name.split("_")) <= set(LABELS)]
+        names = LABELS + sorted(compound, key=lambda name: [LABELS.index(part) for part in name.split("_")])
+    return build(root, names, splits, clips, on_missing)
