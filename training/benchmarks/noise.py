@@ -454,7 +454,8 @@ def render(results: dict[str, dict]) -> str:
         return f"{100 * statistics.mean(values):.1f}{spread}"
 
     def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-        lines = [header, ("---",) * len(header), *rows]
+        measured = [row for row in rows if any(letter.isdigit() for cell in row[1:] for letter in cell)]
+        lines = [header, ("---",) * len(header), *measured]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     flipped = {noise: cell(f"ce-{noise}", "flipped").split(" ")[0] for noise in NOISE}
@@ -526,7 +527,8 @@ def render(results: dict[str, dict]) -> str:
     some = next(result for name, result in results.items() if name != "step_time")
     tested = ", ".join(f"{name} {value}" for name, value in some["machine"].items())
     parts.append(
-        f"Measured with {tested}; seeds {', '.join(map(str, SEEDS))}; {some['train_videos']} training videos; "
+        f"Measured with {tested}; {len(results) - ('step_time' in results)} of {len(all_runs())} runs are there, "
+        f"seeds {', '.join(map(str, SEEDS))}; {some['train_videos']} training videos; "
         + ", ".join(f"{name} {value}" for name, value in SCHEDULE.items())
         + "."
     )
