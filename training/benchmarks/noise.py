@@ -39,6 +39,8 @@ from training.synthetic.labels import LABELS
 from training.synthetic.videos import make_truths, move_head, plan_video
 
 RESULTS = Path(__file__).parent / "results" / "noise"
+# Beside the results, not in the cache: all rows, whenever they were run, start from these.
+BACKBONES = RESULTS / "backbones.safetensors"
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = """examples:
   python -m training.benchmarks.noise                        every run that is missing, two at a time
@@ -154,14 +156,13 @@ def _draw_face(number: int) -> tuple[np.ndarray, np.ndarray]:
     return draw_faces(identity, scene, units, pose, SIZE + MARGIN, generator), units.astype(np.float32)
 
 
-def pretrain_backbones(folder: Path, faces: int = 3000, epochs: int = 24):
+def pretrain_backbones(faces: int = 3000, epochs: int = 24):
     """
-    Trains both backbones to tell the action units in single frames of other faces; writes `backbones.safetensors`.
+    Trains both backbones to tell the action units in single frames of other faces; writes `BACKBONES`.
     From random weights, `tiny` stays at chance for the first thousand steps on weakly labelled videos; people
     fine-tune from pretrained weights anyway. No expression label is seen here.
     """
-    file = folder / "backbones.safetensors"
-    if file.exists():
+    if BACKBONES.exists():
         return
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         drawn = list(tqdm(pool.map(_draw_face, range(faces), chunksize=50), total=faces, desc="drawing faces"))
@@ -190,7 +191,8 @@ def pretrain_backbones(folder: Path, faces: int = 3000, epochs: int = 24):
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-    save_file(backbones.state_dict(), file)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    save_file(backbones.state_dict(), BACKBONES)
 
 
 def new_config(**overrides) -> RDFERConfig:
@@ -249,13 +251,12 @@ def new_trainer(run: Run, cache: Path, output_dir: str) -> RDFERTrainer:
     """The trainer of a run: model from the pretrained backbones, its training set with given labels."""
     torch.manual_seed(run.seed)
     model = RDFERForVideoClassification(new_config(**run.config))
-    weights = load_file(cache / "backbones.safetensors")
+    weights = load_file(BACKBONES)
     for name, backbone in (("backbone.", model.rdfer.backbone), ("detector_backbone.", model.rdfer.detector.backbone)):
         backbone.load_state_dict({k.removeprefix(name): v for k, v in weights.items() if k.startswith(name)})
     if run.muted:
         mute(model, run.muted)
-    truths = video_truths("train", **NOISE[run.noise], noise_seed=run.seed)
-    labels = [LABELS.index(truth.given_label) for truth in truths]
+    labels = [LABELS.index(truth.given_label) for truth in training_truths(run)]
     arguments = RDFERTrainingArguments(
         output_dir=output_dir,
         seed=run.seed,
@@ -275,6 +276,11 @@ def video_truths(name: str, **noise):
     """Truths of a set of videos."""
     start, count, options = VIDEO_SETS[name]
     return make_truths(count, 0, start=start, **options, **noise)
+
+
+def training_truths(run: Run):
+    """Truths of the training set, with the labels that the run is given."""
+    return video_truths("train", **NOISE[run.noise], noise_seed=run.seed)
 
 
 @torch.inference_mode()
@@ -351,7 +357,7 @@ def execute(run: Run, cache: Path) -> dict:
         trainer.train()
         table = pyarrow.parquet.read_table(Path(output_dir) / SAMPLE_TABLE_NAME)
     minutes = (time.time() - start) / 60
-    truths = video_truths("train", **NOISE[run.noise], noise_seed=run.seed)
+    truths = training_truths(run)
     noisy = np.array(table["partition"].to_pylist()) == "noisy"
     wrong = np.array([truth.is_noisy for truth in truths])
     hard = np.array([truth.is_hard for truth in truths])
@@ -563,7 +569,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cache", type=Path, default=Path("output/noise"), help="folder for frames and backbones")
+    parser.add_argument("--cache", type=Path, default=Path("output/noise"), help="folder for the frames")
     parser.add_argument("--only", default="", help="only runs whose names contain this; step_time is one, too")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: 2)")
     parser.add_argument("--render", action="store_true", help="only write the tables of README.md")
@@ -576,7 +582,7 @@ def main():
     if not arguments.render:
         arguments.cache.mkdir(parents=True, exist_ok=True)
         cache_frames(arguments.cache)
-        pretrain_backbones(arguments.cache)
+        pretrain_backbones()
         missing = [name for name in runs if arguments.only in name and not (RESULTS / f"{name}.json").exists()]
         command = [sys.executable, "-m", "training.benchmarks.noise", "--cache", str(arguments.cache), "--one"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
