@@ -89,10 +89,12 @@ class Videos:
         if not 0 < share <= 0.5:
             raise ValueError(f"The share to hold out must be above 0 and at most 0.5, got {share}.")
         parts = round(1 / share)
-        units = len(self) if self.persons is None else len(set(self.persons))
-        if units < parts:
-            kind = "videos" if self.persons is None else "persons"
-            raise ValueError(f"{share} of {units} {kind} cannot be held out: hold out at least 1 / {units}.")
+        units = {"videos of the most frequent label": max(Counter(self.labels).values())}
+        if self.persons is not None:
+            units["persons"] = len(set(self.persons))
+        for kind, count in units.items():
+            if count < parts:
+                raise ValueError(f"{share} of {count} {kind} cannot be held out: it takes at least 1 / {count}.")
         splitter = StratifiedKFold if self.persons is None else StratifiedGroupKFold
         with warnings.catch_warnings():
             # Labels with fewer videos than parts: the rest is stratified all the same.

@@ -15,8 +15,8 @@ class SourceArguments:
     dataset: str | None = field(
         default=None,
         metadata={
-            "help": f"A dataset by name: {', '.join(DATASETS)}. The last three are your own: a folder a label, a "
-            "list, a dataset of the datasets library.",
+            "help": "A dataset by name. The last three are for your own: a folder with a sub-folder a label, a list, a "
+            "dataset of the datasets library.",
             "choices": list(DATASETS),
         },
     )
