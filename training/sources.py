@@ -15,7 +15,7 @@ class SourceArguments:
     dataset: str | None = field(
         default=None,
         metadata={
-            "help": "A dataset by name. The last three are for your own: a folder with a sub-folder a label, a list, a "
+            "help": "A dataset by name. The last three are for your own: a folder with one for each label, a list, a "
             "dataset of the datasets library.",
             "choices": list(DATASETS),
         },
