@@ -16,7 +16,6 @@ from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
 from .inference_rdfer import Window, predict, timeline
 from .modeling_rdfer import (
     RDFERForVideoClassification,
-    RDFERFrameNet,
     RDFERModel,
     RDFERPreTrainedModel,
     RDFERVideoClassifierOutput,
@@ -25,6 +24,7 @@ from .modeling_rdfer import (
     interpolate_saliency,
     resample_clips,
 )
+from .video_backbone_rdfer import RDFERFrameNet
 from .video_decoding_rdfer import VideoReadError
 from .video_processing_rdfer import RDFERVideoProcessor
 

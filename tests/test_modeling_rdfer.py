@@ -584,7 +584,7 @@ def test_frame_net_is_a_backbone_of_transformers():
 
 
 def test_temporal_shift_moves_one_frame_and_stays_in_its_clip():
-    from modeling_rdfer.modeling_rdfer import _temporal_shift
+    from modeling_rdfer.video_backbone_rdfer import _temporal_shift
 
     frames = torch.arange(1.0, 9)[:, None, None, None].expand(8, 16, 1, 1).clone()  # two clips of four frames
     shifted = _temporal_shift(None, (frames,), num_frames=4)[:, :, 0, 0]

@@ -136,6 +136,7 @@ class RDFERConfig(PreTrainedConfig):
         "frame_logits",
         "agreement",
         "num_valid_clips",
+        "frame_indices",
         "key_frame_indices",
         "short_term_state",
         "long_term_state",
