@@ -12,8 +12,15 @@ from transformers import (
     AutoVideoProcessor,
 )
 
+from .configuration_aen import AENConfig
 from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
 from .inference_rdfer import Window, predict, timeline
+from .modeling_aen import (
+    AENForVideoClassification,
+    AENModel,
+    AENPreTrainedModel,
+    AENVideoClassifierOutput,
+)
 from .modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERModel,
@@ -33,12 +40,24 @@ AutoBackbone.register(RDFERFrameNetConfig, RDFERFrameNet)
 AutoModel.register(RDFERConfig, RDFERModel)
 AutoModelForVideoClassification.register(RDFERConfig, RDFERForVideoClassification)
 AutoVideoProcessor.register(RDFERConfig, RDFERVideoProcessor)
+AutoConfig.register(AENConfig.model_type, AENConfig)
+AutoModel.register(AENConfig, AENModel)
+AutoModelForVideoClassification.register(AENConfig, AENForVideoClassification)
+AutoVideoProcessor.register(AENConfig, RDFERVideoProcessor)
+AENConfig.register_for_auto_class()
+AENModel.register_for_auto_class("AutoModel")
+AENForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
 RDFERConfig.register_for_auto_class()
 RDFERModel.register_for_auto_class("AutoModel")
 RDFERForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
 RDFERVideoProcessor.register_for_auto_class("AutoVideoProcessor")
 
 __all__ = [
+    "AENConfig",
+    "AENForVideoClassification",
+    "AENModel",
+    "AENPreTrainedModel",
+    "AENVideoClassifierOutput",
     "RDFERConfig",
     "RDFERForVideoClassification",
     "RDFERFrameNet",

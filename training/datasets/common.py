@@ -13,6 +13,7 @@ from typing import Literal, get_args, get_origin
 import datasets
 from transformers.utils import logging
 
+from modeling_rdfer.labels_rdfer import canonical_label
 from modeling_rdfer.video_decoding_rdfer import VIDEO_SUFFIXES
 from training.data import Videos
 
@@ -21,22 +22,6 @@ logger = logging.get_logger(__name__)
 OnMissing = Literal["error", "skip"]
 # Columns that say who is seen. People are kept apart when a part is held out of the training set.
 PERSON_COLUMNS = ("actor", "subject", "person")
-# The first word of a row stands for all of them when labels of two datasets are compared.
-SYNONYMS = (
-    ("anger", "angry", "ang", "an"),
-    ("anxiety", "anxious", "ax"),
-    ("calm", "calmness"),
-    ("contempt", "contemptuous", "co"),
-    ("disappointment", "disappointed", "ds"),
-    ("disgust", "disgusted", "dis", "di"),
-    ("fear", "fearful", "afraid", "fea", "fe"),
-    ("happiness", "happy", "joy", "hap", "ha"),
-    ("helplessness", "helpless", "hl"),
-    ("neutral", "neutrality", "neu", "ne"),
-    ("sadness", "sad", "sa"),
-    ("surprise", "surprised", "sur", "su"),
-)
-_CANONICAL = {word: words[0] for words in SYNONYMS for word in words}
 
 
 def some(names: Iterable, most: int = 5) -> str:
@@ -48,14 +33,6 @@ def some(names: Iterable, most: int = 5) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 # Labels
 # ---------------------------------------------------------------------------------------------------------------------
-def canonical_label(name: str) -> str:
-    """
-    One spelling for all names of an expression: "Angry" and "anger" are "anger"; the parts of a compound one, joined
-    by "_", are treated each and sorted. Other names only become lower-case.
-    """
-    return "_".join(sorted(_CANONICAL.get(part, part) for part in name.strip().lower().split("_")))
-
-
 def map_labels(names: Sequence[str], onto: Sequence[str], leave_out: bool = False) -> dict[str, str]:
     """
     Maps the labels of one dataset onto those of another, by name.
