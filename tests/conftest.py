@@ -6,6 +6,7 @@ import torch
 
 DATA = Path(__file__).parent / "data"
 CHECKPOINT = Path(__file__).parents[1] / "hub_cards" / "rdfer-small"
+AEN_CHECKPOINT = CHECKPOINT.with_name("aen-small")
 
 # The models of the tests are so small that a second thread costs more than it brings.
 torch.set_num_threads(1)

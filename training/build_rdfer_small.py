@@ -16,6 +16,18 @@ FOLDER = Path(__file__).parents[1] / "hub_cards" / "rdfer-small"
 LABELS = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"]
 
 
+def draw_matrices(state: dict[str, torch.Tensor]):
+    """
+    Draws the matrices of a model's state that are not zero: what works over time is untrained. Uniform draws of NumPy,
+    since PyTorch's normal ones differ between processors and versions.
+    """
+    generator = np.random.default_rng(0)
+    for tensor in state.values():
+        if tensor.ndim == 2 and tensor.abs().max() > 0:
+            bound = (6 / sum(tensor.shape)) ** 0.5
+            tensor.copy_(torch.from_numpy(generator.random(tensor.shape, dtype=np.float32) * 2 - 1) * bound)
+
+
 def build_model(face_api_package) -> RDFERForVideoClassification:
     """
     The `small` preset whose two backbones and frame heads are the frame classifier and whose residual heads are zero.
@@ -29,13 +41,7 @@ def build_model(face_api_package) -> RDFERForVideoClassification:
     config = RDFERConfig.from_preset("small", id2label=dict(enumerate(LABELS)))
     model = RDFERForVideoClassification(config).eval()
     state = model.state_dict()
-    generator = np.random.default_rng(0)
-    for tensor in state.values():
-        # The streams over time are untrained. Uniform draws of NumPy, since PyTorch's normal ones differ between
-        # processors and versions.
-        if tensor.ndim == 2 and tensor.abs().max() > 0:
-            bound = (6 / sum(tensor.shape)) ** 0.5
-            tensor.copy_(torch.from_numpy(generator.random(tensor.shape, dtype=np.float32) * 2 - 1) * bound)
+    draw_matrices(state)
     for name, tensor in load_face_expression(face_api_package).items():
         if name.startswith("fc."):
             targets = [f"{head}.{name[3:]}" for head in ("classifier", "rdfer.detector.classifier")]

@@ -56,7 +56,87 @@ _BASE_DETECTOR_BACKBONE = {
 
 
 @strict
-class RDFERConfig(PreTrainedConfig):
+class VideoBackboneConfig(PreTrainedConfig):
+    """What the configurations of both families have in common: frames, clips, labels. See theirs for each field."""
+
+    presets = {}
+
+    num_frames: int = 64
+    image_size: int = 112
+    num_channels: int = 3
+    image_mean: list[float] | tuple[float, ...] = (0.485, 0.456, 0.406)
+    image_std: list[float] | tuple[float, ...] = (0.229, 0.224, 0.225)
+    num_clips: int = 4
+    frames_per_clip: int = 4
+    hidden_size: int = 256
+    num_recurrent_layers: int = 1
+    dropout: float | int = 0.1
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
+        self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
+        if self.id2label is None and self.label2id is not None:
+            self.id2label = {index: label for label, index in self.label2id.items()}
+        super().__post_init__(**kwargs)
+
+    def __setattr__(self, name, value):
+        if name == "id2label" and isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
+        super().__setattr__(name, value)
+        # Two maps that can differ are how label orders get mixed up: one follows from the other.
+        if name == "id2label" and value is not None:
+            super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
+
+    def validate_labels(self):
+        """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
+        problem_types = (None, "single_label_classification", "multi_label_classification", "regression")
+        if self.problem_type not in problem_types:
+            raise ValueError(f"`problem_type` must be one of {problem_types}, got {self.problem_type!r}.")
+        if sorted(self.id2label) != list(range(len(self.id2label))) or len(self.label2id) != len(self.id2label):
+            raise ValueError(f"`id2label` must number different names 0, 1, ... without gaps, got {self.id2label}.")
+
+    def validate_frames(self):
+        """Checks the numbers that both families have, and raises `ValueError` naming the field."""
+        at_least_one = (
+            "num_frames",
+            "image_size",
+            "num_clips",
+            "frames_per_clip",
+            "hidden_size",
+            "num_recurrent_layers",
+        )
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.hidden_size % 2:
+            raise ValueError("`hidden_size` must be even: half of it for each direction.")
+        if not len(self.image_mean) == len(self.image_std) == self.num_channels:
+            raise ValueError(f"`image_mean` and `image_std` must hold `num_channels` = {self.num_channels} numbers.")
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides):
+        """
+        Configuration of a preset (ours, but for `paper`).
+
+        Args:
+            name (`str`):
+                `"tiny"`: below 1 M parameters, for tests and experiments on synthetic data. `"small"`: all backbones
+                are the [`RDFERFrameNet`] of 0.3 M parameters. `"base"`: a ResNet-18; RDFER has a detector of 0.3 M
+                parameters at low resolution before it. `"paper"`, RDFER only: two ResNet-50 with temporal shift,
+                512-dimensional states and two-layer LSTMs (authors).
+            overrides:
+                Any field of the configuration, e.g. `id2label` or `num_labels`.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        if name not in cls.presets:
+            raise ValueError(f"Unknown preset {name!r}: expected one of {', '.join(map(repr, cls.presets))}.")
+        return cls(**{**cls.presets[name], **overrides})
+
+
+@strict
+class RDFERConfig(VideoBackboneConfig):
     r"""
     Configuration of [`RDFERModel`] and [`RDFERForVideoClassification`] (Liu, Wang, Shen, "Robust Dynamic Facial
     Expression Recognition", arXiv 2502.16129; settings marked (authors) are published by them, the others are ours).
@@ -146,56 +226,23 @@ class RDFERConfig(PreTrainedConfig):
     backbone_config: dict | PreTrainedConfig | None = None
     detector_backbone_config: dict | PreTrainedConfig | None = None
     temporal_shift: bool = False
-    num_frames: int = 64
-    image_size: int = 112
-    num_channels: int = 3
-    image_mean: list[float] | tuple[float, ...] = (0.485, 0.456, 0.406)
-    image_std: list[float] | tuple[float, ...] = (0.229, 0.224, 0.225)
     num_detector_frames: int = 16
     detector_image_size: int = 56
-    num_clips: int = 4
-    frames_per_clip: int = 4
     clip_stride: int = 1
     min_clip_separation: int = 2
     resampling: Literal["key_expression", "uniform"] = "key_expression"
     saliency_floor: float | int = 0.1
-    hidden_size: int = 256
     detector_hidden_size: int = 128
-    num_recurrent_layers: int = 1
     num_long_term_layers: int = 1
     num_attention_heads: int = 8
-    dropout: float | int = 0.1
     clip_loss_weight: float | int = 0.1
     detector_loss_weight: float | int = 0.1
-    initializer_range: float = 0.02
-
-    def __post_init__(self, **kwargs):
-        self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
-        if self.id2label is None and self.label2id is not None:
-            self.id2label = {index: label for label, index in self.label2id.items()}
-        super().__post_init__(**kwargs)
-
-    def __setattr__(self, name, value):
-        if name == "id2label" and isinstance(value, (list, tuple)):
-            value = dict(enumerate(value))
-        super().__setattr__(name, value)
-        # Two maps that can differ are how label orders get mixed up: one follows from the other.
-        if name == "id2label" and value is not None:
-            super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
-
-    def validate_labels(self):
-        """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
-        problem_types = (None, "single_label_classification", "multi_label_classification", "regression")
-        if self.problem_type not in problem_types:
-            raise ValueError(f"`problem_type` must be one of {problem_types}, got {self.problem_type!r}.")
-        if sorted(self.id2label) != list(range(len(self.id2label))) or len(self.label2id) != len(self.id2label):
-            raise ValueError(f"`id2label` must number different names 0, 1, ... without gaps, got {self.id2label}.")
 
     def validate_sizes(self):
         """Checks the numbers against each other and raises `ValueError` naming the field."""
         at_least_one = (
-            "num_frames image_size num_detector_frames detector_image_size num_clips frames_per_clip clip_stride "
-            "hidden_size detector_hidden_size num_recurrent_layers num_long_term_layers num_attention_heads"
+            "num_detector_frames detector_image_size clip_stride detector_hidden_size num_long_term_layers "
+            "num_attention_heads"
         )
         for name in at_least_one.split():
             if getattr(self, name) < 1:
@@ -204,39 +251,16 @@ class RDFERConfig(PreTrainedConfig):
             raise ValueError(f"`min_clip_separation` must be at least 0, got {self.min_clip_separation}.")
         if self.saliency_floor <= 0:
             raise ValueError(f"`saliency_floor` must be above 0, got {self.saliency_floor}.")
-        if self.hidden_size % 2 or self.detector_hidden_size % 2:
-            raise ValueError("`hidden_size` and `detector_hidden_size` must be even: half of them for each direction.")
+        if self.detector_hidden_size % 2:
+            raise ValueError("`detector_hidden_size` must be even: half of it for each direction.")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"`hidden_size` ({self.hidden_size}) must be a multiple of `num_attention_heads` "
                 f"({self.num_attention_heads})."
             )
-        if not len(self.image_mean) == len(self.image_std) == self.num_channels:
-            raise ValueError(f"`image_mean` and `image_std` must hold `num_channels` = {self.num_channels} numbers.")
-
-    @classmethod
-    def from_preset(cls, name: str, **overrides) -> "RDFERConfig":
-        """
-        Configuration of a preset (ours, but for `paper`).
-
-        Args:
-            name (`str`):
-                `"tiny"`: below 1 M parameters, for tests and experiments on synthetic data. `"small"`: both backbones
-                are the [`RDFERFrameNet`] of 0.3 M parameters. `"base"`: a ResNet-18 behind a detector of 0.3 M
-                parameters at low resolution. `"paper"`: two ResNet-50 with temporal shift, 512-dimensional states and
-                two-layer LSTMs (authors).
-            overrides:
-                Any field of the configuration, e.g. `id2label` or `num_labels`.
-
-        Raises:
-            ValueError: for an unknown name.
-        """
-        if name not in _PRESETS:
-            raise ValueError(f"Unknown preset {name!r}: expected one of {', '.join(map(repr, _PRESETS))}.")
-        return cls(**{**_PRESETS[name], **overrides})
 
 
-_PRESETS = {
+RDFERConfig.presets = {
     "tiny": {
         "backbone_config": {
             "model_type": "resnet",
@@ -284,4 +308,4 @@ _PRESETS = {
 # A remote-code checkpoint has no other place from which its nested backbone type could become known.
 AutoConfig.register(RDFERFrameNetConfig.model_type, RDFERFrameNetConfig, exist_ok=True)
 
-__all__ = ["RDFERConfig", "RDFERFrameNetConfig"]
+__all__ = ["RDFERConfig", "RDFERFrameNetConfig", "VideoBackboneConfig"]

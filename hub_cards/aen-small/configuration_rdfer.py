@@ -1,0 +1,311 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""RDFER model configuration."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.backbone_utils import BackboneConfigMixin
+from transformers.configuration_utils import SubConfigSpec
+
+
+@strict
+class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
+    r"""
+    Configuration of [`RDFERFrameNet`], the small depthwise-separable network for single face images that serves as
+    backbone of the `small` preset (architecture of the face-expression network of face-api.js, 324 k parameters).
+
+    num_channels (`int`, *optional*, defaults to 3):
+        Number of input channels.
+    hidden_sizes (`list[int]`, *optional*, defaults to `[32, 64, 128, 256]`):
+        Channels of the dense blocks. Every block halves the height and the width.
+    out_features (`list[str]`, *optional*):
+        Stages to return, out of `"stage1"` ... `"stageN"`; the last one by default.
+    out_indices (`list[int]`, *optional*):
+        The same as indices into `stage_names`.
+    """
+
+    model_type = "rdfer_frame_net"
+
+    num_channels: int = 3
+    hidden_sizes: list[int] | tuple[int, ...] = (32, 64, 128, 256)
+
+    def __post_init__(self, **kwargs):
+        self.hidden_sizes = list(self.hidden_sizes)
+        self.stage_names = [f"stage{index}" for index in range(1, len(self.hidden_sizes) + 1)]
+        self.set_output_features_output_indices(
+            out_indices=kwargs.pop("out_indices", None), out_features=kwargs.pop("out_features", None)
+        )
+        super().__post_init__(**kwargs)
+
+
+# Default backbones, those of the `base` preset.
+_BASE_BACKBONE = {
+    "layer_type": "basic",
+    "depths": [2, 2, 2, 2],
+    "hidden_sizes": [64, 128, 256, 512],
+    "out_features": ["stage4"],
+}
+_BASE_DETECTOR_BACKBONE = {
+    "layer_type": "basic",
+    "embedding_size": 16,
+    "depths": [1, 1, 1, 1],
+    "hidden_sizes": [16, 32, 64, 128],
+    "out_features": ["stage4"],
+}
+
+
+@strict
+class VideoBackboneConfig(PreTrainedConfig):
+    """What the configurations of both families have in common: frames, clips, labels. See theirs for each field."""
+
+    presets = {}
+
+    num_frames: int = 64
+    image_size: int = 112
+    num_channels: int = 3
+    image_mean: list[float] | tuple[float, ...] = (0.485, 0.456, 0.406)
+    image_std: list[float] | tuple[float, ...] = (0.229, 0.224, 0.225)
+    num_clips: int = 4
+    frames_per_clip: int = 4
+    hidden_size: int = 256
+    num_recurrent_layers: int = 1
+    dropout: float | int = 0.1
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
+        self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
+        if self.id2label is None and self.label2id is not None:
+            self.id2label = {index: label for label, index in self.label2id.items()}
+        super().__post_init__(**kwargs)
+
+    def __setattr__(self, name, value):
+        if name == "id2label" and isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
+        super().__setattr__(name, value)
+        # Two maps that can differ are how label orders get mixed up: one follows from the other.
+        if name == "id2label" and value is not None:
+            super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
+
+    def validate_labels(self):
+        """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
+        problem_types = (None, "single_label_classification", "multi_label_classification", "regression")
+        if self.problem_type not in problem_types:
+            raise ValueError(f"`problem_type` must be one of {problem_types}, got {self.problem_type!r}.")
+        if sorted(self.id2label) != list(range(len(self.id2label))) or len(self.label2id) != len(self.id2label):
+            raise ValueError(f"`id2label` must number different names 0, 1, ... without gaps, got {self.id2label}.")
+
+    def validate_frames(self):
+        """Checks the numbers that both families have, and raises `ValueError` naming the field."""
+        at_least_one = (
+            "num_frames",
+            "image_size",
+            "num_clips",
+            "frames_per_clip",
+            "hidden_size",
+            "num_recurrent_layers",
+        )
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.hidden_size % 2:
+            raise ValueError("`hidden_size` must be even: half of it for each direction.")
+        if not len(self.image_mean) == len(self.image_std) == self.num_channels:
+            raise ValueError(f"`image_mean` and `image_std` must hold `num_channels` = {self.num_channels} numbers.")
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides):
+        """
+        Configuration of a preset (ours, but for `paper`).
+
+        Args:
+            name (`str`):
+                `"tiny"`: below 1 M parameters, for tests and experiments on synthetic data. `"small"`: all backbones
+                are the [`RDFERFrameNet`] of 0.3 M parameters. `"base"`: a ResNet-18; RDFER has a detector of 0.3 M
+                parameters at low resolution before it. `"paper"`, RDFER only: two ResNet-50 with temporal shift,
+                512-dimensional states and two-layer LSTMs (authors).
+            overrides:
+                Any field of the configuration, e.g. `id2label` or `num_labels`.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        if name not in cls.presets:
+            raise ValueError(f"Unknown preset {name!r}: expected one of {', '.join(map(repr, cls.presets))}.")
+        return cls(**{**cls.presets[name], **overrides})
+
+
+@strict
+class RDFERConfig(VideoBackboneConfig):
+    r"""
+    Configuration of [`RDFERModel`] and [`RDFERForVideoClassification`] (Liu, Wang, Shen, "Robust Dynamic Facial
+    Expression Recognition", arXiv 2502.16129; settings marked (authors) are published by them, the others are ours).
+    The defaults are those of the `base` preset; see [`RDFERConfig.from_preset`].
+
+    backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
+        Backbone of the dual-stream hierarchical network, any backbone of transformers, a `TimmBackboneConfig`, or a
+        [`RDFERFrameNetConfig`]. The last of its output features is pooled.
+    detector_backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet of 0.3 M parameters):
+        Backbone of the key expression detecting network.
+    temporal_shift (`bool`, *optional*, defaults to `False`):
+        Shift 1/8 of the channels one frame forwards and 1/8 backwards among the frames of a clip, in every residual
+        branch of both backbones (temporal shift module). ResNet backbones of transformers only.
+    num_frames (`int`, *optional*, defaults to 64):
+        Frames the processor samples from a video (authors). The model itself takes any number of frames.
+    image_size (`int`, *optional*, defaults to 112):
+        Height and width of the frames in pixels (authors).
+    num_channels (`int`, *optional*, defaults to 3):
+        Number of colour channels, RGB.
+    image_mean, image_std (`list[float]`, *optional*, default to ImageNet's):
+        Mean and standard deviation of the channels, on the scale 0..1. The model applies them to `uint8` frames, on
+        its own device; float frames are taken as normalised already.
+    num_detector_frames (`int`, *optional*, defaults to 16):
+        Frames the key expression detecting network looks at (authors).
+    detector_image_size (`int`, *optional*, defaults to 56):
+        Height and width in pixels to which larger frames are reduced for the detecting network.
+    num_clips (`int`, *optional*, defaults to 4):
+        Clips re-sampled from a video (authors).
+    frames_per_clip (`int`, *optional*, defaults to 4):
+        Frames of a clip (authors).
+    clip_stride (`int`, *optional*, defaults to 1):
+        Distance of neighbouring frames of a clip, in sampled frames.
+    min_clip_separation (`int`, *optional*, defaults to 2):
+        Least distance of two clips, in sampled frames, as far as the video is long enough: identical clips agree
+        trivially.
+    resampling (`"key_expression"` or `"uniform"`, *optional*, defaults to `"key_expression"`):
+        Where the clips are taken: by the saliency of the key expression, or spread evenly (ablation).
+    saliency_floor (`float`, *optional*, defaults to 0.1):
+        Added to the saliency (0..1) of every frame, so that no part of a video is out of reach.
+    hidden_size (`int`, *optional*, defaults to 256):
+        Size of the short-term and the long-term state.
+    detector_hidden_size (`int`, *optional*, defaults to 128):
+        Size of the detecting network's recurrent state.
+    num_recurrent_layers (`int`, *optional*, defaults to 1):
+        Layers of each bidirectional LSTM.
+    num_long_term_layers (`int`, *optional*, defaults to 1):
+        Self-attention layers of the long-term stream.
+    num_attention_heads (`int`, *optional*, defaults to 8):
+        Heads of the long-term self-attention (authors).
+    dropout (`float`, *optional*, defaults to 0.1):
+        Dropout on the states before their heads.
+    clip_loss_weight, detector_loss_weight (`float`, *optional*, default to 0.1):
+        Weights of the cross-entropies of the clips and of the detecting network in the loss (authors).
+    initializer_range (`float`, *optional*, defaults to 0.02):
+        Standard deviation of the normal initialisation of linear layers.
+
+    Example:
+
+    ```python
+    >>> from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
+
+    >>> config = RDFERConfig.from_preset("base", id2label={0: "happy", 1: "sad", 2: "neutral"})
+    >>> model = RDFERForVideoClassification(config)
+    ```"""
+
+    model_type = "rdfer"
+    sub_configs_defaults = {
+        "backbone_config": SubConfigSpec(config_class=AutoConfig, model_type="resnet", init_kwargs=_BASE_BACKBONE),
+        "detector_backbone_config": SubConfigSpec(
+            config_class=AutoConfig, model_type="resnet", init_kwargs=_BASE_DETECTOR_BACKBONE
+        ),
+    }
+    # `Trainer.evaluate` and `Trainer.predict` shall see the logits alone.
+    keys_to_ignore_at_inference = [
+        "clip_logits",
+        "detector_logits",
+        "frame_logits",
+        "agreement",
+        "num_valid_clips",
+        "frame_indices",
+        "key_frame_indices",
+        "short_term_state",
+        "long_term_state",
+        "hidden_states",
+    ]
+
+    backbone_config: dict | PreTrainedConfig | None = None
+    detector_backbone_config: dict | PreTrainedConfig | None = None
+    temporal_shift: bool = False
+    num_detector_frames: int = 16
+    detector_image_size: int = 56
+    clip_stride: int = 1
+    min_clip_separation: int = 2
+    resampling: Literal["key_expression", "uniform"] = "key_expression"
+    saliency_floor: float | int = 0.1
+    detector_hidden_size: int = 128
+    num_long_term_layers: int = 1
+    num_attention_heads: int = 8
+    clip_loss_weight: float | int = 0.1
+    detector_loss_weight: float | int = 0.1
+
+    def validate_sizes(self):
+        """Checks the numbers against each other and raises `ValueError` naming the field."""
+        at_least_one = (
+            "num_detector_frames detector_image_size clip_stride detector_hidden_size num_long_term_layers "
+            "num_attention_heads"
+        )
+        for name in at_least_one.split():
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.min_clip_separation < 0:
+            raise ValueError(f"`min_clip_separation` must be at least 0, got {self.min_clip_separation}.")
+        if self.saliency_floor <= 0:
+            raise ValueError(f"`saliency_floor` must be above 0, got {self.saliency_floor}.")
+        if self.detector_hidden_size % 2:
+            raise ValueError("`detector_hidden_size` must be even: half of it for each direction.")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"`hidden_size` ({self.hidden_size}) must be a multiple of `num_attention_heads` "
+                f"({self.num_attention_heads})."
+            )
+
+
+RDFERConfig.presets = {
+    "tiny": {
+        "backbone_config": {
+            "model_type": "resnet",
+            "layer_type": "basic",
+            "embedding_size": 16,
+            "depths": [1, 1, 1],
+            "hidden_sizes": [16, 32, 64],
+            "out_features": ["stage3"],
+        },
+        "detector_backbone_config": {
+            "model_type": "resnet",
+            "layer_type": "basic",
+            "embedding_size": 8,
+            "depths": [1, 1, 1],
+            "hidden_sizes": [8, 16, 32],
+            "out_features": ["stage3"],
+        },
+        "image_size": 56,
+        "hidden_size": 64,
+        "detector_hidden_size": 32,
+        "num_attention_heads": 4,
+    },
+    "small": {
+        "backbone_config": {"model_type": "rdfer_frame_net"},
+        "detector_backbone_config": {"model_type": "rdfer_frame_net"},
+        # The frame network expects (x - mean) / 255 with these means and no division by a standard deviation.
+        "image_mean": [122.782 / 255, 117.001 / 255, 104.298 / 255],
+        "image_std": [1.0, 1.0, 1.0],
+        "detector_image_size": 112,
+        "hidden_size": 64,
+        "detector_hidden_size": 32,
+    },
+    "base": {},
+    "paper": {
+        "backbone_config": {"model_type": "resnet", "out_features": ["stage4"]},
+        "detector_backbone_config": {"model_type": "resnet", "out_features": ["stage4"]},
+        "temporal_shift": True,
+        "detector_image_size": 112,
+        "hidden_size": 512,
+        "detector_hidden_size": 512,
+        "num_recurrent_layers": 2,
+    },
+}
+
+# A remote-code checkpoint has no other place from which its nested backbone type could become known.
+AutoConfig.register(RDFERFrameNetConfig.model_type, RDFERFrameNetConfig, exist_ok=True)
+
+__all__ = ["RDFERConfig", "RDFERFrameNetConfig", "VideoBackboneConfig"]
