@@ -249,13 +249,15 @@ def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
 def weighted_loss(
     logits: torch.Tensor,
     clip_logits: torch.Tensor,
-    detector_logits: torch.Tensor,
+    detector_logits: torch.Tensor | None,
     labels: torch.LongTensor,
     clip_mask: torch.BoolTensor,
     weights: torch.Tensor,
     loss_function: Callable[[torch.Tensor, torch.LongTensor], torch.Tensor] = cross_entropy,
     clip_loss_weight: float = 0.1,
     detector_loss_weight: float = 0.1,
+    video_loss_weight: float = 1.0,
+    further_losses: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """
     Mean over the batch of weight x (loss of the video + `clip_loss_weight` x mean loss of its distinct clips +
@@ -265,12 +267,14 @@ def weighted_loss(
     Args:
         logits (`torch.FloatTensor` of shape `(N, C)`): scores of the videos.
         clip_logits (`torch.FloatTensor` of shape `(N, K, C)`): scores of the clips.
-        detector_logits (`torch.FloatTensor` of shape `(N, C)`): scores of the detecting network.
+        detector_logits (`torch.FloatTensor` of shape `(N, C)`, *optional*): scores of the detecting network, which not
+            every model has.
         labels (`torch.LongTensor` of shape `(N,)`): given labels.
         clip_mask (`torch.BoolTensor` of shape `(N, K)`): True for distinct clips.
         weights (`torch.FloatTensor` of shape `(N,)`): weights of the samples, no gradient flows through them.
         loss_function: loss of each sample, see [`sample_loss_function`].
-        clip_loss_weight, detector_loss_weight (`float`): weights of the terms.
+        clip_loss_weight, detector_loss_weight, video_loss_weight (`float`): weights of the terms.
+        further_losses (`torch.FloatTensor` of shape `(N,)`, *optional*): added to the losses of the samples.
 
     Returns:
         `torch.FloatTensor` of shape `()`.
@@ -278,11 +282,11 @@ def weighted_loss(
     num_clips = clip_logits.shape[1]
     clip_losses = loss_function(clip_logits.flatten(0, 1), labels.repeat_interleave(num_clips)).view(-1, num_clips)
     clip_losses = (clip_losses * clip_mask).sum(1) / clip_mask.sum(1)
-    losses = (
-        loss_function(logits, labels)
-        + clip_loss_weight * clip_losses
-        + detector_loss_weight * loss_function(detector_logits, labels)
-    )
+    losses = video_loss_weight * loss_function(logits, labels) + clip_loss_weight * clip_losses
+    if detector_logits is not None:
+        losses = losses + detector_loss_weight * loss_function(detector_logits, labels)
+    if further_losses is not None:
+        losses = losses + further_losses
     return (weights.detach() * losses).mean()
 
 

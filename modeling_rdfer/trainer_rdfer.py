@@ -16,9 +16,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging
 
+from .inference_rdfer import embedded_checkpoint
+from .labels_rdfer import number_groups
+from .loss_aen import group_log_sums, sentiment_cross_entropy, unlabelled_losses
 from .loss_rdfer import NOISY, cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
 from .modeling_rdfer import distinct_clips
+from .pseudo_labels_aen import load_teacher, pseudo_labels_of
 from .sample_table_rdfer import SampleLooks, SampleRecord
 
 logger = logging.get_logger(__name__)
@@ -26,6 +30,7 @@ logger = logging.get_logger(__name__)
 SAMPLE_TABLE_NAME = "sample_table.parquet"
 RECORD_NAME = "sample_record.safetensors"
 LOOKS_NAME = "sample_looks_{rank}.safetensors"
+PSEUDO_LABELS_NAME = "pseudo_labels.safetensors"
 MODEL_INPUTS = ("pixel_values_videos", "frame_mask", "clip_jitter")
 
 
@@ -118,6 +123,34 @@ class RDFERTrainingArguments(TrainingArguments):
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
     sce_alpha: float = field(default=0.1, metadata={"help": "Weight of the cross-entropy in sce."})
     sce_beta: float = field(default=1.0, metadata={"help": "Weight of the reverse cross-entropy in sce."})
+    # Emotion grouping and frame-level guidance (section 4 of the design), for both families.
+    emotion_grouping: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Learn the sentiment, too: the group that the label is in. By default AEN does and RDFER does not."
+        },
+    )
+    sentiment_loss_weight: float | None = field(
+        default=None,
+        metadata={"help": "Weight of the sentiment's cross-entropy with grouping; as the model says, or 0.5."},
+    )
+    frame_guidance_weight: float | None = field(
+        default=None,
+        metadata={
+            "help": "Weight of the guidance of frames by a teacher's pseudo-labels; as the model says, or 0 (RDFER)."
+        },
+    )
+    clip_guidance_weight: float | None = field(
+        default=None,
+        metadata={"help": "Weight of the guidance of videos by the pooled pseudo-labels; as the model says, or 0."},
+    )
+    frame_teacher: str | None = field(
+        default=None,
+        metadata={
+            "help": "Checkpoint whose frame classifier gives the pseudo-labels; the embedded rdfer-small by default. "
+            "Its labels are mapped by name; those it does not know get no guidance."
+        },
+    )
     # The optimisation.
     backbone_learning_rate: float | None = field(
         default=None, metadata={"help": "Peak learning rate of both backbones; that of the rest by default."}
@@ -146,6 +179,9 @@ class RDFERTrainingArguments(TrainingArguments):
                 raise ValueError(f"{name} must be 'auto' or a number{bounds}, got {value!r}.")
         if self.agreement_threshold <= 0:
             raise ValueError(f"agreement_threshold must be above 0, got {self.agreement_threshold}.")
+        for name in ("sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if not 0 <= self.relabel_start <= 1:
             raise ValueError(
                 f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."
@@ -193,7 +229,7 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
 
     Args:
         examples (`list[dict]`): with `pixel_values_videos` `(T, 3, H, W)`, `labels`, and optionally `frame_mask`
-            `(T,)`, `clip_jitter` `(K,)`, `sample_index`.
+            `(T,)`, `clip_jitter` `(K,)`, `sample_index`, `pseudo_labels` `(T, C)`.
 
     Raises:
         KeyError: naming the columns that are missing and those that are there.
@@ -201,7 +237,7 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
     missing = [name for name in ("pixel_values_videos", "labels") if name not in examples[0]]
     if missing:
         raise KeyError(f"The dataset's examples lack {missing}; they have {sorted(examples[0])}.")
-    taken = [name for name in (*MODEL_INPUTS, "labels", "sample_index") if name in examples[0]]
+    taken = [name for name in (*MODEL_INPUTS, "labels", "sample_index", "pseudo_labels") if name in examples[0]]
     return {name: torch.stack([torch.as_tensor(example[name]) for example in examples]) for name in taken}
 
 
@@ -231,6 +267,10 @@ class RDFERTrainer(Trainer):
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
+    - emotion grouping and frame-level guidance, for RDFER as for AEN. Pseudo-labels come from the examples'
+      `pseudo_labels` `(T, C)` (-100: unknown), or once, before training, from `--frame_teacher`; then they are kept in
+      `pseudo_labels.safetensors` in the output folder. These losses do not need the given label, so no weight of a
+      sample applies to them (ours); to the sentiment's it does.
 
     Args:
         train_dataset: examples as [`collate`] takes them, with `sample_index` numbering them 0, 1, ... It must have
@@ -249,6 +289,9 @@ class RDFERTrainer(Trainer):
     def __init__(self, model=None, args: RDFERTrainingArguments | None = None, train_dataset=None, **kwargs):
         kwargs.setdefault("data_collator", collate)
         super().__init__(model=model, args=args, train_dataset=train_dataset, **kwargs)
+        if self.args.label_names is None:
+            # Not AEN's `pseudo_labels`, which evaluation has not.
+            self.label_names = ["labels"]
         if self.args.freeze_backbone:
             self.model.freeze_backbone()
         if self.compute_metrics is None:
@@ -262,8 +305,10 @@ class RDFERTrainer(Trainer):
             sce_beta=self.args.sce_beta,
         )
         self.record, self._looks, self._looks_epoch, self._sampler = None, [], 0, None
+        self._pseudo_labels = None
         if train_dataset is not None:
             self._set_up_record(train_dataset)
+            self._set_up_grouping_and_guidance(train_dataset)
             self.add_callback(_RecordCallback(self))
 
     @property
@@ -313,6 +358,41 @@ class RDFERTrainer(Trainer):
             counts = torch.bincount(labels, minlength=num_labels).float()
             self._class_weights = (len(labels) / (counts[counts > 0].numel() * counts))[labels]
         self._weights = self._targets = None  # of the epoch, set at its beginning
+
+    def _set_up_grouping_and_guidance(self, dataset: Dataset):
+        args, config = self.args, self.model.config
+
+        def weight(name: str, default: float = 0.0) -> float:
+            given = getattr(args, name, None)
+            return getattr(config, name, default) if given is None else given
+
+        is_grouped = args.emotion_grouping
+        if is_grouped is None:
+            is_grouped = hasattr(config, "sentiment_loss_weight")
+        self._sentiment_loss_weight = weight("sentiment_loss_weight", 0.5) if is_grouped else 0.0
+        self._unlabelled_loss_weights = {
+            "consistency_loss_weight": weight("consistency_loss_weight") if is_grouped else 0.0,
+            "frame_guidance_weight": weight("frame_guidance_weight"),
+            "clip_guidance_weight": weight("clip_guidance_weight"),
+        }
+        needs_teacher = weight("frame_guidance_weight") or weight("clip_guidance_weight")
+        if (is_grouped or needs_teacher) and config.problem_type not in (None, "single_label_classification"):
+            raise ValueError(f"Grouping and guidance need one label a video, problem_type is {config.problem_type!r}.")
+        self._groups = None
+        if is_grouped:
+            self._groups = number_groups(self.class_names, getattr(config, "emotion_groups", None))[1]
+        if needs_teacher and "pseudo_labels" not in dataset[0]:
+            teacher = load_teacher(args.frame_teacher or embedded_checkpoint(), args.device)
+            # Other processes find the file that the first has written.
+            with args.main_process_first(local=False, desc="labelling frames"):
+                self._pseudo_labels = pseudo_labels_of(
+                    dataset,
+                    teacher,
+                    self.class_names,
+                    cache=Path(args.output_dir) / PSEUDO_LABELS_NAME,
+                    num_workers=args.dataloader_num_workers,
+                    progress=not args.disable_tqdm,
+                )
 
     # Epochs ----------------------------------------------------------------------------------------------------------
 
@@ -381,19 +461,33 @@ class RDFERTrainer(Trainer):
             loss = cross_entropy(outputs["logits"], labels).mean()
             return (loss, outputs) if return_outputs else loss
         clip_mask = distinct_clips(outputs["key_frame_indices"])
-        config = self.model.config
+        config, index = self.model.config, inputs["sample_index"]
+        sentiment_losses = None
+        if self._sentiment_loss_weight:
+            # A model without a head for sentiments tells them with the sums over its emotions.
+            sentiments = outputs.get("sentiment_logits")
+            if sentiments is None:
+                sentiments = group_log_sums(outputs["logits"].float().log_softmax(-1), self._groups)
+            sentiment_losses = sentiment_cross_entropy(sentiments, self._targets[index], self._groups)
+            sentiment_losses = self._sentiment_loss_weight * sentiment_losses
         loss = weighted_loss(
             outputs["logits"],
             outputs["clip_logits"],
-            outputs["detector_logits"],
-            self._targets[inputs["sample_index"]],
+            outputs.get("detector_logits"),
+            self._targets[index],
             clip_mask,
-            self._weights[inputs["sample_index"]],
+            self._weights[index],
             self.sample_loss,
-            clip_loss_weight=config.clip_loss_weight,
-            detector_loss_weight=config.detector_loss_weight,
+            clip_loss_weight=getattr(config, "clip_loss_weight", 0.0),
+            detector_loss_weight=getattr(config, "detector_loss_weight", 0.0),
+            video_loss_weight=getattr(config, "emotion_loss_weight", 1.0),
+            further_losses=sentiment_losses,
         )
-        self._look(outputs, labels, clip_mask, inputs["sample_index"])
+        pseudo_labels = inputs.get("pseudo_labels")
+        if pseudo_labels is None and self._pseudo_labels is not None:
+            pseudo_labels = self._pseudo_labels[index.cpu()]
+        loss = loss + unlabelled_losses(outputs, self._groups, pseudo_labels, **self._unlabelled_loss_weights).mean()
+        self._look(outputs, labels, clip_mask, index)
         return (loss, outputs) if return_outputs else loss
 
     @torch.no_grad()

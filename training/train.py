@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tunes RDFER on labelled videos of faces."""
+"""Fine-tunes RDFER or AEN on labelled videos of faces."""
 
 import sys
 from collections.abc import Sequence
@@ -7,13 +7,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from transformers import EarlyStoppingCallback, HfArgumentParser, set_seed
+from transformers import (
+    AutoConfig,
+    AutoModelForVideoClassification,
+    EarlyStoppingCallback,
+    HfArgumentParser,
+    PreTrainedModel,
+    set_seed,
+)
 from transformers.utils import logging
 
-from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer import (
+    AENConfig,
+    AENForVideoClassification,
+    RDFERConfig,
+    RDFERForVideoClassification,
+    RDFERVideoProcessor,
+)
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
+from modeling_rdfer.labels_rdfer import group_labels
 from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.trainer_rdfer import RDFERTrainer, RDFERTrainingArguments
+from training.build_aen_small import FOLDER as AEN_SMALL
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
 from training.datasets.common import map_labels, to_videos
@@ -22,9 +37,12 @@ from training.sources import SourceArguments, load_source
 
 logger = logging.get_logger(__name__)
 
+# By their names in checkpoints: configuration, model.
+FAMILIES = {"rdfer": (RDFERConfig, RDFERForVideoClassification), "aen": (AENConfig, AENForVideoClassification)}
 EXAMPLES = """examples:
   python -m training.train --train_dir D/train --validation_dir D/validation --output_dir out
   python -m training.train --train_list labels.csv --output_dir out --preset base --loss ce
+  python -m training.train --train_dir D/train --output_dir out --model_type aen --preset base
   python -m training.train --dataset dfew --root D --fold 1 --face_crop false --output_dir out
   python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
@@ -37,7 +55,11 @@ class ModelArguments:
     """Which model to start from."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "RDFER checkpoint: folder or Hub name; the embedded rdfer-small by default."}
+        default=None,
+        metadata={"help": "Checkpoint of either family: folder or Hub name; rdfer-small or aen-small by default."},
+    )
+    model_type: Literal["rdfer", "aen"] | None = field(
+        default=None, metadata={"help": "Family of the model; that of the checkpoint, or rdfer, by default."}
     )
     preset: Literal["tiny", "small", "base", "paper"] | None = field(
         default=None, metadata={"help": "Start from scratch with this preset instead of a checkpoint."}
@@ -47,6 +69,13 @@ class ModelArguments:
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "Fields of the configuration, e.g. image_size=64,num_frames=32."}
+    )
+    emotion_groups: str | None = field(
+        default=None,
+        metadata={
+            "help": "Groups (sentiments) of labels, e.g. bored=negative,surprise=positive. Common labels have one: "
+            "positive, neutral, negative or surprise."
+        },
     )
 
 
@@ -147,7 +176,7 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
     return training, choosing, test
 
 
-def parse_overrides(text: str | None) -> dict:
+def parse_overrides(text: str | None, config_class: type = RDFERConfig) -> dict:
     """`a=1,b=x` to a dict, numbers and booleans as such."""
     import yaml
 
@@ -155,29 +184,57 @@ def parse_overrides(text: str | None) -> dict:
     for item in (text or "").split(","):
         if item:
             name, separator, value = item.partition("=")
-            if not separator or not hasattr(RDFERConfig(), name):
+            if not separator or not hasattr(config_class(), name):
                 raise ValueError(
-                    f"--config_overrides: expected FIELD=VALUE with a field of RDFERConfig, got {item!r}."
+                    f"--config_overrides: expected FIELD=VALUE with a field of {config_class.__name__}, got {item!r}."
                 )
             overrides[name] = yaml.safe_load(value)
     return overrides
 
 
-def build_model(
-    arguments: ModelArguments, labels: list[str]
-) -> tuple[RDFERForVideoClassification, RDFERVideoProcessor]:
+def parse_groups(text: str | None) -> dict[str, str] | None:
+    """`bored=negative,...` to a dict; None if nothing is given."""
+    pairs = [item.partition("=") for item in (text or "").split(",") if item]
+    if not all(label and group for label, _, group in pairs):
+        raise ValueError(f"--emotion_groups: expected LABEL=GROUP,..., got {text!r}.")
+    return {label: group for label, _, group in pairs} or None
+
+
+def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
     """
     The model to train and its processor. A checkpoint's labels, and their order, are kept if each of the data's has a
     counterpart among them ("angry" and "anger" are one); otherwise new heads are made for the data's labels, in the
     data's order, which is said.
+
+    Raises:
+        ValueError: a setting or a label does not fit the model, naming it.
     """
-    overrides = parse_overrides(arguments.config_overrides)
+    groups = parse_groups(arguments.emotion_groups)
+    model_type = arguments.model_type or "rdfer"
+    if not arguments.preset:
+        name = arguments.model_name_or_path or (AEN_SMALL if model_type == "aen" else embedded_checkpoint())
+        config = AutoConfig.from_pretrained(name)
+        if config.model_type not in FAMILIES or arguments.model_type not in (None, config.model_type):
+            raise ValueError(
+                f"{name} is a checkpoint of type {config.model_type!r}, expected "
+                f"{arguments.model_type or ' or '.join(FAMILIES)}."
+            )
+        model_type = config.model_type
+    config_class, model_class = FAMILIES[model_type]
+    overrides = parse_overrides(arguments.config_overrides, config_class)
+    if groups:
+        overrides["emotion_groups"] = groups
+    if model_type == "aen":
+        try:
+            group_labels(labels, groups)
+        except ValueError as error:
+            raise ValueError(f"{error} On the command line: --emotion_groups LABEL=GROUP,...") from error
     if arguments.preset:
-        config = RDFERConfig.from_preset(arguments.preset, id2label=dict(enumerate(labels)), **overrides)
+        config = config_class.from_preset(arguments.preset, id2label=dict(enumerate(labels)), **overrides)
         if arguments.backbone:
-            model = RDFERForVideoClassification.from_backbone_pretrained(arguments.backbone, config=config)
+            model = model_class.from_backbone_pretrained(arguments.backbone, config=config)
         else:
-            model = RDFERForVideoClassification(config)
+            model = model_class(config)
         processor = RDFERVideoProcessor(
             num_frames=config.num_frames,
             size={"height": config.image_size, "width": config.image_size},
@@ -185,8 +242,7 @@ def build_model(
             image_std=config.image_std,
         )
         return model, processor
-    name = arguments.model_name_or_path or embedded_checkpoint()
-    config = RDFERConfig.from_pretrained(name, **overrides)
+    config = config_class.from_pretrained(name, **overrides)
     try:
         map_labels(labels, list(config.label2id))
         logger.warning(f"Keeping the labels of {name}: {list(config.label2id)}.")
@@ -196,7 +252,7 @@ def build_model(
             "replaced by new ones for the data's labels."
         )
         config.id2label = dict(enumerate(labels))
-    model = RDFERForVideoClassification.from_pretrained(name, config=config, ignore_mismatched_sizes=True)
+    model = AutoModelForVideoClassification.from_pretrained(name, config=config, ignore_mismatched_sizes=True)
     processor = RDFERVideoProcessor.from_pretrained(name, num_frames=config.num_frames)
     return model, processor
 
@@ -277,7 +333,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if test is not None:
         test = check_videos(test, data.on_bad_video, "checking test videos")
 
-    model, processor = build_model(model_arguments, labels)
+    try:
+        model, processor = build_model(model_arguments, labels)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
     label2id = model.config.label2id

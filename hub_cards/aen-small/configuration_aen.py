@@ -6,7 +6,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .configuration_rdfer import RDFERConfig, VideoBackboneConfig
-from .labels_rdfer import group_labels
+from .labels_rdfer import number_groups
 
 # Default backbone, that of the `base` preset.
 _BASE_BACKBONE = {
@@ -113,16 +113,15 @@ class AENConfig(VideoBackboneConfig):
     @property
     def group_names(self) -> list[str]:
         """Names of the groups that the labels are in, in the order of their first labels."""
-        return list(dict.fromkeys(self._groups().values()))
+        return self._groups()[0]
 
     @property
     def group_of_label(self) -> list[int]:
         """For each label the number of its group in `group_names`. Raises ValueError naming labels without one."""
-        groups, names = self._groups(), self.group_names
-        return [names.index(group) for group in groups.values()]
+        return self._groups()[1]
 
-    def _groups(self) -> dict[str, str]:
-        return group_labels([self.id2label[number] for number in range(self.num_labels)], self.emotion_groups)
+    def _groups(self) -> tuple[list[str], list[int]]:
+        return number_groups([self.id2label[number] for number in range(self.num_labels)], self.emotion_groups)
 
     def validate_emotions(self):
         """Checks that each label has a group, and the problem type; raises `ValueError` otherwise."""

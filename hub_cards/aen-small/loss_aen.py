@@ -91,13 +91,17 @@ def consistency_loss(
 
 
 def _divergence(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """KL(targets || softmax(logits)) `(...)` among the known classes; 0 where none is known."""
+    """
+    KL(targets || softmax(logits)) `(...)` among the known classes, times how much of the teacher's answer they hold: a
+    frame that shows what the model has no class for says little. 0 where no class is known.
+    """
     known = targets >= 0
     targets = torch.where(known, targets, 0.0)
-    targets = targets / targets.sum(-1, keepdim=True).clamp(min=1e-9)
+    mass = targets.sum(-1)
+    targets = targets / mass[..., None].clamp(min=1e-9)
     # A finite number, since a row without any known class has no softmax.
     log_predicted = logits.float().masked_fill(~known, -1e9).log_softmax(-1)
-    return (torch.xlogy(targets, targets) - targets * log_predicted).sum(-1)
+    return mass.clamp(max=1) * (torch.xlogy(targets, targets) - targets * log_predicted).sum(-1)
 
 
 def frame_guidance_loss(frame_logits: torch.Tensor, pseudo_labels: torch.Tensor) -> torch.Tensor:
@@ -109,7 +113,8 @@ def frame_guidance_loss(frame_logits: torch.Tensor, pseudo_labels: torch.Tensor)
         frame_logits (`torch.FloatTensor` of shape `(B, F, C)`): the model's answers for frames.
         pseudo_labels (`torch.FloatTensor` of shape `(B, F, C)`): a teacher's probabilities for these frames, `UNKNOWN`
             for classes it does not know: both sides are renormalised over the others. Frames with no known class do
-            not count.
+            not count; where the teacher's probabilities for the labels add up to less than 1, since it has classes
+            that the model has not, a frame counts as much as they add up to.
 
     Returns:
         `torch.FloatTensor` of shape `(B,)`, >= 0; 0 for a video without any guidance.
