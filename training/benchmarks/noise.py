@@ -27,7 +27,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
-from transformers import TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.metrics_rdfer import recognition_metrics
@@ -247,15 +247,26 @@ def mute(model: RDFERForVideoClassification, streams: tuple[str, ...]):
     model.fusion_classifier.weight.register_hook(lambda gradient: gradient * fused)
 
 
-def new_trainer(run: Run, cache: Path, output_dir: str) -> RDFERTrainer:
-    """The trainer of a run: model from the pretrained backbones, its training set with given labels."""
+def load_backbones(**backbones: nn.Module):
+    """Copies the pretrained weights into a `backbone` and a `detector_backbone`."""
+    weights = load_file(BACKBONES)
+    for name, backbone in backbones.items():
+        prefix = f"{name}."
+        backbone.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+
+
+def new_model(run: Run) -> RDFERForVideoClassification:
+    """The model of a run, from the pretrained backbones."""
     torch.manual_seed(run.seed)
     model = RDFERForVideoClassification(new_config(**run.config))
-    weights = load_file(BACKBONES)
-    for name, backbone in (("backbone.", model.rdfer.backbone), ("detector_backbone.", model.rdfer.detector.backbone)):
-        backbone.load_state_dict({k.removeprefix(name): v for k, v in weights.items() if k.startswith(name)})
+    load_backbones(backbone=model.rdfer.backbone, detector_backbone=model.rdfer.detector.backbone)
     if run.muted:
         mute(model, run.muted)
+    return model
+
+
+def new_trainer(run: Run, model: PreTrainedModel, cache: Path, output_dir: str) -> RDFERTrainer:
+    """The trainer of a run: its training set with given labels, its settings."""
     labels = [LABELS.index(truth.given_label) for truth in training_truths(run)]
     arguments = RDFERTrainingArguments(
         output_dir=output_dir,
@@ -284,30 +295,43 @@ def training_truths(run: Run):
 
 
 @torch.inference_mode()
-def test(model: RDFERForVideoClassification, cache: Path, name: str) -> dict:
-    """WAR, UAR and recalls on a clean set; how much of what re-sampling looks at shows the key expression."""
-    truths = video_truths(name)
-    labels = np.array([LABELS.index(truth.true_label) for truth in truths])
-    videos = CachedVideos(cache, name, labels.tolist(), model.config.num_clips, training=False)
-    key = torch.from_numpy(np.load(cache / f"{name}_key.npy"))
+def answer(model: PreTrainedModel, cache: Path, name: str, fields: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """Some fields of the model's output for all videos of a set."""
+    videos = CachedVideos(cache, name, [0] * VIDEO_SETS[name][1], model.config.num_clips, training=False)
     model.eval()
-    predicted, shares, uniform_shares = [], [], []
+    parts = {field: [] for field in fields}
     for part in torch.arange(len(videos)).split(50):
         examples = [videos[number] for number in part.tolist()]
         masks = torch.stack([torch.from_numpy(example["frame_mask"]) for example in examples])
         with torch.autocast("cpu", torch.bfloat16, enabled=SCHEDULE["bf16"]):
             output = model(torch.stack([example["pixel_values_videos"] for example in examples]), frame_mask=masks)
-        predicted.append(output.logits.argmax(-1))
-        even = resample_clips(
-            torch.ones(masks.shape),
-            masks.sum(1),
-            **{name: getattr(model.config, name) for name in ("num_clips", "frames_per_clip", "clip_stride")},
-        )
-        shares.append(key[part].gather(1, output.key_frame_indices.flatten(1)).float().mean(1))
-        uniform_shares.append(key[part].gather(1, even.flatten(1)).float().mean(1))
-    predicted, shares, uniform_shares = (torch.cat(v).numpy() for v in (predicted, shares, uniform_shares))
-    # A neutral video has no key expression; in the set of brief ones it is there for the balance of labels only.
-    taken = np.array([name != "brief" or truth.hard_kind == "brief" for truth in truths])
+        for field, values in parts.items():
+            values.append(output[field])
+    return {field: torch.cat(values) for field, values in parts.items()}
+
+
+def counted_videos(name: str, truths) -> np.ndarray:
+    """Which videos of a set count: in that of brief ones neutral ones are there for the balance of labels only."""
+    return np.array([name != "brief" or truth.hard_kind == "brief" for truth in truths])
+
+
+def test(model: RDFERForVideoClassification, cache: Path, name: str) -> dict:
+    """WAR, UAR and recalls on a clean set; how much of what re-sampling looks at shows the key expression."""
+    truths = video_truths(name)
+    labels = np.array([LABELS.index(truth.true_label) for truth in truths])
+    masks, key = (torch.from_numpy(np.load(cache / f"{name}_{what}.npy")) for what in ("mask", "key"))
+    output = answer(model, cache, name, ("logits", "key_frame_indices"))
+    predicted = output["logits"].argmax(-1).numpy()
+    even = resample_clips(
+        torch.ones(masks.shape),
+        masks.sum(1),
+        **{name: getattr(model.config, name) for name in ("num_clips", "frames_per_clip", "clip_stride")},
+    )
+    shares, uniform_shares = (
+        key.gather(1, indices.flatten(1)).float().mean(1).numpy() for indices in (output["key_frame_indices"], even)
+    )
+    taken = counted_videos(name, truths)
+    # A neutral video has no key expression.
     with_key = taken & (labels != LABELS.index("neutral"))
     metrics = recognition_metrics(predicted[taken], labels[taken], LABELS)
     return {
@@ -353,7 +377,7 @@ def execute(run: Run, cache: Path) -> dict:
 
     start = time.time()
     with tempfile.TemporaryDirectory() as output_dir:
-        trainer = new_trainer(run, cache, output_dir)
+        trainer = new_trainer(run, new_model(run), cache, output_dir)
         trainer.train()
         table = pyarrow.parquet.read_table(Path(output_dir) / SAMPLE_TABLE_NAME)
     minutes = (time.time() - start) / 60
@@ -387,6 +411,9 @@ def settings(arguments: RDFERTrainingArguments) -> dict:
     own = {field.name for field in dataclasses.fields(RDFERTrainingArguments)}
     inherited = {field.name for field in dataclasses.fields(TrainingArguments)}
     names = (own - inherited) | {*SCHEDULE, "label_smoothing_factor", "weight_decay", "warmup_steps"}
+    # Grouping and guidance: told only where a run has them.
+    optional = ("emotion_grouping", "sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight")
+    names -= {name for name in (*optional, "frame_teacher") if getattr(arguments, name) is None}
     return {name: getattr(arguments, name) for name in sorted(names)}
 
 
@@ -407,10 +434,8 @@ def measure_step_time(cache: Path, repeats: int = 60) -> dict:
     """
     seconds = {"plain": [], "ce": [], "agreement": []}
     with tempfile.TemporaryDirectory() as output_dir:
-        trainers = {
-            name: new_trainer(Run(name, "symmetric", 0, {"loss": name.replace("plain", "ce")}), cache, output_dir)
-            for name in seconds
-        }
+        runs = [Run(name, "symmetric", 0, {"loss": name.replace("plain", "ce")}) for name in seconds]
+        trainers = {run.name: new_trainer(run, new_model(run), cache, output_dir) for run in runs}
         size = SCHEDULE["per_device_train_batch_size"]
         for trainer in trainers.values():
             trainer.create_optimizer()
@@ -552,17 +577,33 @@ BEGIN = "<!-- Tables by python -m training.benchmarks.noise --render -->"
 END = "<!-- End of the tables -->"
 
 
-def load_results() -> dict[str, dict]:
+def load_results(folder: Path = RESULTS) -> dict[str, dict]:
     """All results by the names of their files, in the order of the names."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
-def write(name: str, result: dict):
+def write(name: str, result: dict, folder: Path = RESULTS):
     """Writes a result when it is complete, not before."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    partial = RESULTS / f"{name}.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{name}.part"
     partial.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(partial, RESULTS / f"{name}.json")
+    os.replace(partial, folder / f"{name}.json")
+
+
+def run_in_processes(module: str, names: list[str], cache: Path, jobs: int):
+    """Runs `python -m module --one NAME` for all names, `jobs` at a time, one thread each."""
+    command = [sys.executable, "-m", module, "--cache", str(cache), "--one"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run_one(name: str):
+        done = subprocess.run([*command, name], env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"Run {name} failed:\n{done.stderr[-3000:]}")
+
+    # Processes, since runs would share one random generator; threads only wait for them.
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in tqdm(pool.map(run_one, names), total=len(names), desc="runs"):
+            pass
 
 
 def main():
@@ -584,18 +625,7 @@ def main():
         cache_frames(arguments.cache)
         pretrain_backbones()
         missing = [name for name in runs if arguments.only in name and not (RESULTS / f"{name}.json").exists()]
-        command = [sys.executable, "-m", "training.benchmarks.noise", "--cache", str(arguments.cache), "--one"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-        def run_one(name: str):
-            done = subprocess.run([*command, name], env=environment, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"Run {name} failed:\n{done.stderr[-3000:]}")
-
-        # Processes, since runs would share one random generator; threads only wait for them.
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            for _ in tqdm(pool.map(run_one, missing), total=len(missing), desc="runs"):
-                pass
+        run_in_processes("training.benchmarks.noise", missing, arguments.cache, arguments.jobs)
         if arguments.only in "step_time" and not (RESULTS / "step_time.json").exists():
             torch.set_num_threads(1)
             write("step_time", measure_step_time(arguments.cache))

@@ -17,7 +17,13 @@ from transformers import (
     pipeline,
 )
 
-from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer import (
+    AENConfig,
+    AENForVideoClassification,
+    RDFERConfig,
+    RDFERForVideoClassification,
+    RDFERVideoProcessor,
+)
 from modeling_rdfer.face_rdfer import crop_faces, track_faces
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
 from modeling_rdfer.video_decoding_rdfer import decoder_in_use, open_video
@@ -54,6 +60,17 @@ def forward_against_backbones(repeats: int) -> dict:
         repeats,
     )
     times["ratio"] = times["base"]["median"] / times["backbones"]["median"]
+    return times
+
+
+@torch.inference_mode()
+def aen_against_rdfer(repeats: int) -> dict:
+    """Forward of AEN's `base`, one video, against that of RDFER's."""
+    aen = AENForVideoClassification(AENConfig.from_preset("base")).eval()
+    rdfer = RDFERForVideoClassification(RDFERConfig.from_preset("base", num_labels=7)).eval()
+    video = torch.randint(0, 256, (1, 64, 3, 112, 112), dtype=torch.uint8)
+    times = measure({"aen base": lambda: aen(video), "rdfer base": lambda: rdfer(video)}, repeats)
+    times["aen : rdfer"] = times["aen base"]["median"] / times["rdfer base"]["median"]
     return times
 
 
@@ -124,7 +141,7 @@ def main():
         }
     }
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
-    for benchmark in (forward_against_backbones, pipeline_against_videomae):
+    for benchmark in (forward_against_backbones, aen_against_rdfer, pipeline_against_videomae):
         print(f"\n{benchmark.__doc__}")
         results[benchmark.__name__] = benchmark(arguments.repeats)
         for name, value in results[benchmark.__name__].items():
