@@ -72,12 +72,13 @@ class AENConfig(VideoBackboneConfig):
     ```python
     >>> from modeling_rdfer import AENConfig, AENForVideoClassification
 
-    >>> config = AENConfig.from_preset("base", id2label={0: "happy", 1: "sad", 2: "bored"}, emotion_groups={"bored": "negative"})
+    >>> labels = {0: "happy", 1: "sad", 2: "bored"}
+    >>> config = AENConfig.from_preset("base", id2label=labels, emotion_groups={"bored": "negative"})
     >>> config.group_names, config.group_of_label
     (['positive', 'negative'], [0, 1, 1])
     >>> model = AENForVideoClassification(config)
 
-    ```"""  # noqa: E501
+    ```"""
 
     model_type = "aen"
     sub_configs_defaults = {

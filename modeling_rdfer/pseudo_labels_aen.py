@@ -109,7 +109,7 @@ def pseudo_labels_of(
     samples = getattr(dataset, "sample_columns", {}).get("sample_id")
     key = hashlib.blake2b(repr((list(labels), samples, tuple(first.shape))).encode(), digest_size=16)
     for tensor in (torch.as_tensor(first), *teacher.state_dict().values()):
-        key.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        key.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     metadata = {"key": key.hexdigest(), "format": "pt"}
     if cache is not None and samples is not None and Path(cache).is_file():
         with safe_open(cache, "pt") as file:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from test_trainer_rdfer import table_of
 from training_job import Videos, make_model
+from transformers import AutoConfig
 
-from modeling_rdfer import AENConfig, AENForVideoClassification
+from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.loss_aen import UNKNOWN, group_log_sums, sentiment_cross_entropy, unlabelled_losses
 from modeling_rdfer.pseudo_labels_aen import label_frames, load_teacher, pseudo_labels_of
 from modeling_rdfer.trainer_rdfer import RDFERTrainer, RDFERTrainingArguments
@@ -70,8 +71,8 @@ class Labelled(Named):
 @pytest.fixture
 def teacher(tmp_path):
     """A checkpoint that knows two of the three labels, under other names, and one more."""
-    model = rdfer(["Anger", "neutral", "joy"])
-    model.config.image_size = 32
+    config = RDFERConfig.from_preset("tiny", id2label=["Anger", "neutral", "joy"], image_size=32)
+    model = RDFERForVideoClassification(config)
     torch.nn.init.normal_(model.classifier.weight, std=1.0)
     model.save_pretrained(tmp_path / "teacher")
     return str(tmp_path / "teacher")
@@ -257,6 +258,12 @@ def test_checkpoints_of_either_family_by_name():
     assert type(model) is AENForVideoClassification and model.config.num_labels == 7 and processor.do_face_crop
     model, _ = train.build_model(train.ModelArguments(model_name_or_path=str(train.AEN_SMALL)), ["happy", "Calm"])
     assert type(model) is AENForVideoClassification and model.config.group_names == ["positive", "neutral"]
+    # Groups for the grouping of RDFER.
+    for arguments in ({}, {"preset": "tiny"}):
+        model, _ = train.build_model(train.ModelArguments(emotion_groups="happy=good", **arguments), ["happy", "sad"])
+        assert AutoConfig.for_model(**model.config.to_dict()).emotion_groups == {"happy": "good"}
+    with pytest.raises(ValueError, match="LABEL=GROUP.*'happy'"):
+        train.build_model(train.ModelArguments(emotion_groups="happy"), ["happy", "sad"])
     with pytest.raises(ValueError, match="type 'aen', expected rdfer"):
         train.build_model(
             train.ModelArguments(model_name_or_path=str(train.AEN_SMALL), model_type="rdfer"), ["happy", "sad"]

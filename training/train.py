@@ -222,14 +222,14 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
         model_type = config.model_type
     config_class, model_class = FAMILIES[model_type]
     overrides = parse_overrides(arguments.config_overrides, config_class)
-    if groups:
-        overrides["emotion_groups"] = groups
     if model_type == "aen":
         try:
             group_labels(labels, groups)
         except ValueError as error:
             raise ValueError(f"{error} On the command line: --emotion_groups LABEL=GROUP,...") from error
     if arguments.preset:
+        # RDFER has no groups of its own: the trainer finds them there all the same.
+        overrides |= {"emotion_groups": groups} if groups else {}
         config = config_class.from_preset(arguments.preset, id2label=dict(enumerate(labels)), **overrides)
         if arguments.backbone:
             model = model_class.from_backbone_pretrained(arguments.backbone, config=config)
@@ -243,6 +243,8 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
         )
         return model, processor
     config = config_class.from_pretrained(name, **overrides)
+    if groups:
+        config.emotion_groups = groups
     try:
         map_labels(labels, list(config.label2id))
         logger.warning(f"Keeping the labels of {name}: {list(config.label2id)}.")
