@@ -100,6 +100,31 @@ def test_emotion_is_sentiment_times_emotion_inside_it(model):
 
 
 @torch.no_grad()
+def test_the_sentiment_comes_first():
+    model = tiny_model()
+    before = model(videos())
+    model.emotion_classifier.weight.neg_()
+    after = model(videos())
+    assert torch.equal(after.sentiment_logits, before.sentiment_logits)
+    assert (after.logits - before.logits).abs().max() > 0.01
+
+
+def test_levels_are_combined_from_the_deepest_to_the_shallowest_and_over_time():
+    model = tiny_model()
+    states = model(videos(), output_hidden_states=True).hidden_states[3:]
+    for level, state in enumerate(states):
+        reached = [
+            torch.autograd.grad(state.sum(), top_down.projection.weight, retain_graph=True, allow_unused=True)[0]
+            for top_down in model.aen.top_down
+        ]
+        assert [gradient is not None for gradient in reached] == [number <= level for number in range(3)]
+    with torch.no_grad():
+        forwards, backwards = model(videos()), model(videos().flip(1))
+    assert_same(forwards.frame_logits.mean(1), backwards.frame_logits.mean(1))
+    assert (forwards.logits - backwards.logits).abs().max() > 1e-3  # the same frames in another order
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("names, num_groups", [("aaaaa", 1), ("abcde", 5), ("abbba", 2)])
 def test_groups_of_all_labels_and_of_one(names, num_groups):
     model = tiny_model(emotion_groups=dict(zip(LABELS, names)))
