@@ -16,7 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging
 
-from .loss_rdfer import NOISY, cross_entropy, sample_loss_function, weighted_loss
+from .loss_rdfer import cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
 from .modeling_rdfer import distinct_clips
 from .sample_table_rdfer import SampleLooks, SampleRecord
@@ -94,8 +94,9 @@ class RDFERTrainingArguments(TrainingArguments):
     relabel_start: float = field(
         default=0.5,
         metadata={
-            "help": "Share of the epochs after which noisy samples learn the label that their clips agree on, at "
-            "weight 1, instead of the given one; 1: never. Too early a model confirms its own mistakes."
+            "help": "Share of the epochs after which samples learn the label that their clips agree on instead of the "
+            "given one: noisy ones always, suspicious ones the more often the more their clips agree on it. 1: never. "
+            "Too early, a model confirms its own mistakes."
         },
     )
     hard_agreement_threshold: float = field(
@@ -227,7 +228,7 @@ class RDFERTrainer(Trainer):
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
       epochs before, so weights are known before a sample is seen and are divided by one constant, their mean:
       accumulation and the number of processes change no gradient. Noisy samples are dropped, and in the second half
-      of training learnt with the label that their clips agree on (ours).
+      of training learnt with the label that their clips agree on, suspicious ones in proportion (ours).
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
@@ -318,8 +319,8 @@ class RDFERTrainer(Trainer):
 
     def begin_epoch(self, epoch: int):
         """
-        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later the label
-        suggested for a noisy sample. Weights are divided by their mean over the training set.
+        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later, for
+        samples under suspicion, the suggested label. Weights are divided by their mean over the training set.
         """
         if self._looks and self._looks_epoch < epoch:
             self.finish_epoch()  # resumed from a checkpoint that was saved at the very end of an epoch
@@ -332,9 +333,9 @@ class RDFERTrainer(Trainer):
         if self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs:
             verdicts = self.record.weights
             if epoch >= self.args.relabel_start * self._num_epochs:
-                noisy = self.record.partition == NOISY
-                targets = torch.where(noisy, self.record.suggested_labels, targets)
-                verdicts = torch.where(noisy, 1.0, verdicts)
+                # Keyed by (seed, epoch): processes and resuming change nothing.
+                generator = torch.Generator().manual_seed(1000 * self.args.seed + epoch)
+                targets, verdicts = self.record.relabelled(generator)
             weights = weights * verdicts
         self._targets = targets.to(self.args.device)
         mean = weights.mean()
