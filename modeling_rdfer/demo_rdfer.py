@@ -69,13 +69,16 @@ MESSAGES = {
     ),
     "too_big": (
         "The frames of this video are too large",
-        f"The limit is {MAX_PIXELS / 1e6:.1f} million pixels. Save the video at a lower resolution: the model looks at "
-        "faces of 112 pixels.",
+        f"The limit is {MAX_PIXELS / 1e6:.1f} million pixels. Save the video at a lower resolution: the model looks "
+        "at faces of 112 pixels.",
     ),
     "busy": ("Many people are waiting", "Please try again in a few minutes."),
     "failed": ("The upload did not arrive", "The connection was cut. Please try again."),
     "gone": ("The upload is not here any more", "It waited too long, or was answered already. Please send it again."),
-    "broken": ("Something went wrong here", "It was not your fault, and your video has been deleted. Please try again."),
+    "broken": (
+        "Something went wrong here",
+        "It was not your fault, and your video has been deleted. Please try again.",
+    ),
     "no_face": (
         "No face was found in this video",
         "The face should look towards the camera, be well lit, and be at least a twentieth of the picture's width.",
@@ -162,7 +165,7 @@ def example_video() -> Path:
     return next(file for file in files if file.is_file())
 
 
-# The answer -----------------------------------------------------------------------------------------------------------
+# The answer ----------------------------------------------------------------------------------------------------------
 
 
 def _analyse(path: Path, model: str | None, progress) -> str:
@@ -297,10 +300,9 @@ def _timeline_html(windows: list[Window], names: list[str], colour: dict) -> str
             if index + 1 == len(windows) or windows[index + 1].scores is None:
                 points[-1].append((x(edges[index + 1]), y))
         kind = "shown" if name in shown else "other"
-        curves += [
-            f'<polyline class="{kind}" stroke="{colour[name]}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in part)}"/>'
-            for part in points
-        ]
+        for part in points:
+            coordinates = " ".join(f"{a:.1f},{b:.1f}" for a, b in part)
+            curves.append(f'<polyline class="{kind}" stroke="{colour[name]}" points="{coordinates}"/>')
     band = "".join(
         f'<i style="left:{x(edges[i]) / 10:.3f}%;width:{(x(edges[i + 1]) - x(edges[i])) / 10 + 0.05:.3f}%;'
         f'background:{colour[window.label]}"></i>'
@@ -333,7 +335,7 @@ def _timeline_html(windows: list[Window], names: list[str], colour: dict) -> str
 <div class="rdfer-plot" data-timeline="{html.escape(json.dumps(data))}">
 <div class="rdfer-axis"><span>100&nbsp;%</span><span>50&nbsp;%</span><span>0&nbsp;%</span></div>
 <div class="rdfer-area">
-<svg viewBox="0 0 1000 200" preserveAspectRatio="none" role="img" aria-label="Probability of each expression over time">
+<svg viewBox="0 0 1000 200" preserveAspectRatio="none" role="img" aria-label="Probabilities over time">
 <path d="M0 0H1000M0 100H1000M0 200H1000"/>{"".join(curves)}</svg>
 <div class="rdfer-band">{band}</div>
 <div class="rdfer-cursor"></div>
@@ -366,7 +368,7 @@ def _clips_html(answer: dict, colour: dict) -> str:
     )
 
 
-# The page -------------------------------------------------------------------------------------------------------------
+# The page ------------------------------------------------------------------------------------------------------------
 
 NOTICE = f"""
 <header class="rdfer-header"><h1>The expression in a video of a face</h1>
@@ -385,7 +387,8 @@ INPUT = f"""
 <div class="rdfer-input">
 <div class="rdfer-drop"><video playsinline controls muted hidden></video>
 <div class="rdfer-invite"><b>Drop a video of a face here</b><span>or</span>
-<div class="rdfer-buttons"><label class="rdfer-button" tabindex="0">Choose a file<input type="file" accept="video/*"></label>
+<div class="rdfer-buttons">
+<label class="rdfer-button" tabindex="0">Choose a file<input type="file" accept="video/*"></label>
 <button type="button" class="rdfer-button" data-do="record">Record</button>
 <button type="button" class="rdfer-button" data-do="example">Take the example</button></div></div></div>
 <p class="rdfer-name" aria-live="polite"></p>
@@ -462,13 +465,13 @@ def launch_demo(models: list[str] | None = None, **launch_options):
         OSError: there is no such checkpoint, or the port is taken.
     """
     package = importlib.resources.files("modeling_rdfer")
-    # Each video that is being answered has its own share of the cores.
-    torch.set_num_threads(max(1, torch.get_num_threads() // MAX_ANSWERING))
     stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder of uploads is removed
     with tempfile.TemporaryDirectory(prefix="rdfer-demo-") as folder:
         uploads = Uploads(folder)
         demo = build_demo(models or [], uploads)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
+        # Each video that is being answered has its own share of the cores.
+        torch.set_num_threads(max(1, torch.get_num_threads() // MAX_ANSWERING))
 
         def tidy():
             while not stopped.wait(60):

@@ -191,9 +191,7 @@ def _batches(items: Iterable, size: int) -> Iterator[list]:
 
 
 @torch.inference_mode()
-def _answer(
-    network, batch: list, top_k: int | None, by_face: bool, on_error: str, return_clips: bool
-) -> list[dict]:
+def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str, return_clips: bool) -> list[dict]:
     answers, rows, times = [], [], []
     for video, inputs in batch:
         path = video.get("path") if isinstance(video, dict) else video
