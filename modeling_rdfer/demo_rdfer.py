@@ -230,18 +230,22 @@ def _answer_html(answer: dict, windows: list[Window], config) -> str:
     top = answer["predictions"][0]
     return (
         f'<div class="rdfer-answer" data-label="{html.escape(top["label"])}">'
-        f"{_summary_html(answer, colour)}{_certainty_html(answer, windows, config)}"
+        f"{_summary_html(answer, colour)}{_certainty_html(answer, windows)}"
         f"{_timeline_html(windows, names, colour)}{_clips_html(answer, colour)}"
         '<p class="rdfer-small">Your video has been deleted from the server. What you see here is in your browser '
         "only.</p></div>"
     )
 
 
+def _score(prediction: dict) -> float:
+    return prediction.get("calibrated_score", prediction["score"])
+
+
 def _summary_html(answer: dict, colour: dict) -> str:
     rows = "".join(
         f"<li><span>{html.escape(label)}</span>"
         f'<i><b style="width:{100 * score:.2f}%;background:{colour[label]}"></b></i><em>{_percent(score)}</em></li>'
-        for label, score in ((p["label"], p["score"]) for p in answer["predictions"][:MAX_LABELS])
+        for label, score in ((p["label"], _score(p)) for p in answer["predictions"][:MAX_LABELS])
     )
     return (
         '<section><p class="rdfer-small">Over the whole video the face shows mostly</p>'
@@ -249,16 +253,22 @@ def _summary_html(answer: dict, colour: dict) -> str:
     )
 
 
-def _certainty_html(answer: dict, windows: list[Window], config) -> str:
-    label, score = answer["predictions"][0]["label"], answer["predictions"][0]["score"]
-    clips = answer["clips"]
+def _certainty_html(answer: dict, windows: list[Window]) -> str:
+    top, clips = answer["predictions"][0], answer["clips"]
+    label, name = top["label"], f"<b>{html.escape(top['label'])}</b>"
     with_face = [window for window in windows if window.scores]
     same = sum(window.label == label for window in with_face)
-    name = f"<b>{html.escape(label)}</b>"
-    points = [
-        f"Its probability for {name} is {_percent(score)}. This checkpoint is not calibrated: nobody has checked how "
-        "often answers with this number are right, and it is near 100&nbsp;% also where it is wrong."
-    ]
+    if "calibrated_score" in top:
+        points = [
+            f"Its calibrated probability for {name} is {_percent(_score(top))}: on videos it was checked with, about "
+            "that share of the answers with this number was right. Videos of another kind can be another matter. "
+            "The timeline and the key frames below show the model's own numbers, which are not calibrated."
+        ]
+    else:
+        points = [
+            f"Its probability for {name} is {_percent(_score(top))}. This checkpoint is not calibrated: nobody has "
+            "checked how often answers with this number are right, and it can be near 100&nbsp;% and wrong."
+        ]
     agreeing = round(answer["agreement"] * len(clips))
     if len(clips) == 1:
         points.append("The video is so short that there was one clip to look at: nothing to compare it with.")

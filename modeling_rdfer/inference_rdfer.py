@@ -120,10 +120,11 @@ def predict(
 
     Returns:
         For each video (for each face with `face="all"`) a `dict`: `"file"`, `"predictions"` (a list of `{"label",
-        "score"}`, scores 0..1), `"agreement"` (0..1), with `face="all"` also `"face"` (number, by size); or `"file"`
-        and `"error"`. A single dict for a single video, unless `face="all"`. `"clips"` is a list of the distinct clips
-        in time: `"label"`, `"score"`, `"seconds"` (times of its L frames, or None where the video has none) and
-        `"frames"` (uint8 tensor of shape `(L, 3, height, width)`, as the model saw them).
+        "score"}`, scores 0..1; if the checkpoint is calibrated also `"calibrated_score"`, 0..1), `"agreement"` (0..1),
+        with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict for a single video,
+        unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`, `"score"`, `"seconds"`
+        (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor of shape `(L, 3,
+        height, width)`, as the model saw them).
 
     Raises:
         VideoReadError: a video cannot be read or no face is found in it, with `on_error="raise"`.
@@ -210,11 +211,16 @@ def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: st
     tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}
     outputs = network(**tensors)
     scores, labels = probabilities(network, outputs.logits).sort(dim=-1, descending=True)
+    temperature = network.config.calibration_temperature
     for row, answer in enumerate(answer for answer in answers if "error" not in answer):
         answer["predictions"] = [
             {"label": network.config.id2label[label], "score": score}
             for label, score in zip(labels[row, :top_k].tolist(), scores[row, :top_k].tolist())
         ]
+        if temperature is not None:
+            calibrated = probabilities(network, outputs.logits[row] / temperature)
+            for prediction, label in zip(answer["predictions"], labels[row].tolist()):
+                prediction["calibrated_score"] = calibrated[label].item()
         answer["agreement"] = outputs.agreement[row].item()
         if return_clips:
             answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])

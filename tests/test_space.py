@@ -33,6 +33,7 @@ CHROMIUM_FLAGS = [
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
 ]
 ANSWER, MESSAGE = "#answer .rdfer-answer", "#answer .rdfer-message"
+EMBEDDED = "rdfer-small (embedded)"
 # Of a page's parts; an answer takes some seconds.
 TIMEOUT = 60_000
 
@@ -96,10 +97,15 @@ def server(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # The embedded checkpoint, and as another one to choose, a copy that says it is calibrated.
+    calibrated = shutil.copytree(ROOT / "hub_cards" / "rdfer-small", folder / "calibrated")
+    config = json.loads((calibrated / "config.json").read_text())
+    (calibrated / "config.json").write_text(json.dumps({**config, "calibration_temperature": 5.0}))
     server = Server(
         [sys.executable, "app.py"],
         folder,
         folder / "files",
+        RDFER_MODELS=str(calibrated),
         GRADIO_SERVER_PORT=str(port),
         GRADIO_SERVER_NAME="127.0.0.1",
     )
@@ -208,6 +214,8 @@ def test_the_real_clip_and_its_timeline(visit, segments):
     assert "not for decisions about people" in page.inner_text(".rdfer-notice").lower()
     page.click("text=Take the example")
     page.wait_for_function("document.querySelector('.rdfer-drop video').duration > 30")
+    page.click("input[aria-label=Checkpoint]")
+    page.click(f"[role=option]:has-text('{EMBEDDED}')")
     analyse(page)
     assert page.get_attribute(ANSWER, "data-label") == page.inner_text(f"{ANSWER} h2") == "neutral"
     assert "not calibrated" in page.inner_text(".rdfer-certainty")
@@ -268,6 +276,8 @@ def test_what_is_no_video_is_told_and_the_page_goes_on(visit, tmp_path, stretche
 
     analyse(page, stretches["surprise"])
     assert page.get_attribute(ANSWER, "data-label") == "surprise"
+    assert "calibrated probability" in page.inner_text(".rdfer-certainty")
+    assert page.inner_text(".rdfer-bars li:first-child em") != "> 99.9 %"
     analyse(page)  # the same video again, which the server does not have any more
     assert page.get_attribute(ANSWER, "data-label") == "surprise"
 
@@ -339,14 +349,13 @@ def test_phone(visit, tmp_path, stretches):
 
 def test_only_what_was_uploaded_is_read_and_only_listed_checkpoints_are_loaded(server, stretches, tmp_path):
     secret = shutil.copy(CLIP, tmp_path / "secret.mp4")
-    embedded = "rdfer-small (embedded)"
     for token in (str(secret), f"../../../../../../{secret}", "0" * 32):
-        assert 'data-reason=\\"gone\\"' in server.ask(token, embedded)
+        assert 'data-reason=\\"gone\\"' in server.ask(token, EMBEDDED)
     assert secret.is_file()
 
     token = server.send(stretches["neutral"])
-    assert 'data-label=\\"neutral\\"' in server.ask(token, embedded)
-    assert 'data-reason=\\"gone\\"' in server.ask(token, embedded)  # once
+    assert 'data-label=\\"neutral\\"' in server.ask(token, EMBEDDED)
+    assert 'data-reason=\\"gone\\"' in server.ask(token, EMBEDDED)  # once
 
     answer = server.ask("", "someone/model-with-code")
     assert answer.startswith("event: error")

@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from modeling_rdfer.inference_rdfer import load, probabilities
-from modeling_rdfer.metrics_rdfer import recognition_metrics
+from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
 from training.data import VideoDataset, check_videos
 from training.reports import write_confusion
 from training.train import load_videos
@@ -63,14 +63,24 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
+        "the config.json of --model: `rdfer predict --json` and `rdfer demo` then tell calibrated probabilities",
+    )
     parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
 
+    if arguments.calibrate and not (arguments.model and Path(arguments.model).is_dir()):
+        parser.error("--calibrate writes into the checkpoint: --model must be a folder")
     videos = load_videos(arguments.test_dir, arguments.test_list, arguments.dataset_name, arguments.split)
     if videos is None:
         parser.error("nothing to evaluate on: pass --test_dir, --test_list or --dataset_name")
     videos = check_videos(videos, arguments.on_bad_video)
     model, processor = load(arguments.model, arguments.device)
+    if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
+        parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     dataset = VideoDataset(videos, model.config.label2id, processor)
@@ -82,6 +92,12 @@ def main(argv: list[str] | None = None) -> dict:
     matrix = metrics.pop("confusion_matrix")
     results = {f"eval_{name}": value for name, value in metrics.items()}
     results.update({"eval_samples": len(references), "num_views": arguments.num_views})
+    if arguments.calibrate:
+        results["calibration_temperature"] = fit_temperature(scores, references)
+        # That line alone: saving the configuration would also renew what else is in the file.
+        file = Path(arguments.model) / "config.json"
+        config = {**json.loads(file.read_text()), "calibration_temperature": results["calibration_temperature"]}
+        file.write_text(json.dumps(config, indent=2) + "\n")
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     (arguments.output_dir / "all_results.json").write_text(json.dumps(results, indent=2) + "\n")
     write_confusion(matrix, names, arguments.output_dir)
