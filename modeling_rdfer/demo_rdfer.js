@@ -32,6 +32,8 @@ window.rdfer = (() => {
     video.closest(".rdfer-drop").classList.add("filled");
   }
 
+  const take = (file, name) => (recorder ? show("Stop the recording first.") : choose(file, name));
+
   async function record(button) {
     if (recorder) { recorder.stop(); return; }
     let stream;
@@ -73,7 +75,7 @@ window.rdfer = (() => {
     const drop = element.querySelector(".rdfer-drop");
     const picker = element.querySelector("input[type=file]");
     picker.addEventListener("change", () => {
-      if (picker.files.length) choose(picker.files[0], picker.files[0].name);
+      if (picker.files.length) take(picker.files[0], picker.files[0].name);
       picker.value = ""; // so that the same file can be chosen again
     });
     picker.parentElement.addEventListener("keydown", (event) => {
@@ -85,13 +87,13 @@ window.rdfer = (() => {
       drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.remove("over"); });
     drop.addEventListener("drop", (event) => {
       const file = event.dataTransfer.files[0];
-      if (file) choose(file, file.name);
+      if (file) take(file, file.name);
     });
     element.querySelector("[data-do=record]").addEventListener("click", (event) => record(event.currentTarget));
     element.querySelector("[data-do=example]").addEventListener("click", async () => {
       show("Fetching the example.");
       const response = await fetch(new URL("rdfer/example.mp4", document.baseURI));
-      choose(await response.blob(), "Example");
+      take(await response.blob(), "Example");
     });
     const follow = () => {
       if (!video.paused) requestAnimationFrame(follow);

@@ -56,7 +56,7 @@ MAX_LABELS = 8
 EMBEDDED = "rdfer-small (embedded)"
 
 MESSAGES = {
-    "": ("Choose a video first", "Drop a video into the box, record one, or take the example."),
+    "": ("Choose a video first", "Drop a video into the box, record one, or use the example."),
     "too_large": (
         "This file is too large",
         f"The limit is {MAX_BYTES >> 20} MB. Cut the video or save it at a lower resolution: the model looks at "
@@ -391,7 +391,7 @@ NOTICE = f"""
 For sad, angry, fear and disgust nothing has been measured on real videos with rdfer-small.</li>
 <li>People smile when they are not happy. Seven words do not cover what faces do.</li></ul></details></aside>"""
 
-WAITING = '<div class="rdfer-empty"><p>The answer appears here.</p></div>'
+WAITING = '<div class="rdfer-empty"><p>The answer appears here: which expressions, how sure, and when.</p></div>'
 
 INPUT = f"""
 <div class="rdfer-input">
@@ -400,7 +400,7 @@ INPUT = f"""
 <div class="rdfer-buttons">
 <label class="rdfer-button" tabindex="0">Choose a file<input type="file" accept="video/*"></label>
 <button type="button" class="rdfer-button" data-do="record">Record</button>
-<button type="button" class="rdfer-button" data-do="example">Take the example</button></div></div></div>
+<button type="button" class="rdfer-button" data-do="example">Use the example</button></div></div></div>
 <p class="rdfer-name" aria-live="polite"></p>
 <p class="rdfer-small">Up to {MAX_BYTES >> 20} MB and {MAX_SECONDS / 60:.0f} minutes. It is sent when you press the
 button below, and deleted from the server as soon as the answer is there, or when there is none.</p></div>"""

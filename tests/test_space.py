@@ -212,7 +212,7 @@ def analyse(page, path=None, wait_for: str = ANSWER):
 def test_the_real_clip_and_its_timeline(visit, segments):
     page = visit()
     assert "not for decisions about people" in page.inner_text(".rdfer-notice").lower()
-    page.click("text=Take the example")
+    page.click("text=Use the example")
     page.wait_for_function("document.querySelector('.rdfer-drop video').duration > 30")
     page.click("input[aria-label=Checkpoint]")
     page.click(f"[role=option]:has-text('{EMBEDDED}')")
@@ -282,7 +282,7 @@ def test_what_is_no_video_is_told_and_the_page_goes_on(visit, tmp_path, stretche
     assert page.get_attribute(ANSWER, "data-label") == "surprise"
 
 
-def test_too_long_and_no_face(visit, tmp_path):
+def test_too_long_too_big_and_no_face(visit, tmp_path):
     """Of H.264 the browser knows the length; MPEG-4 it cannot play, and the server has to find out."""
     grey = np.full((48, 64, 3), 100, dtype=np.uint8)
     page = visit()
@@ -292,6 +292,9 @@ def test_too_long_and_no_face(visit, tmp_path):
         assert "120 seconds" in page.inner_text(MESSAGE)
         page.reload()
         page.wait_for_selector(".rdfer-drop")
+    frame = np.zeros((2400, 4160, 3), dtype=np.uint8)
+    analyse(page, write_video(tmp_path / "big.mp4", [frame], 1, "mpeg4"), f"{MESSAGE}[data-reason=too_big]")
+    assert "4160 x 2400 pixels" in page.inner_text(MESSAGE)
     noise = np.random.default_rng(0).integers(0, 255, (20, 120, 160, 3), dtype=np.uint8)
     analyse(page, write_video(tmp_path / "noise.mp4", noise, 10), f"{MESSAGE}[data-reason=no_face]")
     assert "No face was found" in page.inner_text(MESSAGE)
