@@ -217,7 +217,7 @@ def _env(arguments) -> int:
     lines = {"platform": platform.platform(), "python": platform.python_version()}
     for package in (
         *("modeling-rdfer", "torch", "torchvision", "transformers", "torchcodec", "av", "numpy", "safetensors"),
-        *("huggingface-hub", "matplotlib", "timm", "datasets", "accelerate", "evaluate"),
+        *("huggingface-hub", "matplotlib", "gradio", "timm", "datasets", "accelerate", "evaluate"),
     ):
         lines[package] = _version(package)
     import torch

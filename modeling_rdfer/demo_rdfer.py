@@ -46,7 +46,7 @@ MAX_PIXELS = 4096 * 2304
 MAX_ANSWERING = 2
 MAX_WAITING = 100
 MAX_UPLOADS = 100
-# An upload whose visitor left before the answer began.
+# After that an upload goes whose visitor left before the answer began, or of which nothing arrives any more.
 FORGOTTEN_SECONDS = 900
 
 WINDOW_SECONDS = 1.0
@@ -127,7 +127,7 @@ class Uploads:
                         return JSONResponse({"refused": "too_large"}, 413)
                     file.write(chunk)
             path.rename(self.folder / token)
-        except ClientDisconnect:
+        except (ClientDisconnect, FileNotFoundError):  # the latter: so slow that it was forgotten
             return JSONResponse({"refused": "failed"}, 400)
         finally:
             path.unlink(missing_ok=True)
@@ -150,7 +150,7 @@ class Uploads:
 
     def delete_forgotten(self):
         for path in self.folder.iterdir():
-            if re.fullmatch("[0-9a-f]{32}", path.name):
+            if not path.name.endswith(".taken"):
                 try:
                     if time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS:
                         path.unlink()

@@ -129,7 +129,7 @@ def nothing_is_left(request):
 @pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="the driver of the browser is not installed")
-    chromium = shutil.which("chromium")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
@@ -263,14 +263,21 @@ def test_two_visitors_at_once_get_their_own_answers(visit, stretches):
         page.wait_for_selector(f"{ANSWER}[data-label=surprise]")
 
 
-def test_what_is_no_video_is_told_and_the_page_goes_on(visit, tmp_path, stretches):
+def test_what_is_no_video_is_told_and_the_page_goes_on(visit, stretches):
     page = visit()
     analyse(page, wait_for=MESSAGE)
     assert "Choose a video first" in page.inner_text(MESSAGE)
 
-    text = tmp_path / "holiday.mp4"
-    text.write_text("<b>Not</b> a video.\n" * 20)
-    analyse(page, text, f"{MESSAGE}[data-reason=unreadable]")
+    dropped = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["<b>Not</b> a video. ".repeat(20)], "holiday.mp4", { type: "video/mp4" }));
+            return transfer;
+        }"""
+    )
+    page.dispatch_event(".rdfer-drop", "drop", {"dataTransfer": dropped})
+    assert page.inner_text(".rdfer-name").startswith("holiday.mp4")
+    analyse(page, wait_for=f"{MESSAGE}[data-reason=unreadable]")
     assert "could not be read as a video" in page.inner_text(MESSAGE)
     assert "text file that starts with '<b>Not</b> a video." in page.inner_text(MESSAGE)  # as text, not as bold print
 
@@ -381,7 +388,8 @@ def test_uploads_that_are_cut_or_forgotten_are_deleted(server, tmp_path):
 
     from modeling_rdfer.demo_rdfer import FORGOTTEN_SECONDS, Uploads
 
-    for name, age in (("a" * 32, FORGOTTEN_SECONDS + 60), ("b" * 32, 60), ("c" * 32 + ".taken", 10**6)):
+    old = FORGOTTEN_SECONDS + 60
+    for name, age in (("a" * 32, old), ("b" * 32, 60), ("c" * 32 + ".taken", old), ("d" * 32 + ".part", old)):
         (tmp_path / name).write_text("video")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     Uploads(tmp_path).delete_forgotten()
