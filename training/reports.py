@@ -13,16 +13,15 @@ def write_confusion(matrix, label_names: list[str], folder):
     """Writes a confusion matrix as `confusion_matrix.json` and draws it as `confusion_matrix.png`."""
     text = json.dumps({"labels": list(label_names), "rows": "reference", "counts": matrix}, indent=2)
     (Path(folder) / "confusion_matrix.json").write_text(text + "\n")
-    plot_confusion(matrix, label_names, Path(folder) / "confusion_matrix.png")
+    plot_confusions({"": (matrix, label_names)}, Path(folder) / "confusion_matrix.png")
 
 
-def plot_confusion(matrix, label_names: list[str], path):
+def plot_confusions(matrices: dict[str, tuple], path):
     """
-    Draws a confusion matrix: shares of each row as shades and per cent, counts below them.
+    Draws confusion matrices side by side: shares of each row as shades and per cent, counts below them.
 
     Args:
-        matrix (C rows of C counts): rows are references, columns predictions.
-        label_names (`list[str]`): names of the C labels.
+        matrices (`dict` of title to (C rows of C counts, C names)): rows are references, columns predictions.
         path (`str` or `Path`): picture to write.
     """
     import matplotlib
@@ -30,22 +29,32 @@ def plot_confusion(matrix, label_names: list[str], path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    counts = np.asarray(matrix)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = 1.5 + 0.75 * len(label_names)
-    figure, axes = pyplot.subplots(figsize=(size, size), layout="constrained")
-    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-    for row, column in np.ndindex(counts.shape):
-        axes.text(
-            *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if shares[row, column] > 0.55 else "black",
-        )
-    axes.set_xticks(range(len(label_names)), label_names, rotation=45, ha="right")
-    axes.set_yticks(range(len(label_names)), label_names)
-    axes.set(xlabel="predicted", ylabel="labelled")
+    per_row = min(3, len(matrices))
+    rows = -(-len(matrices) // per_row)
+    most = max(len(names) for _, names in matrices.values())
+    # No figures in the cells of very many labels: nobody could read them.
+    with_text = most <= 15
+    size = 1.5 + (0.75 if with_text else 0.25) * most
+    figure, panels = pyplot.subplots(
+        rows, per_row, figsize=(per_row * size, rows * size), layout="constrained", squeeze=False
+    )
+    for axes in panels.flat[len(matrices) :]:
+        axes.axis("off")
+    for axes, (title, (matrix, names)) in zip(panels.flat, matrices.items()):
+        counts = np.asarray(matrix)
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        for row, column in np.ndindex(counts.shape) if with_text else ():
+            axes.text(
+                *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.55 else "black",
+            )
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(title=title, xlabel="predicted", ylabel="labelled")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -86,4 +95,4 @@ def print_partitions(record, label_names: list[str]):
         print(f"{label:<{width}}" + "".join(f"{count:>8}" for count in counts))
 
 
-__all__ = ["plot_confusion", "plot_curves", "print_partitions", "write_confusion"]
+__all__ = ["plot_confusions", "plot_curves", "print_partitions", "write_confusion"]
