@@ -315,7 +315,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--model",
         action="append",
-        help="folder or name on the Hub that can be chosen beside rdfer-small; may be given several times",
+        help="folder or Hub name to choose from beside rdfer-small, the first beforehand; may be repeated",
     )
 
     add_command("env", _env, "print versions, the video decoder in use, and why torchcodec is not", ["rdfer env"])

@@ -34,7 +34,7 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from .cli import COLOURS, NOT_FOR
-from .inference_rdfer import Window, embedded_checkpoint, load, predict, timeline
+from .inference_rdfer import Window, load, predict, timeline
 from .video_decoding_rdfer import VideoReadError, open_video
 
 logger = logging.getLogger(__name__)
@@ -411,14 +411,15 @@ def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
     Builds the page.
 
     Args:
-        models (`list[str]`): folders or names on the Hub that visitors can choose beside the embedded checkpoint. Each
-            is loaded now: what cannot be loaded is told before anyone visits, and nothing else is ever loaded.
+        models (`list[str]`): folders or names on the Hub that visitors can choose beside the embedded checkpoint; the
+            first is chosen beforehand. Each is loaded now: what cannot be loaded is told before anyone visits, and
+            nothing else is ever loaded.
         uploads (`Uploads`): where the videos are.
 
     Raises:
         OSError: there is no such checkpoint.
     """
-    choices = {EMBEDDED: None, **{model: model for model in models if model != embedded_checkpoint()}}
+    choices = {EMBEDDED: None, **{model: model for model in models}}
     for model in choices.values():
         load(model)
 

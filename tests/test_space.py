@@ -405,6 +405,8 @@ def test_rdfer_demo_serves_this_computer_only_and_leaves_nothing(tmp_path, stret
         port = int(server.url.rsplit(":", 1)[1])
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.2", port)):
             pass
+        token = server.send(stretches["neutral"])
+        assert 'data-label=\\"neutral\\"' in server.ask(token, command[-1])
         server.send(stretches["neutral"])
         assert server.files()
     finally:
