@@ -207,10 +207,13 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
 
 
 class _RecordCallback(TrainerCallback):
-    """Tells the trainer when epochs begin and end."""
+    """Tells the trainer when training and epochs begin and end."""
 
     def __init__(self, trainer: "RDFERTrainer"):
         self.trainer = trainer
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.trainer.model.config.calibration_temperature = None  # it belongs to the weights before
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         # In the middle of an epoch after resuming, else whole but for rounding.

@@ -339,8 +339,10 @@ def test_every_loss_learns(tmp_path, loss):
     trainer = make_trainer(
         tmp_path, train_dataset=Videos(24), eval_dataset=Videos(24), loss=loss, num_train_epochs=12, learning_rate=3e-3
     )
+    trainer.model.config.calibration_temperature = 2.0
     trainer.train()
     assert trainer.evaluate()["eval_war"] >= 0.8
+    assert trainer.model.config.calibration_temperature is None  # it belonged to the weights before
 
 
 @pytest.mark.parametrize("options", [{"bf16": True}, {"gradient_checkpointing": True}])
