@@ -145,29 +145,28 @@ def limit_suspicion(opposing: torch.Tensor, labels: torch.LongTensor, max_share:
     return limited
 
 
-def label_suspicion(
-    opposing: torch.Tensor, partition: torch.LongTensor, agreement_threshold: float = 0.6
-) -> torch.Tensor:
+def label_suspicion(opposing: torch.Tensor, partition: torch.LongTensor, full_suspicion: float = 0.6) -> torch.Tensor:
     """
-    How far the given label is doubted (ours): from 0 to 1 as `opposing` goes from 0 to `agreement_threshold`; 1 for
-    noisy samples only.
+    How far the given label is doubted (ours): from 0 to 1 as `opposing` goes from 0 to `full_suspicion`; 1 for noisy
+    samples. What is learnt follows the doubt, which comes early and by degrees; what is called noisy is a verdict, and
+    takes more.
 
     Args:
         opposing (`torch.FloatTensor` of shape `(N,)`, -1..1): [`opposing_agreement`].
         partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`].
-        agreement_threshold (`float`, above 0): that of [`partition_samples`].
+        full_suspicion (`float`, above 0): opposing agreement at which the doubt is complete.
 
     Returns:
         `torch.FloatTensor` of shape `(N,)`, 0..1.
     """
-    return torch.where(partition == NOISY, 1.0, (opposing / agreement_threshold).clamp(0, 1))
+    return torch.where(partition == NOISY, 1.0, (opposing / full_suspicion).clamp(0, 1))
 
 
 def partition_samples(
     agreement: torch.Tensor,
     opposing: torch.Tensor,
     losses: torch.Tensor,
-    agreement_threshold: float = 0.6,
+    agreement_threshold: float = 0.8,
     noisy_loss_threshold: float = float("inf"),
     hard_agreement_threshold: float = 0.75,
 ) -> torch.LongTensor:

@@ -67,9 +67,10 @@ class SampleRecord:
     Args:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
         num_labels (`int`): C.
-        agreement_threshold, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share, hard_sample_gain,
-        noisy_sample_weight: see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_suspicion`] and
-            [`~loss_rdfer.sample_weights`]; `noisy_loss_threshold=None` fits it to the running losses ("auto").
+        agreement_threshold, full_suspicion, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share,
+        hard_sample_gain, noisy_sample_weight: see [`~loss_rdfer.partition_samples`],
+            [`~loss_rdfer.label_suspicion`], [`~loss_rdfer.limit_suspicion`] and [`~loss_rdfer.sample_weights`];
+            `noisy_loss_threshold=None` fits it to the running losses ("auto").
         running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone. The
             first look, at an untrained model, is a mean to begin with that knows nothing: verdicts come late.
     """
@@ -78,7 +79,8 @@ class SampleRecord:
         self,
         given_labels: torch.Tensor,
         num_labels: int,
-        agreement_threshold: float = 0.6,
+        agreement_threshold: float = 0.8,
+        full_suspicion: float = 0.6,
         noisy_loss_threshold: float | None = None,
         hard_agreement_threshold: float = 0.75,
         max_noisy_share: float = 0.5,
@@ -89,6 +91,7 @@ class SampleRecord:
         num_samples = len(given_labels)
         self.given_labels = given_labels
         self.agreement_threshold, self.noisy_loss_threshold = agreement_threshold, noisy_loss_threshold
+        self.full_suspicion = full_suspicion
         self.hard_agreement_threshold = hard_agreement_threshold
         self.max_noisy_share = max_noisy_share
         self.hard_sample_gain, self.noisy_sample_weight = hard_sample_gain, noisy_sample_weight
@@ -146,7 +149,7 @@ class SampleRecord:
             hard_agreement_threshold=self.hard_agreement_threshold,
         )
         self.partition[~seen] = CLEAN
-        self.suspicion = label_suspicion(opposing, self.partition, self.agreement_threshold)
+        self.suspicion = label_suspicion(opposing, self.partition, self.full_suspicion)
         self.weights = sample_weights(
             self.partition, self.means["agreement"], self.suspicion, self.hard_sample_gain, self.noisy_sample_weight
         )

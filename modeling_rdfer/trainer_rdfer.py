@@ -74,10 +74,17 @@ class RDFERTrainingArguments(TrainingArguments):
         default="gce", metadata={"help": "The loss that --loss agreement weights."}
     )
     agreement_threshold: float = field(
-        default=0.6,
+        default=0.8,
         metadata={
             "help": "A sample is noisy only if its clips agree on another label: their mean probability of it exceeds "
-            "that of the given one by more than this. Below it, the weight falls as the excess grows."
+            "that of the given one by more than this."
+        },
+    )
+    full_suspicion: float = field(
+        default=0.6,
+        metadata={
+            "help": "The excess at which the given label is fully doubted. The sample's weight falls, and later the "
+            "share of epochs in which it learns the other label grows, in proportion up to there."
         },
     )
     noisy_loss_threshold: str = field(
@@ -145,8 +152,9 @@ class RDFERTrainingArguments(TrainingArguments):
             if not fits:
                 bounds = f" from {low} to below {high}" if math.isfinite(high) else ""
                 raise ValueError(f"{name} must be 'auto' or a number{bounds}, got {value!r}.")
-        if self.agreement_threshold <= 0:
-            raise ValueError(f"agreement_threshold must be above 0, got {self.agreement_threshold}.")
+        for name in ("agreement_threshold", "full_suspicion"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
         if not 0 <= self.relabel_start <= 1:
             raise ValueError(
                 f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."
@@ -301,6 +309,7 @@ class RDFERTrainer(Trainer):
             labels,
             num_labels,
             agreement_threshold=args.agreement_threshold,
+            full_suspicion=args.full_suspicion,
             noisy_loss_threshold=None if args.noisy_loss_threshold == "auto" else float(args.noisy_loss_threshold),
             hard_agreement_threshold=args.hard_agreement_threshold,
             max_noisy_share=args.max_noisy_share,

@@ -73,6 +73,7 @@ def test_defaults_are_the_recipe(tmp_path):
         {"running_mean_decay": 1.0},
         {"running_mean_decay": "long"},
         {"agreement_threshold": 0.0},
+        {"full_suspicion": 0.0},
         {"relabel_start": 2.0},
     ],
 )
@@ -190,7 +191,9 @@ def test_doubted_samples_learn_the_suggested_label_in_proportion():
 
 
 def test_a_single_distinct_clip_is_no_evidence():
-    record = SampleRecord(torch.tensor([0, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0)
+    record = SampleRecord(
+        torch.tensor([0, 1]), 3, agreement_threshold=0.6, max_noisy_share=1.0, noisy_loss_threshold=1.0
+    )
     seen = looks([0, 1], [3.0, 3.0], against=True)
     seen.num_valid_clips[0] = 1
     record.update(seen)
@@ -393,7 +396,13 @@ def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
 
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("modeling_rdfer"), "propagate", True)
-    trainer = make_trainer(tmp_path, train_dataset=Videos(12), noisy_loss_threshold="1.0", agreement_warmup_epochs=1)
+    trainer = make_trainer(
+        tmp_path,
+        train_dataset=Videos(12),
+        noisy_loss_threshold="1.0",
+        agreement_threshold=0.6,
+        agreement_warmup_epochs=1,
+    )
     trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4, against=True)]
     trainer.finish_epoch()
     messages = [record.getMessage() for record in caplog.records if "wiped out" in record.getMessage()]

@@ -124,6 +124,7 @@ def main():
         # So that there are verdicts of every kind in so short a training.
         agreement_warmup_epochs=1,
         agreement_threshold=0.01,
+        full_suspicion=0.01,
         noisy_loss_threshold="1.05",
         running_mean_decay=0.7,
         **({"save_strategy": "steps", "save_steps": arguments.save_steps} if arguments.save_steps else {}),

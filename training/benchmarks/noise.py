@@ -384,8 +384,8 @@ def execute(run: Run, cache: Path) -> dict:
 
 # Settings of the verdicts: they change nothing where no verdict takes effect.
 VERDICT_SETTINGS = {
-    *("agreement_threshold", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight", "relabel_start"),
-    *("hard_agreement_threshold", "hard_sample_gain", "agreement_warmup_epochs", "base_loss"),
+    *("agreement_threshold", "full_suspicion", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight"),
+    *("relabel_start", "hard_agreement_threshold", "hard_sample_gain", "agreement_warmup_epochs", "base_loss"),
 }
 
 
