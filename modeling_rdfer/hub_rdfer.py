@@ -134,7 +134,8 @@ def push_files(
                 logger.warning(f"Kept the card of {repo_id}: it was edited there. overwrite_card=True replaces it.")
         elif is_unedited(text):
             # The commit of before, so that nothing is committed where nothing has changed.
-            card = pin_card(text, repo_id, None if remote is None else pinned_revision(remote))
+            before = None if remote is None else pinned_revision(remote)
+            card = pin_card(text, repo_id, before, folder_name=files[CARD_NAME].parent.name)
             operations[CARD_NAME] = CommitOperationAdd(CARD_NAME, card.encode())
     commit = api.create_commit(
         repo_id,

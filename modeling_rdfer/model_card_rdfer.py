@@ -64,9 +64,9 @@ CITATION = """```bibtex
 ```"""
 
 SELECTIONS = {
-    "last": "These are the weights after the last epoch. The videos of the figures had no part in choosing them.",
-    "held_out": "The epoch was chosen by {share} of the training videos that were held out of training. The videos of "
-    "the figures had no part in choosing it.",
+    "last": "These are the weights after the last epoch; no evaluation chose them.",
+    "held_out": "The epoch was chosen by {share} of the training videos, held out of training; the videos of the figures "
+    "had no part in it.",
     "best_on_test": "**The epoch was chosen by the same videos that the figures come from (best on test).** So the "
     "figures are higher than for other videos of the same kind.",
 }
@@ -461,9 +461,21 @@ def write_card(folder, text: str, overwrite: bool = False) -> bool:
     return True
 
 
-def pin_card(text: str, repo_id: str, revision: str | None) -> str:
-    """A card whose example loads the model from a repository of the Hub, at a commit if one is given."""
+def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | None = None) -> str:
+    """
+    A card whose example loads the model from a repository of the Hub, at a commit if one is given.
+
+    Args:
+        text (`str`): a card that nobody edited.
+        repo_id (`str`): name of the repository.
+        revision (`str`, *optional*): commit.
+        folder_name (`str`, *optional*): where the model is only named after its folder, it gets the repository's name.
+    """
     text = _MARK.sub("", text)
+    if folder_name and f"\n# {folder_name}\n" in text:
+        name = repo_id.split("/")[-1]
+        text = text.replace(f"\n# {folder_name}\n", f"\n# {name}\n", 1)
+        text = re.sub(r"^model-index:\n- name: .*$", f'model-index:\n- name: "{name}"', text, flags=re.MULTILINE)
     return _signed(_PIPELINE_LINE.sub(lambda _: _pipeline_line(repo_id, revision), text))
 
 

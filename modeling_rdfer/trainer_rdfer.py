@@ -743,7 +743,7 @@ def _changed_settings(args: RDFERTrainingArguments) -> dict:
             value, default = (getattr(v, "value", v) for v in (value, default))  # of enumerations
             if setting.name == "lr_scheduler_kwargs" and isinstance(value, str):
                 value = json.loads(value)
-            if value != default:
+            if value != default and not (default is None and value is False):
                 changed[setting.name] = value
     return changed
 

@@ -177,7 +177,9 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"url": f"{self.server.url}/{repo_id}", "id": repo_id}
         if repo_id in self.server.repos:
             return self.answer({**answer, "error": "You already created this model repo"}, 409)
-        repo = self.server.repos[repo_id] = Repo(settings.get("visibility") == "private" or bool(settings.get("private")))
+        repo = self.server.repos[repo_id] = Repo(
+            settings.get("visibility") == "private" or bool(settings.get("private"))
+        )
         repo.commit("main", "initial commit", {".gitattributes": b"*.safetensors filter=lfs\n"})
         return self.answer(answer)
 

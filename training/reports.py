@@ -2,11 +2,13 @@
 """What training and evaluation leave for people to look at: confusion matrix, curves, the table of partitions."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from modeling_rdfer.loss_rdfer import PARTITIONS
+from modeling_rdfer.model_card_rdfer import CardFacts
 
 
 def write_confusion(matrix, label_names: list[str], folder):
@@ -86,4 +88,53 @@ def print_partitions(record, label_names: list[str]):
         print(f"{label:<{width}}" + "".join(f"{count:>8}" for count in counts))
 
 
-__all__ = ["plot_confusion", "plot_curves", "print_partitions", "write_confusion"]
+def facts_of_run(model_arguments, data_arguments) -> CardFacts:
+    """
+    What the arguments of `training.train` say about a run, for the card; the trainer adds the rest.
+
+    Args:
+        model_arguments (`ModelArguments`), data_arguments (`DataArguments`): of `training.train`.
+    """
+    data = data_arguments
+    changed = {}
+    for arguments, names in (
+        (model_arguments, ("config_overrides",)),
+        (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
+    ):
+        defaults = {setting.name: setting.default for setting in fields(arguments)}
+        changed |= {n: getattr(arguments, n) for n in names if getattr(arguments, n) != defaults[n]}
+    train_source = data.train_dir or data.train_list or data.dataset_name
+    name, train_split = _dataset_and_split(train_source) if train_source else (None, None)
+    other = data.validation_dir or data.validation_list
+    eval_split = _dataset_and_split(other)[1] if other else data.validation_split
+    if other and _dataset_and_split(other)[0] != name:
+        eval_split = f"{_dataset_and_split(other)[0]} {eval_split or ''}".strip()
+    on_hub = not (data.train_dir or data.train_list)
+    return CardFacts(
+        license=model_arguments.license,
+        preset=model_arguments.preset,
+        backbone=model_arguments.backbone,
+        dataset_name=name,
+        dataset_id=data.dataset_name if on_hub else None,
+        train_split=data.train_split if on_hub else train_split,
+        eval_split=eval_split,
+        hyperparameters=changed,
+    )
+
+
+def _dataset_and_split(source: str) -> tuple[str, str | None]:
+    """Names of a dataset and of the split, from a folder `D/train`, a list `D/train.csv`, or a name on the Hub."""
+    path = Path(source)
+    if not path.exists():
+        return source, None
+    path = path.resolve()
+    known = ("train", "training", "validation", "val", "dev", "test")
+    split = path.stem if path.stem.lower() in known else None
+    folder = path.parent if split or path.is_file() else path
+    settings = folder / "dataset.json"
+    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
+        return "synthetic", split
+    return folder.name, split
+
+
+__all__ = ["facts_of_run", "plot_confusion", "plot_curves", "print_partitions", "write_confusion"]

@@ -14,7 +14,7 @@ from modeling_rdfer.inference_rdfer import embedded_checkpoint
 from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.trainer_rdfer import RDFERTrainer, RDFERTrainingArguments
 from training.data import VideoDataset, Videos, check_videos, load_folder, load_hub_dataset, load_list
-from training.reports import plot_curves, print_partitions, write_confusion
+from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
 
 logger = logging.get_logger(__name__)
 
@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   python -m training.train --train_list labels.csv --output_dir out --preset base --loss ce
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
+  python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/x --hub_private_repo
 """
 
 
@@ -41,6 +42,10 @@ class ModelArguments:
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "Fields of the configuration, e.g. image_size=64,num_frames=32."}
+    )
+    license: str | None = field(
+        default=None,
+        metadata={"help": "Licence of the trained weights for the card, e.g. cc-by-nc-4.0. Mind the dataset's terms."},
     )
 
 
@@ -170,6 +175,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if training is None:
         raise SystemExit("Nothing to train on: pass --train_dir, --train_list or --dataset_name.")
     validation = load_videos(data.validation_dir, data.validation_list, data.dataset_name, data.validation_split)
+    num_found = len(training)
     training = check_videos(training, data.on_bad_video, "checking training videos")
     if validation is not None:
         validation = check_videos(validation, data.on_bad_video, "checking validation videos")
@@ -200,6 +206,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         processing_class=processor,
         callbacks=callbacks,
     )
+    trainer.card_facts = facts_of_run(model_arguments, data)
+    trainer.card_facts.num_left_out_videos = num_found - len(training)
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
@@ -217,6 +225,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if trainer.is_world_process_zero():
         plot_curves(trainer.state.log_history, Path(args.output_dir) / "curves.png")
         print_partitions(trainer.record, trainer.class_names)
+    if args.push_to_hub:
+        trainer.push_to_hub()
+    else:
+        trainer.create_model_card()
     return metrics
 
 

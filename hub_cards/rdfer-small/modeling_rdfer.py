@@ -600,10 +600,9 @@ class RDFERPreTrainedModel(PreTrainedModel):
             loaded["detector_backbone"] = _load_backbone(detector_backbone, **hub_kwargs)
         settings = {} if config is None else config.to_dict()
         for name, module in loaded.items():
-            # The labels of a classifier that the backbone was taken from are not the labels of this model, and the
-            # folder that it was in is nothing to publish.
-            own = ("id2label", "label2id", "architectures", "_name_or_path")
-            settings[f"{name}_config"] = {k: v for k, v in module.config.to_dict().items() if k not in own}
+            # The labels of a classifier that the backbone was taken from are not the labels of this model.
+            labels = ("id2label", "label2id", "architectures")
+            settings[f"{name}_config"] = {k: v for k, v in module.config.to_dict().items() if k not in labels}
         model = cls._from_config(RDFERConfig(**settings))
         model.base_model.backbone.load_state_dict(loaded["backbone"].state_dict())
         if "detector_backbone" in loaded:
