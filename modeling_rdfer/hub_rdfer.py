@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import logging
@@ -177,9 +177,11 @@ def push_folder(folder, repo_id: str, *, private: bool | None = None, include: I
 
 def _remote_card(repo_id: str, **options) -> str | None:
     try:
-        return Path(hf_api().hf_hub_download(repo_id, CARD_NAME, **options)).read_text(encoding="utf-8")
-    except EntryNotFoundError:
+        # Not what the cache remembers.
+        path = hf_api().hf_hub_download(repo_id, CARD_NAME, force_download=True, **options)
+    except RemoteEntryNotFoundError:
         return None
+    return Path(path).read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

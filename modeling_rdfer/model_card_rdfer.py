@@ -65,8 +65,8 @@ CITATION = """```bibtex
 
 SELECTIONS = {
     "last": "These are the weights after the last epoch; no evaluation chose them.",
-    "held_out": "The epoch was chosen by {share} of the training videos, held out of training; the videos of the figures "
-    "had no part in it.",
+    "held_out": "The epoch was chosen by {share} of the training videos, held out of training; the videos of the "
+    "figures had no part in it.",
     "best_on_test": "**The epoch was chosen by the same videos that the figures come from (best on test).** So the "
     "figures are higher than for other videos of the same kind.",
 }

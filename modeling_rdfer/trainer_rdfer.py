@@ -718,7 +718,7 @@ class RDFERTrainer(Trainer):
 
         def finish(job):
             shutil.rmtree(copies, ignore_errors=True)
-            if job.exception() is not None:
+            if not job.cancelled() and job.exception() is not None:
                 logger.warning(f"Pushing {checkpoint.name} failed: {job.exception()}")
 
         job.add_done_callback(finish)

@@ -9,13 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalEntryNotFoundError
 
 from modeling_rdfer.hub_rdfer import files_to_push, prepare_repo, push_files
 
@@ -42,23 +36,30 @@ def check_folder(folder: Path, names: list[str], include: list[str]):
             raise ValueError(f"--include {pattern} fits no further file of {folder}")
 
 
-def explain(error: Exception, repo_id: str) -> str:
-    """One line on what went wrong and what to do, for what the Hub and the way there do wrong."""
+def explain(error: Exception, repo_id: str) -> str | None:
+    """One line on what went wrong and what to do; None for what is no matter of the Hub, the network or the input."""
     cause = error
     while cause is not None and not isinstance(cause, HTTPError):
         cause = cause.__cause__
+    # The client wraps what happens to a large file, and names it.
+    wrapped = f"{error} " if cause is not error and isinstance(error, RuntimeError) else ""
+    again = "Run the same command again: what has arrived is not sent again."
     if isinstance(cause, HfHubHTTPError) and cause.response is not None:
         status, said = cause.response.status_code, cause.server_message or ""
-        if status == 401:
-            return f"the Hub does not accept the token (401): make one that may write and run `hf auth login`. {said}"
-        if status == 403:
-            return f"the token may not write to {repo_id} (403): {said or 'take one that may.'}"
-        return f"the Hub refused the push (HTTP {status}): {said or cause}"
-    if isinstance(error, LocalTokenNotFoundError):
-        return "there is no token: run `hf auth login` or set HF_TOKEN"
-    if isinstance(cause, HTTPError):
-        return f"the connection broke ({cause or type(cause).__name__}): run the same command again"
-    return str(error)
+        line = f"the Hub refused the push (HTTP {status}). {said}"
+        if wrapped:
+            line = f"{wrapped}(HTTP {status}) {said} {again}"
+        elif status == 401:
+            line = f"the Hub does not accept the token, or there is none (401): run `hf auth login`. {said}"
+        elif status == 403:
+            line = f"the token may not write to {repo_id} (403): take one that may. {said}"
+    elif isinstance(cause, HTTPError) or isinstance(error, (LocalEntryNotFoundError, ConnectionError)):
+        line = f"{wrapped}the connection broke ({cause or error}). {again}"
+    elif isinstance(error, (HFValidationError, ValueError)):
+        line = str(error)
+    else:
+        return None
+    return " ".join(line.split())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -100,12 +101,11 @@ def main(argv: list[str] | None = None) -> int:
             revision=arguments.revision,
             overwrite_card=arguments.overwrite_card,
         )
-    except (HTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled, ValueError) as error:
-        print(f"error: {' '.join(explain(error, repo_id).split())}", file=sys.stderr)
-        return 1
-    except RuntimeError as error:
-        # The client wraps what happened to a large file.
-        print(f"error: {error} {' '.join(explain(error, repo_id).split())}", file=sys.stderr)
+    except Exception as error:
+        line = explain(error, repo_id)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         return 1
     print(f"{commit.repo_url} is at {commit.oid}: load it with revision={commit.oid!r}")
     return 0
