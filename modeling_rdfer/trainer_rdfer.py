@@ -706,26 +706,20 @@ class RDFERTrainer(Trainer):
             shutil.copyfile(path, files[name])
         unit = "step" if self.args.save_strategy == SaveStrategy.STEPS else "epoch"
         count = self.state.global_step if unit == "step" else int(self.state.epoch)
-        job = hf_api().run_as_future(
-            push_files,
-            files,
-            self.hub_model_id,
-            commit_message=f"Training in progress, {unit} {count}",
-            token=self.args.hub_token,
-            revision=self.args.hub_revision,
-            pin=False,
-        )
-
-        def finish(job):
-            shutil.rmtree(copies, ignore_errors=True)
-            if not job.cancelled() and job.exception() is not None:
-                logger.warning(f"Pushing {checkpoint.name} failed: {job.exception()}")
-
-        job.add_done_callback(finish)
+        job = hf_api().run_as_future(self._push_copies, copies, files, f"Training in progress, {unit} {count}")
         if self.push_in_progress is None or self.push_in_progress.is_done():
             self.push_in_progress = PushInProgress([job])
         else:
             self.push_in_progress.jobs.append(job)
+
+    def _push_copies(self, copies: str, files: dict[str, Path], commit_message: str):
+        options = {"token": self.args.hub_token, "revision": self.args.hub_revision}
+        try:
+            push_files(files, self.hub_model_id, commit_message=commit_message, pin=False, **options)
+        except Exception as error:  # training goes on; the next push sends what is missing
+            logger.warning(f"A push failed ({commit_message}): {error} {error.__cause__ or ''}")
+        finally:
+            shutil.rmtree(copies, ignore_errors=True)
 
 
 def _without_prefix(metrics: dict, prefix: str) -> dict:

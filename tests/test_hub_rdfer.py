@@ -2,6 +2,7 @@
 """Pushing to and pulling from a server of the Hub's protocol, with the client as it is."""
 
 import ast
+import itertools
 import json
 import os
 import re
@@ -10,18 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 from conftest import CHECKPOINT, DATA
 from hub_server import new_repo_id
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
+from PIL import Image
 from training_job import Videos, make_trainer
 
 import modeling_rdfer
 from modeling_rdfer import CardFacts, RDFERForVideoClassification, RDFERVideoProcessor, predict
 from modeling_rdfer.hub_rdfer import files_to_push
 from modeling_rdfer.model_card_rdfer import is_unedited, pinned_revision
-from training import push
+from training import push, train
 
 BUNDLE = {
     "configuration_rdfer.py",
@@ -143,24 +145,18 @@ def test_folders_that_are_no_checkpoint(hub, tmp_path, capsys):
 
 def test_after_a_cut_connection_only_what_is_missing_is_sent(hub, folder, capsys):
     repo_id = new_repo_id()
-    # Large files that no other test has sent.
-    weights = folder / "model.safetensors"
-    state = RDFERForVideoClassification.from_pretrained(CHECKPOINT)
-    torch.nn.init.uniform_(state.classifier.bias)
-    state.save_pretrained(folder)
-    (folder / "face_detector.safetensors").write_bytes(os.urandom(400_000))
-    hub.cut_above, hub.uploaded[:] = 500_000, []
+    hub.cut_above = 500_000  # the weights come in parts of 1 MB, the face detector in one of 480 kB
     assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 1
     error = capsys.readouterr().err
     error = error.strip().splitlines()[-1]
     assert error.startswith("error: Error while uploading 'model.safetensors'") and "again" in error
     assert pushed(hub, repo_id) == {}  # all or nothing
     assert len(hub.uploaded) == 1
-    hub.cut_above, hub.uploaded[:], hub.requests[:] = None, [], []
+    hub.cut_above, hub.uploaded[:] = None, []
     assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 0
     assert len(hub.uploaded) == 1  # not the detector again
-    assert pushed(hub, repo_id)["model.safetensors"] == weights.read_bytes()
-    assert pushed(hub, repo_id)["face_detector.safetensors"] == (folder / "face_detector.safetensors").read_bytes()
+    for name in ("model.safetensors", "face_detector.safetensors"):
+        assert pushed(hub, repo_id)[name] == (folder / name).read_bytes()
 
 
 # Cards on the Hub ----------------------------------------------------------------------------------------------------
@@ -301,6 +297,57 @@ def test_the_trainer_sends_more_only_if_told(hub, tmp_path):
     files = set(pushed(hub, repo_id, "fold2"))
     assert {"sample_table.parquet", "last-checkpoint/sample_table.parquet", "last-checkpoint/optimizer.pt"} <= files
     assert "training_args.bin" not in files and "optimizer.pt" not in files
+
+
+def test_a_broken_connection_does_not_stop_training(hub, tmp_path, caplog):
+    repo_id = new_repo_id()
+    trainer = make_trainer(
+        tmp_path / "out",
+        Videos(4),
+        push_to_hub=True,
+        hub_model_id=repo_id,
+        hub_strategy="every_save",
+        save_strategy="epoch",
+    )
+    hub.cut_above = 1000
+    trainer.train()
+    assert "A push failed (Training in progress, epoch 1)" in caplog.text and pushed(hub, repo_id) == {}
+    hub.cut_above = None
+    trainer.push_to_hub()
+    assert set(pushed(hub, repo_id)) == MODEL_FILES
+
+
+def test_the_training_command_pushes_with_its_figures(hub, tmp_path):
+    generator = np.random.default_rng(0)
+    for split, label in itertools.product(("train", "test"), ("happy", "sad")):
+        (tmp_path / "D" / split / label / "0").mkdir(parents=True)
+        for number in range(2):
+            frame = generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(frame).save(tmp_path / "D" / split / label / "0" / f"{number}.png")
+    repo_id, data = new_repo_id(), tmp_path / "D"
+    train.main(
+        [
+            "--train_dir",
+            str(data / "train"),
+            "--validation_dir",
+            str(data / "test"),
+            "--output_dir",
+            str(tmp_path / "out"),
+        ]
+        + ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
+        + ["--num_train_epochs", "1", "--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false"]
+        + ["--push_to_hub", "--hub_model_id", repo_id, "--hub_private_repo", "true", "--license", "cc-by-4.0"]
+    )
+    files = pushed(hub, repo_id)
+    figures = {"all_results.json", "eval_results.json", "train_results.json", "curves.png"}
+    assert set(files) == COMPLETE | figures | {"confusion_matrix.json", "confusion_matrix.png"}
+    assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.license == "cc-by-4.0" and {result.metric_name for result in card.data.eval_results} == {
+        "WAR",
+        "UAR",
+    }
+    assert pinned_revision(card.content) in hub.repos[repo_id].commits and hub.repos[repo_id].private
 
 
 def test_a_repository_that_is_public_stops_a_private_training(hub, tmp_path):

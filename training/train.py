@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   python -m training.train --train_list labels.csv --output_dir out --preset base --loss ce
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
-  python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/x --hub_private_repo
+  python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
 """
 
 
