@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
 A server of the Hub's protocol on the loopback interface, in memory: the routes that huggingface_hub calls to make
-repositories, to upload, commit, list and download. No package on PyPI offers one (looked in November 2026).
+repositories, to upload, commit, list and download.
 """
 
 import base64
