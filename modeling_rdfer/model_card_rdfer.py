@@ -65,8 +65,9 @@ CITATION = """```bibtex
 
 SELECTIONS = {
     "last": "These are the weights after the last epoch; no evaluation chose them.",
-    "held_out": "The epoch was chosen by {share} of the training videos, held out of training; the videos of the "
-    "figures had no part in it.",
+    "held_out": "The epoch was chosen by {others}; the videos of the figures had no part in it.",
+    "best_on_validation": "**The epoch was chosen by the same videos that the figures come from, the validation "
+    "split.** So the figures are higher than for other videos of the same kind.",
     "best_on_test": "**The epoch was chosen by the same videos that the figures come from (best on test).** So the "
     "figures are higher than for other videos of the same kind.",
 }
@@ -94,7 +95,8 @@ class CardFacts:
         dataset_config (`str`): its configuration, e.g. a labelling.
         train_split, eval_split (`str`), fold (`int` or `str`): what was trained and evaluated on.
         people (`str`): who is seen in it and who is not.
-        model_selection (`"last"`, `"held_out"` or `"best_on_test"`): how the epoch was chosen.
+        model_selection (`"last"`, `"held_out"`, `"best_on_validation"` or `"best_on_test"`): how the epoch was chosen:
+            not at all; by videos that the figures are not of; by those that they are of.
         held_out_share (`float`, 0..1): share of the training videos held out to choose it.
         loss (`str`): loss of the training.
         hyperparameters (`dict[str, Any]`): settings that differ from the defaults.
@@ -128,7 +130,7 @@ class CardFacts:
     eval_split: str | None = None
     fold: int | str | None = None
     people: str | None = None
-    model_selection: Literal["last", "held_out", "best_on_test"] | None = None
+    model_selection: Literal["last", "held_out", "best_on_validation", "best_on_test"] | None = None
     held_out_share: float | None = None
     loss: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
@@ -313,8 +315,10 @@ def _story(facts: CardFacts) -> str:
 def _selection(facts: CardFacts) -> str:
     if facts.model_selection is None:
         return ""
-    share = "a part" if facts.held_out_share is None else f"{facts.held_out_share:.0%}"
-    return SELECTIONS[facts.model_selection].format(share=share)
+    others = "other videos"
+    if facts.held_out_share is not None:
+        others = f"{facts.held_out_share:.0%} of the training videos, held out of training"
+    return SELECTIONS[facts.model_selection].format(others=others)
 
 
 def _label_table(labels: list[str], facts: CardFacts) -> dict:

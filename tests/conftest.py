@@ -49,6 +49,7 @@ def hub(_running_hub, monkeypatch) -> HubServer:
     """A server of the Hub's protocol that the client takes for the Hub, with its token at hand."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     _running_hub.large_files.clear()  # or it would not ask for a file that another test has sent
+    _running_hub.parts.clear()
     _running_hub.uploaded.clear()
     yield _running_hub
     _running_hub.cut_above = None

@@ -280,7 +280,7 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             if self.command == "POST":
                 parts = json.loads(content)["parts"]
-                content = b"".join(server.parts.pop((oid, part["partNumber"] - 1)) for part in parts)
+                content = b"".join(server.parts[oid, part["partNumber"] - 1] for part in parts)
             elif number is not None:
                 server.parts[oid, number] = content
                 return self.answer(b"", headers={"ETag": hashlib.md5(content).hexdigest()})

@@ -71,6 +71,7 @@ def test_what_is_not_known_is_left_out():
     [
         ("last", "after the last epoch"),
         ("held_out", "chosen by 10% of the training videos"),
+        ("best_on_validation", "same videos that the figures come from, the validation split.**"),
         ("best_on_test", "**The epoch was chosen by the same videos that the figures come from (best on test).**"),
     ],
 )
@@ -80,8 +81,8 @@ def test_how_the_epoch_was_chosen_is_said_plainly(selection, said):
 
 
 def test_an_unknown_protocol_is_refused():
-    with pytest.raises(ValueError, match="best_on_validation"):
-        CardFacts(model_selection="best_on_validation")
+    with pytest.raises(ValueError, match="best_of_all"):
+        CardFacts(model_selection="best_of_all")
 
 
 def test_of_local_paths_only_the_last_part_is_shown(tmp_path, monkeypatch):

@@ -155,3 +155,71 @@ def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
     assert state["best_metric"] == max(wars) == metrics["eval_war"]
     best, kept = (load_file(Path(folder) / "model.safetensors") for folder in (state["best_model_checkpoint"], out))
     assert all(torch.equal(kept[name], value) for name, value in best.items())
+    assert "chosen by the same videos that the figures come from" in (out / "README.md").read_text()
+
+
+def test_a_dataset_by_name(root, tmp_path):
+    """Trained on one dataset's names, evaluated on another's: by name, and what cannot be mapped is refused."""
+    out = tmp_path / "out"
+    arguments = ["--dataset", "videofolder", "--root", str(root), "--output_dir", str(out), *TINY, *FAST]
+    metrics = train.main([*arguments, "--num_train_epochs", "8", "--learning_rate", "3e-3"])
+    results = json.loads((out / "all_results.json").read_text())
+    facts = {"dataset": "videofolder", "fold": None, "model_selection": "last", "eval_split": "test"}
+    assert results["eval_war"] == metrics["eval_war"] >= 0.9 and facts.items() <= results.items()
+    table = pq.read_table(out / "sample_table.parquet").to_pylist()
+    assert len(table) == 16 and {row["split"] for row in table} == {"train"}
+
+    other = tmp_path / "labels.csv"
+    rows = [(root / "test" / name / "00", label) for name, label in [("happy", "Happiness"), ("sad", "sadness")]]
+    rows.append((root / "test" / "sad" / "01", "boredom"))
+    other.write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
+    command = ["--model", str(out), "--test_list", str(other), "--output_dir", str(tmp_path / "other")]
+    with pytest.raises(SystemExit):
+        evaluate.main([*command, "--device", "cpu"])
+    results = evaluate.main([*command, "--device", "cpu", "--on_unknown_label", "skip"])
+    assert results["eval_samples"] == 2 and results["left_out_labels"] == {"boredom": 1}
+    assert results["eval_recall_happy"] == results["eval_recall_sad"] == 1
+
+
+def test_labels_that_a_checkpoint_has_under_other_names_are_kept(root, tmp_path):
+    rows = [(root / "train" / label / f"{number:02d}", name) for label, name in SYNONYMS for number in range(2)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
+    source = ["--train_list", str(tmp_path / "labels.csv"), "--output_dir", str(tmp_path / "out"), *FAST]
+    train.main([*source, "--face_crop", "false", "--num_train_epochs", "1", "--freeze_backbone", "true"])
+    table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
+    assert [row["given_label"] for row in table] == ["happy", "happy", "sad", "sad"]
+    assert len(table[0]["probabilities"]) == 7  # rdfer-small's
+
+
+SYNONYMS = [("happy", "Happiness"), ("sad", "sadness")]
+
+
+def test_new_heads_follow_the_order_of_the_dataset():
+    model, _ = train.build_model(train.ModelArguments(), ["happy", "sad", "boredom"])
+    assert list(model.config.label2id) == ["happy", "sad", "boredom"]
+
+
+@pytest.mark.parametrize("choice", [["--load_best_model_at_end", "true"], ["--early_stopping_patience", "2"]])
+def test_the_test_set_chooses_nothing_unless_asked(root, tmp_path, choice, capsys):
+    arguments = ["--dataset", "videofolder", "--root", str(root), "--output_dir", str(tmp_path), *TINY, *FAST]
+    every_epoch = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
+    with pytest.raises(SystemExit):
+        train.main([*arguments, *every_epoch, *choice])
+    assert "would choose the model on the test set" in capsys.readouterr().err
+
+
+def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
+    """Nothing is held out of the training set then."""
+    (tmp_path / "data").mkdir()
+    for split, source in {"train": "train", "val": "train", "test": "test"}.items():
+        (tmp_path / "data" / split).symlink_to(root / source)
+    data = train.parse_arguments(
+        ["--dataset", "videofolder", "--root", str(tmp_path / "data"), "--model_selection", "held_out"]
+        + ["--held_out_share", "0.125", "--output_dir", str(tmp_path / "out"), *FAST]
+    )[1]
+    training, choosing, test = train.load_parts(data, seed=0)
+    assert (len(training), len(choosing), len(test)) == (16, 16, 8)
+    assert choosing.columns["split"][0] == "validation"
+    (tmp_path / "data" / "val").unlink()
+    training, choosing, test = train.load_parts(data, seed=0)
+    assert len(training) + len(choosing) == 16 and 1 <= len(choosing) <= 3 and len(test) == 8

@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-import json
 import logging
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ from conftest import DATA
 from PIL import Image
 
 from modeling_rdfer import RDFERVideoProcessor, VideoReadError
-from training.data import VideoDataset, check_videos, content_hash, load_folder, load_hub_dataset, load_list
+from training.data import VideoDataset, Videos, check_videos, content_hash
+from training.datasets import load
+from training.datasets.common import to_videos
 
 CLIP = DATA / "cap13_edit2.mp4"
 PROCESSOR = RDFERVideoProcessor(num_frames=8, size={"height": 32, "width": 32})
@@ -39,56 +41,14 @@ def root(tmp_path) -> Path:
     return tmp_path / "train"
 
 
-def test_folder(root):
-    videos = load_folder(root)
-    assert videos.sample_ids == ["happy/a", "happy/b", "sad/c", "sad/clip.mp4"]
-    assert videos.labels == ["happy", "happy", "sad", "sad"]
-
-
-def test_missing_or_empty_folders_say_what_is_expected(tmp_path):
-    with pytest.raises(FileNotFoundError, match="<label>"):
-        load_folder(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="holds no videos"):
-        load_folder(tmp_path)
-
-
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
-def test_lists(root, kind):
-    rows = [("happy/a", "joy", "train"), ("sad/c", "grief", "test"), ("sad/clip.mp4", "grief", "train")]
-    file = root / f"labels.{kind}"
-    if kind == "jsonl":
-        file.write_text("\n".join(json.dumps(dict(zip(("path", "label", "split"), row))) for row in rows))
-    else:
-        comma = "," if kind == "csv" else "\t"
-        file.write_text("\n".join(comma.join(row) for row in [("path", "label", "split"), *rows]))
-    assert load_list(file).labels == ["joy", "grief", "grief"]
-    videos = load_list(file, split="train")
-    assert videos.sample_ids == ["happy/a", "sad/clip.mp4"] and videos.columns["split"] == ["train", "train"]
-    assert Path(videos.sources[1]).is_file()
-
-
-def test_wrong_lists_are_named(tmp_path):
-    (tmp_path / "labels.csv").write_text("file,emotion\na.mp4,sad\n")
-    with pytest.raises(ValueError, match=r"\['path', 'label'\].*\['emotion', 'file'\]"):
-        load_list(tmp_path / "labels.csv")
-    (tmp_path / "twice.csv").write_text("path,label\na.mp4,sad\na.mp4,happy\n")
-    with pytest.raises(ValueError, match="more than once.*'a.mp4'"):
-        load_list(tmp_path / "twice.csv")
-
-
-def test_datasets_of_the_datasets_library(tmp_path):
-    shutil.copytree(DATA, tmp_path / "data", ignore=lambda _, names: [n for n in names if not n.endswith(".mp4")])
-    (tmp_path / "data" / "metadata.csv").write_text("file_name,label\ncap13_edit2.mp4,neutral\n")
-    videos = load_hub_dataset("videofolder", "train", data_dir=str(tmp_path / "data"))
-    assert videos.labels == ["neutral"] and len(videos) == 1
-    example = VideoDataset(videos, {"sad": 0, "neutral": 1}, PROCESSOR)[0]
-    assert example["labels"] == 1 and example["pixel_values_videos"].shape == (8, 3, 32, 32)
+def videos_of(root) -> Videos:
+    return to_videos(load("videofolder", root)["train"], "train")
 
 
 def test_bad_videos_stop_before_training_or_are_left_out(root, caplog, monkeypatch):
     (root / "happy" / "broken.mp4").write_bytes(b"nothing")
     (root / "sad" / "cut.mp4").write_bytes(CLIP.read_bytes()[:100_000])
-    videos = load_folder(root)
+    videos = videos_of(root)
     with pytest.raises(VideoReadError, match=r"broken.mp4.*And 1 more.*--on_bad_video skip"):
         check_videos(videos)
     monkeypatch.setattr(logging.getLogger("training.data"), "propagate", True)
@@ -113,11 +73,11 @@ def test_content_hash_follows_the_content(root, tmp_path):
 
 def test_unknown_labels_are_named(root):
     with pytest.raises(KeyError, match="sad.*happy"):
-        VideoDataset(load_folder(root), {"happy": 0}, PROCESSOR)
+        VideoDataset(videos_of(root), {"happy": 0}, PROCESSOR)
 
 
 def dataset_of(root, **options):
-    return VideoDataset(load_folder(root), {"sad": 0, "happy": 1}, PROCESSOR, **options)
+    return VideoDataset(videos_of(root), {"sad": 0, "happy": 1}, PROCESSOR, **options)
 
 
 def test_evaluation_examples_are_what_the_processor_gives(root):
@@ -159,3 +119,26 @@ def test_workers_see_the_epoch(root, persistent):
         dataset.set_epoch(epoch)
         loaded = torch.cat([batch["clip_jitter"] for batch in loader])
         assert torch.equal(loaded, torch.stack([dataset[index]["clip_jitter"] for index in range(4)]))
+
+
+@pytest.mark.parametrize("persons", [False, True])
+def test_held_out_parts_keep_labels_in_proportion_and_persons_apart(persons):
+    labels = ["happy"] * 60 + ["sad"] * 30 + ["fear"] * 3
+    people = [number % 20 for number in range(93)] if persons else None
+    videos = Videos(list(range(93)), labels, [str(number) for number in range(93)], persons=people)
+    rest, held_out = videos.hold_out(0.2, seed=3)
+    assert sorted(rest.sources + held_out.sources) == list(range(93))
+    counts = Counter(held_out.labels)
+    assert abs(counts["happy"] - 12) <= 4 and abs(counts["sad"] - 6) <= 3 and 14 <= len(held_out) <= 24
+    assert rest.label_names == held_out.label_names == ["fear", "happy", "sad"]
+    if persons:
+        assert not set(rest.persons) & set(held_out.persons)
+    assert videos.hold_out(0.2, seed=3)[1].sources == held_out.sources != videos.hold_out(0.2, seed=4)[1].sources
+
+
+def test_too_little_to_hold_out_is_said():
+    videos = Videos(list(range(30)), ["happy", "sad"] * 15, [str(n) for n in range(30)], persons=[0, 1, 2] * 10)
+    with pytest.raises(ValueError, match="0.1 of 3 persons"):
+        videos.hold_out(0.1, seed=0)
+    with pytest.raises(ValueError, match="at most 0.5, got 0.9"):
+        videos.hold_out(0.9, seed=0)

@@ -1,21 +1,22 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Labelled videos: where they are, whether they can be read, and how they become the model's input."""
 
-import csv
 import hashlib
-import json
+import warnings
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset, Subset
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from modeling_rdfer.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES, VideoReadError, open_video
+from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
 
 logger = logging.get_logger(__name__)
@@ -31,14 +32,21 @@ class Videos:
         labels (`list[str]`): given label of each, by name.
         sample_ids (`list[str]`): id of each, unique.
         columns (`dict[str, list]`): what else is known, for the sample table: `path`, `split`, `fold`, ...
+        label_names (`list[str]`, *optional*): the dataset's labels in its own order, also those that no video here
+            has; by default those of the videos in alphabetical order.
+        persons (`list`, *optional*): who is seen in each.
     """
 
-    sources: list[Any]
+    sources: Sequence[Any]
     labels: list[str]
     sample_ids: list[str]
     columns: dict[str, list] = field(default_factory=dict)
+    label_names: list[str] | None = None
+    persons: list | None = None
 
     def __post_init__(self):
+        if self.label_names is None:
+            self.label_names = sorted(set(self.labels))
         twice = [name for name, count in Counter(self.sample_ids).items() if count > 1]
         if twice:
             raise ValueError(f"{len(twice)} sample ids occur more than once, e.g. {twice[0]!r}.")
@@ -51,117 +59,49 @@ class Videos:
         take = lambda values: [values[number] for number in keep]  # noqa: E731
         return replace(
             self,
-            sources=take(self.sources),
+            # Others than paths are read when they are asked for.
+            sources=take(self.sources) if isinstance(self.sources, list) else Subset(self.sources, keep),
             labels=take(self.labels),
             sample_ids=take(self.sample_ids),
             columns={name: take(values) for name, values in self.columns.items()},
+            persons=None if self.persons is None else take(self.persons),
         )
 
+    def rename_labels(self, names: dict[str, str]) -> "Videos":
+        """The videos whose label is a key of `names`, under its other name."""
+        kept = self.select([number for number, label in enumerate(self.labels) if label in names])
+        return replace(kept, labels=[names[label] for label in kept.labels], label_names=list(names.values()))
 
-def load_folder(root) -> Videos:
-    """
-    Videos of a folder with a sub-folder for each label: `root/<label>/<video>`, where a video is a file or a folder of
-    frame images.
+    def hold_out(self, share: float, seed: int) -> tuple["Videos", "Videos"]:
+        """
+        Splits the videos into a part to train on and a part held out, with about the same shares of labels. Where the
+        persons are known, none is in both.
 
-    Raises:
-        FileNotFoundError: the folder is missing or holds no videos, naming what was expected.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"There is no folder {root}; expected {root}/<label>/<video or folder of frames>.")
-    paths, labels = [], []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in VIDEO_SUFFIXES or _is_frame_folder(path):
-                paths.append(path)
-                labels.append(folder.name)
-    if not paths:
-        raise FileNotFoundError(f"{root} holds no videos: expected {root}/<label>/<video file or folder of frames>.")
-    relative = [path.relative_to(root).as_posix() for path in paths]
-    return Videos([str(path) for path in paths], labels, relative, {"path": relative})
+        Args:
+            share (`float`): of the held-out part, 0..0.5; one in `round(1 / share)` is held out.
+            seed (`int`): seed of the draw.
 
+        Raises:
+            ValueError: the share is no such number, or there are too few videos or persons for it.
+        """
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-def _is_frame_folder(path: Path) -> bool:
-    return path.is_dir() and any(image.suffix.lower() in IMAGE_SUFFIXES for image in path.iterdir())
-
-
-def load_list(file, split: str | None = None) -> Videos:
-    """
-    Videos of a list: CSV or TSV with a header, or JSON lines, with columns `path` (relative to the list's folder, or
-    absolute) and `label`, and optionally `split` and `fold`.
-
-    Args:
-        file (`str` or `Path`): the list.
-        split (`str`, *optional*): take the rows of this split only.
-
-    Raises:
-        FileNotFoundError: the list is missing.
-        ValueError: a column is missing or no row is left, naming what was found.
-    """
-    file = Path(file)
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no list {file}.")
-    with open(file, newline="", encoding="utf-8-sig") as handle:
-        if file.suffix in (".jsonl", ".json"):
-            rows = [json.loads(line) for line in handle if line.strip()]
-        else:
-            rows = list(csv.DictReader(handle, delimiter="\t" if file.suffix == ".tsv" else ","))
-    found = sorted(rows[0]) if rows else []
-    missing = [name for name in ("path", "label", *(["split"] if split else [])) if name not in found]
-    if missing:
-        raise ValueError(f"{file} lacks the columns {missing}; it has {found}.")
-    rows = [row for row in rows if split is None or row["split"] == split]
-    if not rows:
-        raise ValueError(f"{file} has no row with split {split!r}.")
-    paths = [str(row["path"]) for row in rows]
-    columns = {"path": paths}
-    columns.update({name: [row[name] for row in rows] for name in ("split", "fold") if name in found})
-    if "fold" in columns:
-        columns["fold"] = [int(value) for value in columns["fold"]]
-    ids = [str(row["sample_id"]) for row in rows] if "sample_id" in found else paths
-    return Videos([str(file.parent / path) for path in paths], [str(row["label"]) for row in rows], ids, columns)
-
-
-def load_hub_dataset(name: str, split: str, **kwargs) -> Videos:
-    """
-    Videos of a dataset of the datasets library, from the Hub or local, with a column `video` and a column `label`.
-
-    Args:
-        name (`str`): name or path for `datasets.load_dataset`.
-        split (`str`): its split.
-        kwargs: passed to `datasets.load_dataset`.
-
-    Raises:
-        ValueError: a column is missing, naming those that are there.
-    """
-    import datasets
-
-    dataset = datasets.load_dataset(name, split=split, **kwargs)
-    missing = [column for column in ("video", "label") if column not in dataset.column_names]
-    if missing:
-        raise ValueError(f"{name} ({split}) lacks the columns {missing}; it has {dataset.column_names}.")
-    # A decoder of a worker process is dead in another one: the processor decodes itself.
-    if isinstance(dataset.features["video"], datasets.Video):
-        dataset = dataset.cast_column("video", datasets.Video(decode=False))
-    label = dataset.features["label"]
-    names = label.int2str(dataset["label"]) if isinstance(label, datasets.ClassLabel) else map(str, dataset["label"])
-    count = len(dataset)
-    ids = [str(value) for value in dataset["sample_id"]] if "sample_id" in dataset.column_names else None
-    videos = _Column(dataset, "video")
-    return Videos(videos, list(names), ids or [f"{split}/{i}" for i in range(count)], {"split": [split] * count})
-
-
-class _Column:
-    """A column of a dataset as a list that reads its rows when asked for them."""
-
-    def __init__(self, dataset, name: str):
-        self.dataset, self.name = dataset, name
-
-    def __len__(self):
-        return len(self.dataset)
-
-    def __getitem__(self, index):
-        return self.dataset[index][self.name]
+        if not 0 < share <= 0.5:
+            raise ValueError(f"The share to hold out must be above 0 and at most 0.5, got {share}.")
+        parts = round(1 / share)
+        units = {"videos of the most frequent label": max(Counter(self.labels).values())}
+        if self.persons is not None:
+            units["persons"] = len(set(self.persons))
+        for kind, count in units.items():
+            if count < parts:
+                raise ValueError(f"{share} of {count} {kind} cannot be held out: it takes at least 1 / {count}.")
+        splitter = StratifiedKFold if self.persons is None else StratifiedGroupKFold
+        with warnings.catch_warnings():
+            # Labels with fewer videos than parts: the rest is stratified all the same.
+            warnings.filterwarnings("ignore", message="The least populated class")
+            folds = splitter(parts, shuffle=True, random_state=seed).split(self.labels, self.labels, self.persons)
+            rest, held_out = next(folds)
+        return self.select(rest.tolist()), self.select(held_out.tolist())
 
 
 def check_videos(videos: Videos, on_bad_video: str = "error", description: str = "checking videos") -> Videos:
@@ -188,7 +128,7 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
                 num_frames = video.num_frames
         except (VideoReadError, OSError) as error:
             return error
-        return num_frames, content_hash(source)
+        return num_frames, None if "content_hash" in videos.columns else content_hash(source)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(tqdm(pool.map(look, range(len(videos))), total=len(videos), desc=description, unit="video"))
@@ -209,8 +149,9 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
     if not keep:
         raise ValueError("None of the videos can be read.")
     kept = videos.select(keep)
-    kept.columns["num_frames"] = [looks[number][0] for number in keep]
-    kept.columns["content_hash"] = [looks[number][1] for number in keep]
+    # A prepared dataset knows these of the original videos.
+    kept.columns.setdefault("num_frames", [looks[number][0] for number in keep])
+    kept.columns.setdefault("content_hash", [looks[number][1] for number in keep])
     return kept
 
 
@@ -235,7 +176,7 @@ def content_hash(source) -> str | None:
     return None
 
 
-class VideoDataset(torch.utils.data.Dataset):
+class VideoDataset(Dataset):
     """
     Videos as [`RDFERTrainer`] takes them. In training every frame of a video gets the same random crop, flip and
     colour jitter, and clips are jittered. All randomness is keyed by (seed, epoch, sample): the number of workers, of
@@ -314,4 +255,4 @@ class VideoDataset(torch.utils.data.Dataset):
         return example
 
 
-__all__ = ["VideoDataset", "Videos", "check_videos", "content_hash", "load_folder", "load_hub_dataset", "load_list"]
+__all__ = ["VideoDataset", "Videos", "check_videos", "content_hash"]

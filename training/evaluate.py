@@ -4,16 +4,25 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
+from transformers import HfArgumentParser
 
 from modeling_rdfer.inference_rdfer import load, probabilities
 from modeling_rdfer.metrics_rdfer import recognition_metrics
 from training.data import VideoDataset, check_videos
+from training.datasets.common import map_labels
 from training.reports import write_confusion
+from training.sources import SourceArguments, load_source
 from training.train import load_videos
+
+EXAMPLES = """examples:
+  python -m training.evaluate --model out --test_dir D/test --output_dir out/test
+  python -m training.evaluate --model out --dataset crema_d --root D --fold 1 --output_dir out/crema_d
+"""
 
 
 @torch.inference_mode()
@@ -46,17 +55,24 @@ def predict_views(model, dataset: VideoDataset, num_views: int, batch_size: int,
 
 def main(argv: list[str] | None = None) -> dict:
     """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
-    parser = argparse.ArgumentParser(
+    parser = HfArgumentParser(
+        SourceArguments,
         prog="python -m training.evaluate",
         description=__doc__,
-        epilog="example:\n  python -m training.evaluate --model out --test_dir D/test --output_dir out/test",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
     parser.add_argument("--test_dir", help="folder with a sub-folder of videos for each label")
     parser.add_argument("--test_list", help="CSV, TSV or JSONL list: path, label")
     parser.add_argument("--dataset_name", help="dataset on the Hub or local, with columns video and label")
-    parser.add_argument("--split", default="test", help="its split (default: test)")
+    parser.add_argument("--split", help="split of the dataset (default: test; validation if there is none)")
+    parser.add_argument(
+        "--on_unknown_label",
+        choices=["error", "skip"],
+        default="error",
+        help="what to do with labels of the data that the model has not: stop, or leave their videos out",
+    )
     parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
     parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
     parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
@@ -64,13 +80,31 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
     parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
 
-    videos = load_videos(arguments.test_dir, arguments.test_list, arguments.dataset_name, arguments.split)
-    if videos is None:
-        parser.error("nothing to evaluate on: pass --test_dir, --test_list or --dataset_name")
-    videos = check_videos(videos, arguments.on_bad_video)
+    try:
+        wanted = [arguments.split] if arguments.split else ["test", "validation"]
+        if source.dataset:
+            splits = load_source(source)
+            videos = next((splits[split] for split in wanted if split in splits), None)
+            if videos is None:
+                parser.error(f"{source.root} has none of the splits {wanted}; it has {list(splits)}")
+        else:
+            videos = load_videos(arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
+        if videos is None:
+            parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
     model, processor = load(arguments.model, arguments.device)
+    occurring = [label for label in videos.label_names if label in set(videos.labels)]
+    try:
+        names = map_labels(occurring, list(model.config.label2id), leave_out=arguments.on_unknown_label == "skip")
+    except ValueError as error:
+        parser.error(f"{error} --on_unknown_label skip leaves their videos out.")
+    left_out = Counter(label for label in videos.labels if label not in names)
+    if left_out:
+        print(f"Left out, labels that the model has not: {dict(left_out)}.")
+    videos = check_videos(videos.rename_labels(names), arguments.on_bad_video)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     dataset = VideoDataset(videos, model.config.label2id, processor)
@@ -82,6 +116,8 @@ def main(argv: list[str] | None = None) -> dict:
     matrix = metrics.pop("confusion_matrix")
     results = {f"eval_{name}": value for name, value in metrics.items()}
     results.update({"eval_samples": len(references), "num_views": arguments.num_views})
+    if left_out:
+        results["left_out_labels"] = dict(left_out)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     (arguments.output_dir / "all_results.json").write_text(json.dumps(results, indent=2) + "\n")
     write_confusion(matrix, names, arguments.output_dir)

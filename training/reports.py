@@ -9,22 +9,23 @@ import numpy as np
 
 from modeling_rdfer.loss_rdfer import PARTITIONS
 from modeling_rdfer.model_card_rdfer import CardFacts
+from training.datasets import options
+from training.sources import parse_options
 
 
 def write_confusion(matrix, label_names: list[str], folder):
     """Writes a confusion matrix as `confusion_matrix.json` and draws it as `confusion_matrix.png`."""
     text = json.dumps({"labels": list(label_names), "rows": "reference", "counts": matrix}, indent=2)
     (Path(folder) / "confusion_matrix.json").write_text(text + "\n")
-    plot_confusion(matrix, label_names, Path(folder) / "confusion_matrix.png")
+    plot_confusions({"": (matrix, label_names)}, Path(folder) / "confusion_matrix.png")
 
 
-def plot_confusion(matrix, label_names: list[str], path):
+def plot_confusions(matrices: dict[str, tuple], path):
     """
-    Draws a confusion matrix: shares of each row as shades and per cent, counts below them.
+    Draws confusion matrices side by side: shares of each row as shades and per cent, counts below them.
 
     Args:
-        matrix (C rows of C counts): rows are references, columns predictions.
-        label_names (`list[str]`): names of the C labels.
+        matrices (`dict` of title to (C rows of C counts, C names)): rows are references, columns predictions.
         path (`str` or `Path`): picture to write.
     """
     import matplotlib
@@ -32,22 +33,32 @@ def plot_confusion(matrix, label_names: list[str], path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    counts = np.asarray(matrix)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = 1.5 + 0.75 * len(label_names)
-    figure, axes = pyplot.subplots(figsize=(size, size), layout="constrained")
-    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-    for row, column in np.ndindex(counts.shape):
-        axes.text(
-            *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if shares[row, column] > 0.55 else "black",
-        )
-    axes.set_xticks(range(len(label_names)), label_names, rotation=45, ha="right")
-    axes.set_yticks(range(len(label_names)), label_names)
-    axes.set(xlabel="predicted", ylabel="labelled")
+    per_row = min(3, len(matrices))
+    rows = -(-len(matrices) // per_row)
+    most = max(len(names) for _, names in matrices.values())
+    # No figures in the cells of very many labels: nobody could read them.
+    with_text = most <= 15
+    size = 1.5 + (0.75 if with_text else 0.25) * most
+    figure, panels = pyplot.subplots(
+        rows, per_row, figsize=(per_row * size, rows * size), layout="constrained", squeeze=False
+    )
+    for axes in panels.flat[len(matrices) :]:
+        axes.axis("off")
+    for axes, (title, (matrix, names)) in zip(panels.flat, matrices.items()):
+        counts = np.asarray(matrix)
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        for row, column in np.ndindex(counts.shape) if with_text else ():
+            axes.text(
+                *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.55 else "black",
+            )
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(title=title, xlabel="predicted", ylabel="labelled")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -88,53 +99,63 @@ def print_partitions(record, label_names: list[str]):
         print(f"{label:<{width}}" + "".join(f"{count:>8}" for count in counts))
 
 
-def facts_of_run(model_arguments, data_arguments) -> CardFacts:
+def facts_of_run(model_arguments, data, training) -> CardFacts:
     """
     What the arguments of `training.train` say about a run, for the card; the trainer adds the rest.
 
     Args:
-        model_arguments (`ModelArguments`), data_arguments (`DataArguments`): of `training.train`.
+        model_arguments (`ModelArguments`), data (`DataArguments`): of `training.train`.
+        training ([`Videos`]): the videos to train on.
     """
-    data = data_arguments
     changed = {}
     for arguments, names in (
         (model_arguments, ("config_overrides",)),
         (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
-        changed |= {n: getattr(arguments, n) for n in names if getattr(arguments, n) != defaults[n]}
-    train_source = data.train_dir or data.train_list or data.dataset_name
-    name, train_split = _dataset_and_split(train_source) if train_source else (None, None)
-    other = data.validation_dir or data.validation_list
-    eval_split = _dataset_and_split(other)[1] if other else data.validation_split
-    if other and _dataset_and_split(other)[0] != name:
-        eval_split = f"{_dataset_and_split(other)[0]} {eval_split or ''}".strip()
-    on_hub = not (data.train_dir or data.train_list)
+        changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
+    public = data.dataset not in (None, "videofolder", "videolist", "hub")
+    on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
+    # Options without a fixed choice could be paths.
+    chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
+    chosen = {name: value for name, value in chosen.items() if options(data.dataset)[name] and name != "on_missing"}
     return CardFacts(
         license=model_arguments.license,
         preset=model_arguments.preset,
         backbone=model_arguments.backbone,
-        dataset_name=name,
-        dataset_id=data.dataset_name if on_hub else None,
-        train_split=data.train_split if on_hub else train_split,
-        eval_split=eval_split,
+        dataset_name=TITLES.get(data.dataset, data.dataset) if public else _name(data),
+        dataset_id=on_hub,
+        dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
+        fold=data.fold,
+        train_split=training.columns["split"][0],
         hyperparameters=changed,
     )
 
 
-def _dataset_and_split(source: str) -> tuple[str, str | None]:
-    """Names of a dataset and of the split, from a folder `D/train`, a list `D/train.csv`, or a name on the Hub."""
+# As their authors write them.
+TITLES = {
+    "dfew": "DFEW",
+    "ferv39k": "FERV39k",
+    "mafw": "MAFW",
+    "afew": "AFEW",
+    "crema_d": "CREMA-D",
+    "ravdess": "RAVDESS",
+    "enterface05": "eNTERFACE'05",
+}
+
+
+def _name(data) -> str:
+    """Name of anyone's own dataset: of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
+    source = data.train_dir or data.train_list or data.dataset_name or data.root
     path = Path(source)
     if not path.exists():
-        return source, None
+        return source
     path = path.resolve()
-    known = ("train", "training", "validation", "val", "dev", "test")
-    split = path.stem if path.stem.lower() in known else None
-    folder = path.parent if split or path.is_file() else path
+    folder = path.parent if path.is_file() or path.name.lower() in ("train", "training") else path
     settings = folder / "dataset.json"
     if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
-        return "synthetic", split
-    return folder.name, split
+        return "synthetic"
+    return folder.name
 
 
-__all__ = ["facts_of_run", "plot_confusion", "plot_curves", "print_partitions", "write_confusion"]
+__all__ = ["facts_of_run", "plot_confusions", "plot_curves", "print_partitions", "write_confusion"]

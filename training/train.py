@@ -2,6 +2,7 @@
 """Fine-tunes RDFER on labelled videos of faces."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,14 +14,19 @@ from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoP
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
 from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.trainer_rdfer import RDFERTrainer, RDFERTrainingArguments
-from training.data import VideoDataset, Videos, check_videos, load_folder, load_hub_dataset, load_list
+from training.data import VideoDataset, Videos, check_videos
+from training.datasets import load
+from training.datasets.common import map_labels, to_videos
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
+from training.sources import SourceArguments, load_source
 
 logger = logging.get_logger(__name__)
 
 EXAMPLES = """examples:
   python -m training.train --train_dir D/train --validation_dir D/validation --output_dir out
   python -m training.train --train_list labels.csv --output_dir out --preset base --loss ce
+  python -m training.train --dataset dfew --root D --fold 1 --face_crop false --output_dir out
+  python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
   python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
@@ -50,8 +56,8 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments:
-    """Which videos to train and evaluate on."""
+class DataArguments(SourceArguments):
+    """Which videos to train and evaluate on: a --dataset, or one source each."""
 
     train_dir: str | None = field(default=None, metadata={"help": "Folder with a sub-folder of videos a label."})
     validation_dir: str | None = field(default=None, metadata={"help": "The same for evaluation."})
@@ -62,6 +68,19 @@ class DataArguments:
     )
     train_split: str = field(default="train", metadata={"help": "Split of --dataset_name for training."})
     validation_split: str | None = field(default=None, metadata={"help": "Split of --dataset_name for evaluation."})
+    model_selection: Literal["last", "held_out", "best_on_test"] = field(
+        default="last",
+        metadata={
+            "help": "Which epoch's model is kept. last: the last one's. held_out: the best one on the dataset's "
+            "validation split, or, if it has none beside the test split, on a part held out of the training set. "
+            "best_on_test: the best one on the very videos that are reported, which makes the figures too good; "
+            "results and card say so."
+        },
+    )
+    held_out_share: float = field(
+        default=0.1,
+        metadata={"help": "Share of the training set that --model_selection held_out takes, whole persons if known."},
+    )
     on_bad_video: Literal["error", "skip"] = field(
         default="error", metadata={"help": "What to do with videos that cannot be read: stop, or leave them out."}
     )
@@ -75,13 +94,62 @@ class DataArguments:
     )
 
 
-def load_videos(folder: str | None, file: str | None, dataset: str | None, split: str | None) -> Videos | None:
-    """The videos of the one source that is given, None if none is."""
+def load_videos(
+    folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str | None]
+) -> Videos | None:
+    """
+    The videos of the one source that is given, None if none is: all of a folder; of a list with splits, and of a
+    dataset, the first of `splits` that it has.
+
+    Raises:
+        ValueError, FileNotFoundError: see [`training.datasets.load`]; or it has no such split, naming those it has.
+    """
     if folder:
-        return load_folder(folder)
-    if file:
-        return load_list(file)
-    return load_hub_dataset(dataset, split) if dataset and split else None
+        source, found = folder, load("videofolder", folder)
+    elif file:
+        source, found = file, load("videolist", file)
+    elif dataset and any(splits):
+        source, found = dataset, load("hub", dataset)
+    else:
+        return None
+    if not dataset and len(found) == 1:
+        splits = list(found)
+    split = next((split for split in splits if split in found), None)
+    if split is None:
+        raise ValueError(f"{source} has none of the splits {[name for name in splits if name]}; it has {list(found)}.")
+    return to_videos(found[split], split)
+
+
+def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | None, Videos | None]:
+    """
+    The videos to train on, those that choose the model (None: the last epoch's is kept), those to report.
+
+    Raises:
+        ValueError, FileNotFoundError: see [`training.datasets.load`]; or nothing is given to train on.
+    """
+    if data.dataset:
+        splits = load_source(data)
+        training = splits.get("train")
+        test = splits.get("test", splits.get("validation"))
+        choosing = splits.get("validation") if "test" in splits else None
+        if training is None:
+            raise ValueError(f"{data.root} has no split for training, only {list(splits)}.")
+    else:
+        training = load_videos(data.train_dir, data.train_list, data.dataset_name, [data.train_split])
+        validation = [data.validation_split] if data.dataset_name else ["validation", "test"]
+        test = load_videos(data.validation_dir, data.validation_list, data.dataset_name, validation)
+        choosing = None
+        if training is None:
+            raise ValueError("Nothing to train on: pass --dataset, --train_dir, --train_list or --dataset_name.")
+    if data.model_selection == "last":
+        return training, None, test
+    if test is None:
+        raise ValueError(f"--model_selection {data.model_selection} needs videos to report: a test or validation set.")
+    if data.model_selection == "best_on_test":
+        return training, test, test
+    if choosing is None:
+        training, choosing = training.hold_out(data.held_out_share, seed)
+    return training, choosing, test
 
 
 def parse_overrides(text: str | None) -> dict:
@@ -104,8 +172,9 @@ def build_model(
     arguments: ModelArguments, labels: list[str]
 ) -> tuple[RDFERForVideoClassification, RDFERVideoProcessor]:
     """
-    The model to train and its processor. A checkpoint's labels, and their order, are kept if the data's names are
-    among them; otherwise new heads are made for the data's labels, which is said.
+    The model to train and its processor. A checkpoint's labels, and their order, are kept if each of the data's has a
+    counterpart among them ("angry" and "anger" are one); otherwise new heads are made for the data's labels, in the
+    data's order, which is said.
     """
     overrides = parse_overrides(arguments.config_overrides)
     if arguments.preset:
@@ -123,9 +192,10 @@ def build_model(
         return model, processor
     name = arguments.model_name_or_path or embedded_checkpoint()
     config = RDFERConfig.from_pretrained(name, **overrides)
-    if set(labels) <= set(config.label2id):
+    try:
+        map_labels(labels, list(config.label2id))
         logger.warning(f"Keeping the labels of {name}: {list(config.label2id)}.")
-    else:
+    except ValueError:
         logger.warning(
             f"The labels of the data, {labels}, are not those of {name}, {list(config.label2id)}: its heads are "
             "replaced by new ones for the data's labels."
@@ -163,29 +233,61 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, RDF
             if action.dest in settings:
                 action.required = False
         parser.set_defaults(**settings)
-    model_arguments, data_arguments, training_arguments, _ = parser.parse_args_into_dataclasses(argv)
-    return model_arguments, data_arguments, training_arguments
+    model_arguments, data, args, _ = parser.parse_args_into_dataclasses(argv)
+    chooses = args.load_best_model_at_end or data.early_stopping_patience is not None
+    if data.model_selection != "last" and not args.load_best_model_at_end:
+        strategy = "epoch" if args.eval_strategy == "no" else args.eval_strategy.value
+        argv = [*argv, "--eval_strategy", strategy, "--save_strategy", strategy, "--load_best_model_at_end", "true"]
+        argv += ["--save_steps", str(args.eval_steps or args.save_steps)]
+        argv += ["--metric_for_best_model", args.metric_for_best_model or "war", "--greater_is_better", "true"]
+        argv += ["--save_total_limit", str(args.save_total_limit or 1)]
+        model_arguments, data, args, _ = parser.parse_args_into_dataclasses(argv)
+    elif data.dataset and data.model_selection == "last" and chooses:
+        parser.error(
+            "--load_best_model_at_end and --early_stopping_patience would choose the model on the test set of "
+            "--dataset: use --model_selection held_out, or best_on_test, which results and card then say."
+        )
+    return model_arguments, data, args
+
+
+def to_labels(videos: Videos, label2id: dict[str, int]) -> Videos:
+    """The videos under the model's names of their labels. Raises ValueError naming labels without a counterpart."""
+    return videos.rename_labels(map_labels(sorted(set(videos.labels)), list(label2id)))
+
+
+def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) -> dict:
+    """What the reported figures are of, and how the model was chosen, for `all_results.json`."""
+    selection = data.model_selection
+    if selection == "last" and args.load_best_model_at_end:
+        # The user's own validation set chooses, and is reported.
+        selection = "best_on_validation"
+    facts = {"model_selection": selection, "eval_split": test.columns["split"][0]}
+    return facts | ({"dataset": data.dataset, "fold": data.fold} if data.dataset else {})
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Trains, evaluates and writes everything into `--output_dir`. Returns the metrics of the evaluation."""
     model_arguments, data, args = parse_arguments(sys.argv[1:] if argv is None else argv)
     set_seed(args.seed)
-    training = load_videos(data.train_dir, data.train_list, data.dataset_name, data.train_split)
-    if training is None:
-        raise SystemExit("Nothing to train on: pass --train_dir, --train_list or --dataset_name.")
-    validation = load_videos(data.validation_dir, data.validation_list, data.dataset_name, data.validation_split)
-    num_found = len(training)
+    try:
+        training, choosing, test = load_parts(data, args.seed)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f"error: {error}") from error
+    if test is None and args.eval_strategy != "no":
+        raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
+    labels, num_found = training.label_names, len(training)
     training = check_videos(training, data.on_bad_video, "checking training videos")
-    if validation is not None:
-        validation = check_videos(validation, data.on_bad_video, "checking validation videos")
+    if choosing is not None and choosing is not test:
+        choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
+    if test is not None:
+        test = check_videos(test, data.on_bad_video, "checking test videos")
 
-    model, processor = build_model(model_arguments, sorted(set(training.labels)))
+    model, processor = build_model(model_arguments, labels)
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
     label2id = model.config.label2id
     train_dataset = VideoDataset(
-        training,
+        to_labels(training, label2id),
         label2id,
         processor,
         training=True,
@@ -194,9 +296,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         crop_scale=(data.crop_scale, 1.0),
         colour_jitter=data.colour_jitter,
     )
-    eval_dataset = None if validation is None else VideoDataset(validation, label2id, processor)
-    if eval_dataset is None and args.eval_strategy != "no":
-        raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
+    test_dataset = None if test is None else VideoDataset(to_labels(test, label2id), label2id, processor)
+    eval_dataset = test_dataset
+    if choosing is not None and data.model_selection == "held_out":
+        eval_dataset = VideoDataset(to_labels(choosing, label2id), label2id, processor)
     callbacks = [EarlyStoppingCallback(data.early_stopping_patience)] if data.early_stopping_patience else []
     trainer = RDFERTrainer(
         model=model,
@@ -206,22 +309,33 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         processing_class=processor,
         callbacks=callbacks,
     )
-    trainer.card_facts = facts_of_run(model_arguments, data)
-    trainer.card_facts.num_left_out_videos = num_found - len(training)
+    facts = trainer.card_facts = facts_of_run(model_arguments, data, training)
+    facts.num_left_out_videos = num_found - len(training)
+    if test is not None:
+        facts.eval_split = test.columns["split"][0]
+        source = data.validation_dir or data.validation_list
+        if source and facts.eval_split == "train":  # what a folder or list without splits is called
+            facts.eval_split = Path(source).resolve().stem
+        selection = protocol(data, args, test)["model_selection"]
+        if selection != "last":  # the trainer knows whether early stopping chose the last epoch
+            facts.model_selection = selection
+    if choosing is not None and choosing.columns["split"][0] == training.columns["split"][0]:
+        facts.held_out_share = data.held_out_share
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
     trainer.log_metrics("train", result.metrics)
     trainer.save_metrics("train", result.metrics)
     metrics = {}
-    if eval_dataset is not None:
-        output = trainer.predict(eval_dataset, metric_key_prefix="eval")
+    if test_dataset is not None:
+        output = trainer.predict(test_dataset, metric_key_prefix="eval")
         metrics = output.metrics
         trainer.log_metrics("eval", metrics)
-        trainer.save_metrics("eval", metrics)
         if trainer.is_world_process_zero():
             result = recognition_metrics(output.predictions.argmax(-1), output.label_ids, trainer.class_names)
             write_confusion(result["confusion_matrix"], trainer.class_names, args.output_dir)
+        # Last, so that a folder whose results hold `eval_war` is complete.
+        trainer.save_metrics("eval", {**metrics, "eval_samples": len(test_dataset), **protocol(data, args, test)})
     if trainer.is_world_process_zero():
         plot_curves(trainer.state.log_history, Path(args.output_dir) / "curves.png")
         print_partitions(trainer.record, trainer.class_names)

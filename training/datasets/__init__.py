@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
 Loaders of the field's datasets, each for the layout its authors distribute (or, where only derived lists are public,
-the one those lists use). They check lists and files against each other and decode nothing:
+the one those lists use), and of anyone's own videos. They check lists and files against each other and decode nothing:
 
     from training.datasets import load
     splits = load("dfew", "/data/DFEW", fold=1)
@@ -19,6 +19,10 @@ DATASETS = {
     "crema_d": "training.datasets.crema_d",
     "ravdess": "training.datasets.ravdess",
     "enterface05": "training.datasets.enterface05",
+    # Anyone's own.
+    "videofolder": "training.datasets.videofolder",
+    "videolist": "training.datasets.videolist",
+    "hub": "training.datasets.hub",
 }
 
 
@@ -30,7 +34,10 @@ def get_loader(name: str) -> Callable:
 
 
 def options(name: str) -> dict[str, tuple]:
-    """The options of a dataset's loader with the values each can take, e.g. `{"fold": (1, 2, 3, 4, 5), ...}`."""
+    """
+    The options of a dataset's loader with the values each can take, e.g. `{"fold": (1, 2, 3, 4, 5), ...}`; an empty
+    tuple where any value can be.
+    """
     from .common import loader_options
 
     return loader_options(get_loader(name))

@@ -19,6 +19,8 @@ from training.data import Videos
 logger = logging.get_logger(__name__)
 
 OnMissing = Literal["error", "skip"]
+# Columns that say who is seen. People are kept apart when a part is held out of the training set.
+PERSON_COLUMNS = ("actor", "subject", "person")
 # The first word of a row stands for all of them when labels of two datasets are compared.
 SYNONYMS = (
     ("anger", "angry", "ang", "an"),
@@ -86,28 +88,32 @@ def map_labels(names: Sequence[str], onto: Sequence[str], leave_out: bool = Fals
 # ---------------------------------------------------------------------------------------------------------------------
 # Loaders
 # ---------------------------------------------------------------------------------------------------------------------
-def loader(function: Callable) -> Callable:
-    """Makes a loader check that its root is a folder and that each option is one of those its `Literal` lists."""
+def loader(function: Callable, kind: Literal["folder", "list"] = "folder") -> Callable:
+    """Makes a loader check that its root is there and that each option is one of those its `Literal` lists."""
 
     @functools.wraps(function)
     def load(root, *args, **kwargs):
         given = inspect.signature(function).bind(root, *args, **kwargs).arguments
         for name, choices in loader_options(function).items():
-            if name in given and given[name] not in choices:
+            if choices and name in given and given[name] not in choices:
                 raise ValueError(f"{name}={given[name]!r}: expected one of {list(choices)}.")
-        if not Path(root).is_dir():
-            raise FileNotFoundError(f"root: there is no folder {root}.")
+        if not (Path(root).is_file() if kind == "list" else Path(root).is_dir()):
+            raise FileNotFoundError(f"root: there is no {kind} {root}.")
         return function(Path(root), *args, **kwargs)
 
     return load
 
 
 def loader_options(load: Callable) -> dict[str, tuple]:
-    """The options of a loader and the values each can take."""
+    """The options of a loader and the values each can take; none for those that are free."""
     parameters = inspect.signature(load).parameters.values()
     annotations = {parameter.name: parameter.annotation for parameter in parameters if parameter.name != "root"}
     return {
-        name: get_args(annotation) if get_origin(annotation) is Literal else (False, True)
+        name: get_args(annotation)
+        if get_origin(annotation) is Literal
+        else (False, True)
+        if annotation is bool
+        else ()
         for name, annotation in annotations.items()
     }
 
@@ -228,14 +234,13 @@ def build(
         on_missing (`"error"` or `"skip"`): what to do with rows that have no clip.
 
     Returns:
-        `datasets.DatasetDict` with the columns `video` (files) or `frames` (folders of images), `label` (ClassLabel),
-        `sample_id`, `path` (relative to the root), and the rows' own. `video` is a string and not a `datasets.Video`:
-        the processor opens paths itself, where they are used, so nothing is decoded here and no decoder is shared
-        between processes.
+        `datasets.DatasetDict` with the columns `video` (files, or files and folders) or `frames` (folders of images),
+        `label` (ClassLabel), `sample_id`, `path` (relative to the root), and the rows' own. `video` is a string and
+        not a `datasets.Video`: the processor opens paths itself, where they are used, so nothing is decoded here and
+        no decoder is shared between processes.
 
     Raises:
-        ValueError: an id occurs twice or in two splits, a label is unknown, a split is empty, or files and folders
-            of frames are mixed.
+        ValueError: an id occurs twice or in two splits, a label is unknown, or a split is empty.
         FileNotFoundError: a row has no clip.
     """
     listed = {}
@@ -267,17 +272,15 @@ def build(
         if not rows:
             raise ValueError(f"{root}: no clip is in {split}.")
         made[split] = [(clips[row["sample_id"]], row) for row in rows]
-    kinds = {path.suffix.lower() in VIDEO_SUFFIXES for rows in made.values() for path, _ in rows}
-    if len(kinds) > 1:
-        raise ValueError(f"{root} mixes video files and folders of frames; keep one of them.")
-    source = "video" if kinds.pop() else "frames"
+    is_video = (path.suffix.lower() in VIDEO_SUFFIXES for rows in made.values() for path, _ in rows)
+    source = "video" if any(is_video) else "frames"
     result = datasets.DatasetDict()
     for split, rows in made.items():
         columns = {
             source: [str(path) for path, _ in rows],
             "label": [row["label"] for _, row in rows],
             "sample_id": [row["sample_id"] for _, row in rows],
-            "path": [path.relative_to(root).as_posix() for path, _ in rows],
+            "path": [row.get("path") or path.relative_to(root).as_posix() for path, row in rows],
         }
         columns |= {name: [row[name] for _, row in rows] for name in rows[0][1] if name not in columns}
         types = datasets.Dataset.from_dict(columns).features
@@ -298,11 +301,17 @@ def folds_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]
 
 def to_videos(dataset: datasets.Dataset, split: str) -> Videos:
     """A split of what a loader returns as [`~training.data.Videos`], for training, evaluation and the sample table."""
-    source = "video" if "video" in dataset.column_names else "frames"
-    columns = {name: list(dataset[name]) for name in ("path", "fold") if name in dataset.column_names}
+    known = dataset.column_names
+    columns = {name: list(dataset[name]) for name in ("path", "fold", "content_hash", "num_frames") if name in known}
+    person = next((name for name in PERSON_COLUMNS if name in known), None)
+    source = dataset["video" if "video" in known else "frames"]
+    label = dataset.features["label"]
     return Videos(
-        sources=list(dataset[source]),
-        labels=dataset.features["label"].int2str(list(dataset["label"])),
+        # Paths are at hand; the bytes of a prepared video are read when it is asked for.
+        sources=list(source) if isinstance(source[0], str) else source,
+        labels=label.int2str(list(dataset["label"])),
         sample_ids=list(dataset["sample_id"]),
         columns={"split": [split] * len(dataset), **columns},
+        label_names=label.names,
+        persons=list(dataset[person]) if person else None,
     )

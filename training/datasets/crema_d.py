@@ -27,6 +27,10 @@ CODES = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU":
 LABELS = list(CODES.values())
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 FOLDS = [range(1001, 1019), range(1019, 1037), range(1037, 1055), range(1055, 1073), range(1073, 1092)]
+# How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
+PUBLISHED = {
+    fold: {"train": 7442 - test, "test": test} for fold, test in enumerate((1463, 1470, 1476, 1476, 1557), start=1)
+}
 CLIPS = ("VideoFlash", "VideoMP4", "face_aligned", ".")
 VOTES_FILE = "processedResults/tabulatedVotes.csv"
 # The first digit of a row's number in the file of votes.

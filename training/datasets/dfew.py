@@ -9,6 +9,14 @@ import datasets
 from .common import OnMissing, build, find_clips, first_folder, first_lists, loader, number_names, read_lines
 
 LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
+# How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
+PUBLISHED = {
+    1: {"train": [1956, 1515, 2135, 1738, 1175, 116, 721], "test": [489, 379, 534, 435, 294, 29, 181]},
+    2: {"train": 9356, "test": 2341},
+    3: {"train": 9357, "test": 2340},
+    4: {"train": 9358, "test": 2339},
+    5: {"train": 9361, "test": 2336},
+}
 CLIPS = ("Clip/clip_224x224", "Clip/jpg_256", "Clip/clip_224x224_16f", "Clip/original", "clip_224x224", "jpg_256")
 
 

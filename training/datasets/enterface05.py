@@ -13,6 +13,10 @@ LABELS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise"]
 # Subject 6 is not cut into sentences and is in no fold; subject 23 lacks three clips.
 UNCUT_SUBJECT = 6
 FOLDS = [range(1, 11), range(11, 20), range(20, 29), range(29, 38), range(38, 45)]
+# How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
+PUBLISHED = {
+    fold: {"train": 1287 - test, "test": test} for fold, test in enumerate((270, 270, 267, 270, 210), start=1)
+}
 
 
 @loader

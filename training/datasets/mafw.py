@@ -12,6 +12,15 @@ LABELS = [
     *("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
     *("contempt", "anxiety", "helplessness", "disappointment"),
 ]
+# How many videos the authors' lists have: of each label in its order, or in all (single
+# expressions). `training.check_data` compares.
+PUBLISHED = {
+    1: {"train": [1112, 511, 500, 993, 910, 1176, 857, 188, 732, 209, 145], "test": 1839},
+    2: {"train": 7335, "test": 1837},
+    3: {"train": 7339, "test": 1833},
+    4: {"train": 7340, "test": 1832},
+    5: {"train": 7341, "test": 1831},
+}
 CLIPS = ("data/frames", "data/faces", "data/clips", "frames", "faces", "clips")
 
 

@@ -11,6 +11,8 @@ LABELS = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "sur
 MODALITIES = {"audio-video": "01", "video-only": "02"}
 CHANNELS = {"speech": ["01"], "song": ["02"], "both": ["01", "02"]}
 FOLDS = [range(first, first + 4) for first in range(1, 25, 4)]
+# How many clips of speech there are. `training.check_data` compares.
+PUBLISHED = {fold: {"train": 1200, "test": 240} for fold in range(1, 7)}
 
 
 @loader

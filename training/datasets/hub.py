@@ -1,0 +1,42 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""A dataset of the datasets library, from the Hub or local: any with a Video column, and prepared ones."""
+
+import datasets
+
+
+def load(root, fold: int | None = None, config: str | None = None) -> datasets.DatasetDict:
+    """
+    Loads a dataset with the columns `video` and `label` through `datasets.load_dataset`.
+
+    Args:
+        root (`str` or `Path`): name on the Hub, or folder.
+        fold (`int`, *optional*): of a dataset that has a configuration `fold_<fold>`, as `training.prepare` writes.
+        config (`str`, *optional*): any other configuration.
+
+    Returns:
+        `datasets.DatasetDict` of the dataset's splits with `video` as `{"bytes", "path"}`, not decoded, `label`
+        (ClassLabel; labels that are strings are put in alphabetical order), `sample_id` and what else it has.
+
+    Raises:
+        ValueError: a column is missing, naming those that are there.
+    """
+    if fold is not None and config is not None:
+        raise ValueError(f"fold={fold} and config={config!r}: a fold is a configuration itself; give one of them.")
+    found = datasets.load_dataset(str(root), config if fold is None else f"fold_{fold}")
+    names = None
+    for split, dataset in found.items():
+        if missing := [column for column in ("video", "label") if column not in dataset.column_names]:
+            raise ValueError(f"{root} ({split}) lacks the columns {missing}; it has {dataset.column_names}.")
+        # A decoder of a worker process is dead in another one: the processor decodes itself.
+        if isinstance(dataset.features["video"], datasets.Video):
+            dataset = dataset.cast_column("video", datasets.Video(decode=False))
+        if "sample_id" not in dataset.column_names:
+            dataset = dataset.add_column("sample_id", [f"{split}/{number}" for number in range(len(dataset))])
+        found[split] = dataset
+    if not isinstance(next(iter(found.values())).features["label"], datasets.ClassLabel):
+        names = sorted({str(label) for dataset in found.values() for label in dataset.unique("label")})
+        for split, dataset in found.items():
+            if dataset.features["label"].dtype != "string":
+                dataset = dataset.cast_column("label", datasets.Value("string"))
+            found[split] = dataset.cast_column("label", datasets.ClassLabel(names=names))
+    return found

@@ -1,0 +1,56 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Anyone's own videos: a folder for each label, with or without a folder for each split above."""
+
+from pathlib import Path
+
+import datasets
+
+from modeling_rdfer.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+from .common import build, loader
+
+SPLITS = {name: "train" for name in ("train", "training")}
+SPLITS |= {name: "validation" for name in ("validation", "valid", "val", "dev")}
+SPLITS |= {name: "test" for name in ("test", "testing")}
+
+
+@loader
+def load(root) -> datasets.DatasetDict:
+    """
+    Loads `root/<split>/<label>/<video>`, where a video is a file or a folder of frame images and the splits are named
+    train, validation (or val, valid, dev) and test; or `root/<label>/<video>`, which is one split, train.
+
+    Returns:
+        `datasets.DatasetDict` with the columns of [`~training.datasets.common.build`]. Labels are in alphabetical
+        order; `sample_id` is the path relative to the root.
+
+    Raises:
+        FileNotFoundError: a folder is missing or holds no videos, naming what was expected.
+    """
+    folders = _folders(root)
+    if folders and all(folder.name.lower() in SPLITS for folder in folders):
+        parts = {SPLITS[folder.name.lower()]: folder for folder in folders}
+    else:
+        parts = {"train": root}
+    clips, splits = {}, {}
+    for split, part in parts.items():
+        found = {
+            path.relative_to(root).as_posix(): path
+            for folder in _folders(part)
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in VIDEO_SUFFIXES or _is_frame_folder(path)
+        }
+        if not found:
+            raise FileNotFoundError(f"{part} holds no videos: expected {part}/<label>/<video or folder of frames>.")
+        clips |= found
+        splits[split] = [{"sample_id": name, "label": path.parent.name} for name, path in found.items()]
+    labels = {row["label"] for rows in splits.values() for row in rows}
+    return build(root, sorted(labels), splits, clips)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _is_frame_folder(path: Path) -> bool:
+    return path.is_dir() and any(image.suffix.lower() in IMAGE_SUFFIXES for image in path.iterdir())

@@ -1,0 +1,70 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Where a script's videos come from: the arguments that all scripts share."""
+
+from dataclasses import dataclass, field
+
+from training.data import Videos
+from training.datasets import DATASETS, load, options
+from training.datasets.common import to_videos
+
+
+@dataclass
+class SourceArguments:
+    """Which dataset to read."""
+
+    dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "A dataset by name. The last three are for your own: a folder with one for each label, a list, a "
+            "dataset of the datasets library.",
+            "choices": list(DATASETS),
+        },
+    )
+    root: str | None = field(
+        default=None,
+        metadata={"help": "Where --dataset is: a folder, a list for videolist, a name or folder for hub."},
+    )
+    fold: int | None = field(default=None, metadata={"help": "Fold of --dataset to test on, from 1."})
+    dataset_options: str | None = field(
+        default=None, metadata={"help": "Further options of --dataset, e.g. label_source=face_vote,on_missing=skip."}
+    )
+
+
+def parse_options(dataset: str, text: str | None) -> dict:
+    """
+    `a=1,b=x` to the options of a dataset's loader.
+
+    Raises:
+        ValueError: an option or its value is unknown, naming what is possible.
+    """
+    known, parsed = options(dataset), {}
+    for item in (text or "").split(","):
+        if item:
+            name, separator, value = (part.strip() for part in item.partition("="))
+            if not separator or name not in known:
+                raise ValueError(
+                    f"--dataset_options: expected OPTION=VALUE with one of {dataset}'s {list(known)}, got {item!r}."
+                )
+            choices = {str(choice).lower(): choice for choice in known[name]}
+            if choices and value.lower() not in choices:
+                raise ValueError(f"--dataset_options: {name}={value}: expected one of {list(known[name])}.")
+            parsed[name] = choices[value.lower()] if choices else value
+    return parsed
+
+
+def load_source(source: SourceArguments) -> dict[str, Videos]:
+    """
+    The videos of each split of the dataset that the arguments name.
+
+    Raises:
+        ValueError, FileNotFoundError: see [`training.datasets.load`]; or --root is missing.
+    """
+    if not source.root:
+        raise ValueError(f"--dataset {source.dataset} needs --root, where it is.")
+    chosen = parse_options(source.dataset, source.dataset_options)
+    if source.fold is not None:
+        chosen["fold"] = source.fold
+    return {split: to_videos(dataset, split) for split, dataset in load(source.dataset, source.root, **chosen).items()}
+
+
+__all__ = ["SourceArguments", "load_source", "parse_options"]
