@@ -145,7 +145,8 @@ def push_files(
         create_pr=create_pr,
         **options,
     )
-    if card is None or not pin or create_pr or commit.oid == head:
+    nothing_new = commit.oid == head and pinned_revision(card or "") is not None
+    if card is None or not pin or create_pr or nothing_new:
         return commit
     pinned = CommitOperationAdd(CARD_NAME, pin_card(card, repo_id, commit.oid).encode())
     return api.create_commit(
@@ -241,6 +242,7 @@ def _with_card(save_pretrained):
         is_main_process: bool = True,
         state_dict: dict | None = None,
         push_to_hub: bool = False,
+        *,
         overwrite_card: bool = False,
         **kwargs,
     ):

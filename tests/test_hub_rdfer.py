@@ -21,7 +21,7 @@ from training_job import Videos, make_trainer
 
 import modeling_rdfer
 from modeling_rdfer import CardFacts, RDFERForVideoClassification, RDFERVideoProcessor, predict
-from modeling_rdfer.hub_rdfer import files_to_push
+from modeling_rdfer.hub_rdfer import files_to_push, push_folder
 from modeling_rdfer.model_card_rdfer import is_unedited, pinned_revision
 from training import push, train
 
@@ -89,6 +89,14 @@ def test_the_example_of_the_card_pins_a_commit_that_holds_everything(hub, folder
     push.main(["--folder", str(folder), "--repo_id", repo_id])
     again = pinned_revision(pushed(hub, repo_id)["README.md"].decode())
     assert again != revision and hub.repos[repo_id].commits[again].files["all_results.json"] == b'{"eval_war": 0.6}'
+
+
+def test_a_push_that_broke_before_pinning_is_finished_by_the_next(hub, folder):
+    repo_id = new_repo_id()
+    first = push_folder(folder, repo_id, commit_message="First", pin=False)
+    assert pinned_revision(pushed(hub, repo_id)["README.md"].decode()) is None
+    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    assert pinned_revision(pushed(hub, repo_id)["README.md"].decode()) == first.oid
 
 
 def test_push_to_a_branch_leaves_main_alone(hub, folder):
@@ -201,6 +209,8 @@ def test_model_and_processor_push_what_they_are(hub, tmp_path):
     repo_id = new_repo_id()
     model.save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id=repo_id, revision="fold2")
     assert set(pushed(hub, repo_id, "fold2")) == MODEL_FILES
+    processor.save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id=repo_id, revision="fold2")
+    assert set(pushed(hub, repo_id, "fold2")) == COMPLETE and pushed(hub, repo_id) == {}
     repo_id = new_repo_id()
     model.config.push_to_hub(repo_id)
     assert set(pushed(hub, repo_id)) == {"config.json", "configuration_rdfer.py"}
