@@ -13,6 +13,7 @@ from .loss_rdfer import (
     NOISY,
     PARTITIONS,
     fit_noisy_loss_threshold,
+    label_suspicion,
     limit_suspicion,
     opposing_agreement,
     partition_samples,
@@ -60,8 +61,8 @@ class SampleRecord:
     Running means over epochs of what the model says about each sample, and the verdicts from them (ours, beyond the
     paper: one look is not enough, since a model that has memorised wrong labels agrees with itself on them).
 
-    After an epoch `update` takes its looks. Then `partition` and `weights` hold for the next epoch. Everything is
-    computed from the looks alone, so processes that share them share the verdicts.
+    After an epoch `update` takes its looks. Then `partition`, `suspicion` and `weights` hold for the next epoch.
+    Everything is computed from the looks alone, so processes that share them share the verdicts.
 
     Args:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
@@ -102,7 +103,7 @@ class SampleRecord:
         }  # fmt: skip
         self.last_threshold = float("inf")
         self.partition = torch.zeros(num_samples, dtype=torch.long)
-        self.weights = torch.ones(num_samples)
+        self.weights, self.suspicion = torch.ones(num_samples), torch.zeros(num_samples)
 
     def update(self, looks: SampleLooks):
         """
@@ -145,15 +146,29 @@ class SampleRecord:
             hard_agreement_threshold=self.hard_agreement_threshold,
         )
         self.partition[~seen] = CLEAN
+        self.suspicion = label_suspicion(opposing, self.partition, self.agreement_threshold)
         self.weights = sample_weights(
-            self.partition,
-            self.means["agreement"],
-            opposing,
-            self.agreement_threshold,
-            self.hard_sample_gain,
-            self.noisy_sample_weight,
+            self.partition, self.means["agreement"], self.suspicion, self.hard_sample_gain, self.noisy_sample_weight
         )
         self.weights[~seen] = 1.0
+
+    def relabelled(self, generator: torch.Generator) -> tuple[torch.LongTensor, torch.Tensor]:
+        """
+        Labels to learn instead of dropping (ours): the suggested label in place of the given one with a probability
+        that is the suspicion, so always for noisy samples. Drawn anew each epoch, a doubted sample learns both labels
+        in proportion.
+
+        Args:
+            generator (`torch.Generator`): on the CPU.
+
+        Returns:
+            Labels and weights, both `(num_samples,)`; noisy samples weigh 1 like clean ones.
+        """
+        suggested = torch.rand(len(self.given_labels), generator=generator) < self.suspicion
+        weights = sample_weights(
+            self.partition, self.means["agreement"], torch.zeros_like(self.suspicion), self.hard_sample_gain
+        )
+        return torch.where(suggested, self.suggested_labels, self.given_labels), weights
 
     @property
     def suggested_labels(self) -> torch.LongTensor:

@@ -21,7 +21,7 @@ from transformers.utils import PushInProgress, logging
 from transformers.utils.hub import hf_api
 
 from .hub_rdfer import files_to_push, prepare_repo, push_files, push_folder
-from .loss_rdfer import NOISY, PARTITIONS, cross_entropy, sample_loss_function, weighted_loss
+from .loss_rdfer import PARTITIONS, cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
 from .model_card_rdfer import (
     CardFacts,
@@ -117,8 +117,9 @@ class RDFERTrainingArguments(TrainingArguments):
     relabel_start: float = field(
         default=0.5,
         metadata={
-            "help": "Share of the epochs after which noisy samples learn the label that their clips agree on, at "
-            "weight 1, instead of the given one; 1: never. Too early a model confirms its own mistakes."
+            "help": "Share of the epochs after which samples learn the label that their clips agree on instead of the "
+            "given one: noisy ones always, suspicious ones the more often the more their clips agree on it. 1: never. "
+            "Too early, a model confirms its own mistakes."
         },
     )
     hard_agreement_threshold: float = field(
@@ -238,13 +239,14 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
 
 
 class _RecordCallback(TrainerCallback):
-    """Tells the trainer when epochs begin and end."""
+    """Tells the trainer when training and epochs begin and end."""
 
     def __init__(self, trainer: "RDFERTrainer"):
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.trainer.resumed = state.global_step > 0
+        self.trainer.model.config.calibration_temperature = None  # it belongs to the weights before
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         # In the middle of an epoch after resuming, else whole but for rounding.
@@ -262,7 +264,7 @@ class RDFERTrainer(Trainer):
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
       epochs before, so weights are known before a sample is seen and are divided by one constant, their mean:
       accumulation and the number of processes change no gradient. Noisy samples are dropped, and in the second half
-      of training learnt with the label that their clips agree on (ours).
+      of training learnt with the label that their clips agree on, suspicious ones in proportion (ours).
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
@@ -359,8 +361,8 @@ class RDFERTrainer(Trainer):
 
     def begin_epoch(self, epoch: int):
         """
-        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later the label
-        suggested for a noisy sample. Weights are divided by their mean over the training set.
+        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later, for
+        samples under suspicion, the suggested label. Weights are divided by their mean over the training set.
         """
         if self._looks and self._looks_epoch < epoch:
             self.finish_epoch()  # resumed from a checkpoint that was saved at the very end of an epoch
@@ -373,9 +375,9 @@ class RDFERTrainer(Trainer):
         if self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs:
             verdicts = self.record.weights
             if epoch >= self.args.relabel_start * self._num_epochs:
-                noisy = self.record.partition == NOISY
-                targets = torch.where(noisy, self.record.suggested_labels, targets)
-                verdicts = torch.where(noisy, 1.0, verdicts)
+                # Keyed by (seed, epoch): processes and resuming change nothing.
+                generator = torch.Generator().manual_seed(1000 * self.args.seed + epoch)
+                targets, verdicts = self.record.relabelled(generator)
             weights = weights * verdicts
         self._targets = targets.to(self.args.device)
         mean = weights.mean()

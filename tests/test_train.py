@@ -1,5 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,26 @@ def test_evaluation_of_the_trained_model(trained, root, tmp_path):
     assert "eval_ece_agreement" in one and (tmp_path / "one" / "confusion_matrix.png").exists()
     four = evaluate.main([*arguments, "--output_dir", str(tmp_path / "four"), "--num_views", "4"])
     assert four["num_views"] == 4 and four["eval_war"] >= 0.9
+
+
+def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
+    model = shutil.copytree(trained, tmp_path / "model")
+    before = json.loads((model / "config.json").read_text())
+    arguments = ["--test_dir", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
+    temperature = evaluate.main([*arguments, "--model", str(model), "--calibrate"])["calibration_temperature"]
+    assert json.loads((model / "config.json").read_text()) == {**before, "calibration_temperature": temperature}
+
+    video = root / "test" / "sad" / "00"
+    plain = {p["label"]: p["score"] for p in predict(video, model=str(trained))["predictions"]}
+    powers = {label: score ** (1 / temperature) for label, score in plain.items()}
+    for prediction in predict(video, model=str(model))["predictions"]:
+        assert prediction["score"] == pytest.approx(plain[prediction["label"]])
+        expected = powers[prediction["label"]] / sum(powers.values())
+        assert prediction["calibrated_score"] == pytest.approx(expected, rel=1e-3)
+
+    with pytest.raises(SystemExit):
+        evaluate.main([*arguments, "--calibrate"])
+    assert "--model must be a folder" in capsys.readouterr().err
 
 
 def test_recipe_file_is_overridden_by_the_command_line(tmp_path):

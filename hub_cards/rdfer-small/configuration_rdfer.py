@@ -112,6 +112,10 @@ class RDFERConfig(PreTrainedConfig):
         Weights of the cross-entropies of the clips and of the detecting network in the loss (authors).
     initializer_range (`float`, *optional*, defaults to 0.02):
         Standard deviation of the normal initialisation of linear layers.
+    calibration_temperature (`float`, *optional*):
+        Above 0: softmax(logits / temperature) is calibrated, by temperature scaling on held-out videos (Guo et al.,
+        ICML 2017). It changes no output of the model; `predict` gives calibrated scores beside the others. None: not
+        calibrated.
 
     Example:
 
@@ -167,6 +171,7 @@ class RDFERConfig(PreTrainedConfig):
     clip_loss_weight: float | int = 0.1
     detector_loss_weight: float | int = 0.1
     initializer_range: float = 0.02
+    calibration_temperature: float | int | None = None
 
     def __post_init__(self, **kwargs):
         self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
@@ -209,6 +214,8 @@ class RDFERConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         if self.min_clip_separation < 0:
             raise ValueError(f"`min_clip_separation` must be at least 0, got {self.min_clip_separation}.")
+        if self.calibration_temperature is not None and not self.calibration_temperature > 0:
+            raise ValueError(f"`calibration_temperature` must be above 0, got {self.calibration_temperature}.")
         if self.saliency_floor <= 0:
             raise ValueError(f"`saliency_floor` must be above 0, got {self.saliency_floor}.")
         if self.hidden_size % 2 or self.detector_hidden_size % 2:
