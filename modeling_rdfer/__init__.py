@@ -13,7 +13,9 @@ from transformers import (
 )
 
 from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
+from .hub_rdfer import add_hub_methods
 from .inference_rdfer import Window, predict, timeline
+from .model_card_rdfer import CardFacts
 from .modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERFrameNet,
@@ -37,8 +39,10 @@ RDFERConfig.register_for_auto_class()
 RDFERModel.register_for_auto_class("AutoModel")
 RDFERForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
 RDFERVideoProcessor.register_for_auto_class("AutoVideoProcessor")
+add_hub_methods(RDFERForVideoClassification, RDFERModel, RDFERConfig, RDFERVideoProcessor)
 
 __all__ = [
+    "CardFacts",
     "RDFERConfig",
     "RDFERForVideoClassification",
     "RDFERFrameNet",

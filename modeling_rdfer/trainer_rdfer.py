@@ -1,9 +1,12 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Trainer with the agreement-weighted loss and a record of every sample."""
 
+import json
 import math
+import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +15,26 @@ import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import EvalPrediction
-from transformers.utils import logging
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import EvalPrediction, HubStrategy, SaveStrategy
+from transformers.utils import PushInProgress, logging
+from transformers.utils.hub import hf_api
 
-from .loss_rdfer import cross_entropy, sample_loss_function, weighted_loss
+from .hub_rdfer import files_to_push, prepare_repo, push_files, push_folder
+from .loss_rdfer import PARTITIONS, cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
+from .model_card_rdfer import (
+    CardFacts,
+    hardware,
+    library_versions,
+    model_card,
+    public_name,
+    trained_origins,
+    write_card,
+)
 from .modeling_rdfer import distinct_clips
 from .sample_table_rdfer import SampleLooks, SampleRecord
+from .video_processing_rdfer import RDFERVideoProcessor
 
 logger = logging.get_logger(__name__)
 
@@ -27,6 +42,14 @@ SAMPLE_TABLE_NAME = "sample_table.parquet"
 RECORD_NAME = "sample_record.safetensors"
 LOOKS_NAME = "sample_looks_{rank}.safetensors"
 MODEL_INPUTS = ("pixel_values_videos", "frame_mask", "clip_jitter")
+# Settings of `TrainingArguments` that a card names where they differ from the defaults. A list, since others hold
+# paths, names of machines and tokens; those of `RDFERTrainingArguments` are added.
+CARD_SETTINGS = (
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps", "learning_rate"),
+    *("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "weight_decay", "optim", "adam_beta1", "adam_beta2"),
+    *("adam_epsilon", "max_grad_norm", "label_smoothing_factor", "seed", "data_seed", "full_determinism", "bf16"),
+    *("fp16", "tf32", "torch_compile", "gradient_checkpointing", "load_best_model_at_end", "metric_for_best_model"),
+)
 
 
 @dataclass
@@ -139,6 +162,15 @@ class RDFERTrainingArguments(TrainingArguments):
         default="none", metadata={"help": "balanced: samples weigh inversely to the frequency of their label."}
     )
 
+    # The Hub.
+    hub_include: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Files to push beside weights, configurations, code, card and figures, which is all that goes to "
+            "the Hub otherwise: e.g. sample_table.parquet (names and paths of videos), training_args.bin, *.pt."
+        },
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if self.remove_unused_columns:
@@ -221,6 +253,7 @@ class _RecordCallback(TrainerCallback):
         self.trainer = trainer
 
     def on_train_begin(self, args, state, control, **kwargs):
+        self.trainer.resumed = state.global_step > 0
         self.trainer.model.config.calibration_temperature = None  # it belongs to the weights before
 
     def on_epoch_begin(self, args, state, control, **kwargs):
@@ -243,6 +276,10 @@ class RDFERTrainer(Trainer):
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
+    - the card says what happened. What the trainer cannot know (the name of the dataset, how the epoch was chosen, the
+      licence) is taken from its attribute `card_facts`, a [`CardFacts`].
+    - pushing sends weights, configurations, code, card and figures only, and what `hub_include` names; with
+      `hub_strategy="checkpoint"`, too.
 
     Args:
         train_dataset: examples as [`collate`] takes them, with `sample_index` numbering them 0, 1, ... It must have
@@ -261,6 +298,8 @@ class RDFERTrainer(Trainer):
     def __init__(self, model=None, args: RDFERTrainingArguments | None = None, train_dataset=None, **kwargs):
         kwargs.setdefault("data_collator", collate)
         super().__init__(model=model, args=args, train_dataset=train_dataset, **kwargs)
+        self.card_facts, self.resumed, self._evaluation = CardFacts(), False, None
+        self._base_model = public_name(self.model.name_or_path) if self.model.name_or_path else None
         if self.args.freeze_backbone:
             self.model.freeze_backbone()
         if self.compute_metrics is None:
@@ -456,12 +495,19 @@ class RDFERTrainer(Trainer):
             )
         return super().create_optimizer(model)
 
-    def evaluation_loop(self, *args, **kwargs):
+    def evaluation_loop(self, dataloader, *args, metric_key_prefix: str = "eval", **kwargs):
         """As `Trainer`, with the mean loss of the samples, which `Trainer` only has by batches."""
-        output = super().evaluation_loop(*args, **kwargs)
+        output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         for name in [name for name in output.metrics if name.endswith("_loss")]:
             logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
             output.metrics[name] = cross_entropy(logits, labels).mean().item()
+        self._evaluation = {
+            "metrics": _without_prefix(output.metrics, metric_key_prefix),
+            "num_samples": output.num_samples,
+            "step": self.state.global_step,
+            "in_training": self.is_in_train,
+            "chose_the_epoch": getattr(dataloader, "dataset", None) is self.eval_dataset and self._epoch_is_chosen,
+        }
         return output
 
     def _recognition_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
@@ -471,6 +517,9 @@ class RDFERTrainer(Trainer):
         return {name: value for name, value in metrics.items() if isinstance(value, float)}
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def _push_from_checkpoint(self, checkpoint_folder):
+        """Does nothing: `Trainer` calls it before the checkpoint is complete. See `_push_checkpoint`."""
 
     def _save_checkpoint(self, model, trial):
         super()._save_checkpoint(model, trial)
@@ -484,6 +533,8 @@ class RDFERTrainer(Trainer):
         if self.is_world_process_zero():
             save_file(self.record.state_dict(), folder / RECORD_NAME)
             self._write_table(folder)
+            if self.args.push_to_hub and self.args.hub_strategy != HubStrategy.END:
+                self._push_checkpoint(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint):
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -499,6 +550,207 @@ class RDFERTrainer(Trainer):
                 state = load_file(path)
                 self._looks_epoch = int(state.pop("epoch"))
                 self._looks.append(SampleLooks(**{f.name: state[f.name] for f in fields(SampleLooks)}))
+
+    # Card and Hub ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _epoch_is_chosen(self) -> bool:
+        """Whether evaluations during training decide which weights are kept."""
+        callbacks = self.callback_handler.callbacks
+        return self.args.load_best_model_at_end or any(isinstance(c, EarlyStoppingCallback) for c in callbacks)
+
+    def collect_card_facts(self) -> CardFacts:
+        """What the trainer knows about the model, under what `card_facts` says."""
+        args, state = self.args, self.state
+        hub_model_id = self.hub_model_id or args.hub_model_id
+        collected = CardFacts(
+            model_name=hub_model_id.split("/")[-1] if hub_model_id else Path(args.output_dir).resolve().name,
+            repo_id=self.hub_model_id,
+            base_model=self._base_model,
+            origins=trained_origins(self._base_model, isinstance(self.processing_class, RDFERVideoProcessor)),
+        )
+        if state.global_step > 0 and self.record is not None:
+            runtimes = [log["train_runtime"] for log in state.log_history if "train_runtime" in log]
+            weighted = f"agreement, weighting {args.base_loss}"
+            collected.loss = weighted if args.loss == "agreement" else args.loss
+            collected.hyperparameters = _changed_settings(args)
+            collected.num_train_videos = len(self.train_dataset)
+            collected.epochs = round(state.epoch, 2)
+            collected.versions = library_versions()
+            collected.hardware = hardware(args.device, args.world_size)
+            collected.train_seconds = runtimes[-1] if runtimes and not self.resumed else None
+            if self.record.epochs_seen.max() > 0:
+                for number, label in enumerate(self.class_names):
+                    verdicts = self.record.partition[self.record.given_labels == number]
+                    counts = [(verdicts == code).sum().item() for code in range(len(PARTITIONS))]
+                    collected.partitions[label] = dict(zip(PARTITIONS, counts))
+        self._add_evaluation(collected)
+        return self.card_facts.filled_from(collected)
+
+    def _add_evaluation(self, facts: CardFacts):
+        """Adds the figures of the weights that are in the model now, if these were evaluated."""
+        evaluation, state = self._evaluation, self.state
+        if evaluation is None:
+            return
+        metrics = evaluation["metrics"]
+        if evaluation["in_training"] and not self.is_in_train and self.args.load_best_model_at_end:
+            # The best weights have been loaded since.
+            logs = [log for log in state.log_history if log["step"] == state.best_global_step]
+            metrics = next((found for log in logs if "war" in (found := _without_prefix(log, "eval"))), {})
+        elif evaluation["step"] != state.global_step:
+            return
+        shown = ("war", "uar", "ece")
+        facts.metrics = {name: metrics[name] for name in metrics if name in shown or name.startswith("recall_")}
+        facts.num_eval_videos = evaluation["num_samples"]
+        if evaluation["chose_the_epoch"]:
+            facts.model_selection = "best_on_test"
+        elif not self._epoch_is_chosen:
+            facts.model_selection = "last"
+
+    def _save(self, output_dir=None, state_dict=None):
+        self.model.card_facts = self.collect_card_facts()
+        super()._save(output_dir, state_dict)
+
+    def create_model_card(
+        self,
+        language=None,
+        license=None,
+        tags=None,
+        model_name=None,
+        finetuned_from=None,
+        tasks=None,
+        dataset_tags=None,
+        dataset=None,
+        dataset_args=None,
+        overwrite_card: bool = False,
+    ):
+        """
+        Writes the card of what happened into the output folder. A card that was edited is kept, with a warning.
+
+        Args:
+            language, license, model_name (`str`), tags (`str` or `list[str]`): go before `card_facts`.
+            finetuned_from (`str`): the base model.
+            dataset_tags, dataset (`str` or list of one): name on the Hub, and readable name, of the dataset.
+            dataset_args (`str` or list of one): its configuration.
+            tasks: is always video-classification.
+            overwrite_card (`bool`): replace also an edited card.
+        """
+        if not self.is_world_process_zero():
+            return
+        first = lambda value: value[0] if isinstance(value, (list, tuple)) and value else value or None  # noqa: E731
+        said = CardFacts(
+            language=language,
+            license=license,
+            tags=[tags] if isinstance(tags, str) else list(tags or []),
+            model_name=model_name,
+            base_model=finetuned_from,
+            dataset_id=first(dataset_tags),
+            dataset_name=first(dataset),
+            dataset_config=first(dataset_args),
+        )
+        facts = self.model.card_facts = said.filled_from(self.collect_card_facts())
+        card = model_card(self.model.config, self.model.num_parameters(), facts, facts.model_name)
+        write_card(self.args.output_dir, card, overwrite_card)
+
+    def init_hf_repo(self, token=None, private=None):
+        """As `Trainer`; a repository that shall be private and is public is an error before training starts."""
+        super().init_hf_repo(token=token, private=private)
+        if self.is_world_process_zero():
+            private = self.args.hub_private_repo if private is None else private
+            prepare_repo(self.hub_model_id, private, token or self.args.hub_token)
+
+    def push_to_hub(
+        self,
+        commit_message="End of training",
+        blocking=True,
+        token=None,
+        revision=None,
+        private=None,
+        overwrite_card: bool = False,
+        **kwargs,
+    ):
+        """
+        Saves, writes the card and uploads what is allowed, see [`files_to_push`], and what `hub_include` names.
+
+        Args:
+            overwrite_card (`bool`): replace also a card that was edited, here or on the Hub.
+            kwargs: see `create_model_card`.
+            Everything else: see `transformers.Trainer.push_to_hub`.
+
+        Returns:
+            `CommitInfo`, or a `Future` of it with `blocking=False`; None in processes other than the first.
+        """
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        token = token or self.args.hub_token
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        self.create_model_card(overwrite_card=overwrite_card, **kwargs)
+        self._finish_current_push()
+        options = {
+            "commit_message": commit_message,
+            "token": token,
+            "revision": revision or self.args.hub_revision,
+            "include": self.args.hub_include,
+            "overwrite_card": overwrite_card,
+        }
+        if blocking:
+            return push_folder(self.args.output_dir, self.hub_model_id, **options)
+        return hf_api().run_as_future(push_folder, self.args.output_dir, self.hub_model_id, **options)
+
+    def _push_checkpoint(self, checkpoint: Path):
+        """Pushes a checkpoint in the background, from a copy: the folder may be deleted or written meanwhile."""
+        if not self.args.hub_always_push and self.push_in_progress is not None and not self.push_in_progress.is_done():
+            return
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        prefix = {HubStrategy.CHECKPOINT: "last-checkpoint/", HubStrategy.ALL_CHECKPOINTS: f"{checkpoint.name}/"}
+        prefix = prefix.get(self.args.hub_strategy)
+        files = {name: checkpoint / name for name in files_to_push(checkpoint)}
+        if prefix:
+            files |= {prefix + name: checkpoint / name for name in files_to_push(checkpoint, self.args.hub_include)}
+        copies = tempfile.mkdtemp(prefix="rdfer-push-")
+        for name, path in files.items():
+            files[name] = Path(copies) / name
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, files[name])
+        unit = "step" if self.args.save_strategy == SaveStrategy.STEPS else "epoch"
+        count = self.state.global_step if unit == "step" else int(self.state.epoch)
+        job = hf_api().run_as_future(self._push_copies, copies, files, f"Training in progress, {unit} {count}")
+        if self.push_in_progress is None or self.push_in_progress.is_done():
+            self.push_in_progress = PushInProgress([job])
+        else:
+            self.push_in_progress.jobs.append(job)
+
+    def _push_copies(self, copies: str, files: dict[str, Path], commit_message: str):
+        options = {"token": self.args.hub_token, "revision": self.args.hub_revision}
+        try:
+            push_files(files, self.hub_model_id, commit_message=commit_message, pin=False, **options)
+        except Exception as error:  # training goes on; the next push sends what is missing
+            logger.warning(f"A push failed ({commit_message}): {error} {error.__cause__ or ''}")
+        finally:
+            shutil.rmtree(copies, ignore_errors=True)
+
+
+def _without_prefix(metrics: dict, prefix: str) -> dict:
+    return {name.removeprefix(f"{prefix}_"): value for name, value in metrics.items() if name.startswith(f"{prefix}_")}
+
+
+def _changed_settings(args: RDFERTrainingArguments) -> dict:
+    """Settings that a card names, where they differ from the defaults."""
+    own = [name for name in RDFERTrainingArguments.__annotations__ if name != "hub_include"]
+    changed = {}
+    for setting in fields(args):
+        if setting.name in CARD_SETTINGS or setting.name in own:
+            default = setting.default if setting.default is not MISSING else setting.default_factory()
+            value = getattr(args, setting.name)
+            value, default = (getattr(v, "value", v) for v in (value, default))  # of enumerations
+            if setting.name == "lr_scheduler_kwargs" and isinstance(value, str):
+                value = json.loads(value)
+            if value != default and not (default is None and value is False):
+                changed[setting.name] = value
+    return changed
 
 
 __all__ = ["BalancedSampler", "RDFERTrainer", "RDFERTrainingArguments", "collate"]

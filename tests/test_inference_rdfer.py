@@ -118,12 +118,11 @@ def test_auto_classes(expected):
 
 
 def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path):
-    """Its code, configuration, weights and face detector: all a Hub repository needs but the card."""
+    """Its code, configuration, weights, face detector and a card: all a Hub repository needs."""
     RDFERForVideoClassification.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
     RDFERVideoProcessor.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
     saved = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     embedded = {path.name: path.read_bytes() for path in CHECKPOINT.iterdir() if path.is_file()}
-    embedded.pop("README.md")
     assert saved.keys() == embedded.keys()
     stale = [name for name in saved if name.endswith((".py", ".safetensors")) and saved[name] != embedded[name]]
     assert stale == [], "run python -m training.build_rdfer_small"

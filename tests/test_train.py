@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -60,6 +61,20 @@ def test_training_leaves_everything_behind(trained, root):
     # The checkpoint works through the door that users take.
     answer = predict(root / "test" / "sad" / "00", model=str(trained))
     assert answer["predictions"][0]["label"] == "sad"
+
+
+def test_training_leaves_a_card(trained, root):
+    results = json.loads((trained / "all_results.json").read_text())
+    card = ModelCard.load(trained / "README.md")
+    assert {result.metric_name: result.metric_value for result in card.data.eval_results} == {
+        "WAR": pytest.approx(results["eval_war"], abs=1e-4),
+        "UAR": pytest.approx(results["eval_uar"], abs=1e-4),
+    }
+    evaluated = card.data.eval_results[0]
+    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "test")
+    assert f"Trained on {root.name}, split train, 16 videos." in card.text and "preset `tiny`" in card.text
+    assert "| `config_overrides` | image_size=32" in card.text
+    assert str(root.parent) not in card.content and str(trained.parent) not in card.content
 
 
 def test_evaluation_of_the_trained_model(trained, root, tmp_path):
@@ -161,6 +176,7 @@ def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
     assert state["best_metric"] == max(wars) == metrics["eval_war"]
     best, kept = (load_file(Path(folder) / "model.safetensors") for folder in (state["best_model_checkpoint"], out))
     assert all(torch.equal(kept[name], value) for name, value in best.items())
+    assert "chosen by the same videos that the figures come from" in (out / "README.md").read_text()
 
 
 def test_a_dataset_by_name(root, tmp_path):

@@ -60,7 +60,9 @@ def make_model(dropout=0.0) -> RDFERForVideoClassification:
     return RDFERForVideoClassification(config)
 
 
-def make_trainer(output_dir, train_dataset=None, eval_dataset=None, callbacks=None, dropout=0.0, **options):
+def make_trainer(
+    output_dir, train_dataset=None, eval_dataset=None, callbacks=None, dropout=0.0, processing_class=None, **options
+):
     defaults = {
         "per_device_train_batch_size": 4,
         "per_device_eval_batch_size": 4,
@@ -80,6 +82,7 @@ def make_trainer(output_dir, train_dataset=None, eval_dataset=None, callbacks=No
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         callbacks=callbacks,
+        processing_class=processing_class,
     )
 
 

@@ -17,7 +17,7 @@ from modeling_rdfer.trainer_rdfer import RDFERTrainer, RDFERTrainingArguments
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
 from training.datasets.common import map_labels, to_videos
-from training.reports import plot_curves, print_partitions, write_confusion
+from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
 from training.sources import SourceArguments, load_source
 
 logger = logging.get_logger(__name__)
@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
+  python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
 """
 
 
@@ -47,6 +48,10 @@ class ModelArguments:
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "Fields of the configuration, e.g. image_size=64,num_frames=32."}
+    )
+    license: str | None = field(
+        default=None,
+        metadata={"help": "Licence of the trained weights for the card, e.g. cc-by-nc-4.0. Mind the dataset's terms."},
     )
 
 
@@ -270,7 +275,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise SystemExit(f"error: {error}") from error
     if test is None and args.eval_strategy != "no":
         raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
-    labels = training.label_names
+    labels, num_found = training.label_names, len(training)
     training = check_videos(training, data.on_bad_video, "checking training videos")
     if choosing is not None and choosing is not test:
         choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
@@ -304,6 +309,18 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         processing_class=processor,
         callbacks=callbacks,
     )
+    facts = trainer.card_facts = facts_of_run(model_arguments, data, training)
+    facts.num_left_out_videos = num_found - len(training)
+    if test is not None:
+        facts.eval_split = test.columns["split"][0]
+        source = data.validation_dir or data.validation_list
+        if source and facts.eval_split == "train":  # what a folder or list without splits is called
+            facts.eval_split = Path(source).resolve().stem
+        selection = protocol(data, args, test)["model_selection"]
+        if selection != "last":  # the trainer knows whether early stopping chose the last epoch
+            facts.model_selection = selection
+    if choosing is not None and choosing.columns["split"][0] == training.columns["split"][0]:
+        facts.held_out_share = data.held_out_share
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
@@ -322,6 +339,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if trainer.is_world_process_zero():
         plot_curves(trainer.state.log_history, Path(args.output_dir) / "curves.png")
         print_partitions(trainer.record, trainer.class_names)
+    if args.push_to_hub:
+        trainer.push_to_hub()
+    else:
+        trainer.create_model_card()
     return metrics
 
 

@@ -187,6 +187,14 @@ class RDFERConfig(PreTrainedConfig):
         if name == "id2label" and value is not None:
             super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
 
+    def to_dict(self):
+        """As every configuration, without the folders on this machine that the backbones were loaded from."""
+        dictionary = super().to_dict()
+        for name in ("backbone_config", "detector_backbone_config"):
+            if (dictionary.get(name) or {}).get("_name_or_path"):
+                dictionary[name]["_name_or_path"] = ""
+        return dictionary
+
     def validate_labels(self):
         """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
         problem_types = (None, "single_label_classification", "multi_label_classification", "regression")
