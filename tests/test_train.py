@@ -71,7 +71,7 @@ def test_training_leaves_a_card(trained, root):
         "UAR": pytest.approx(results["eval_uar"], abs=1e-4),
     }
     evaluated = card.data.eval_results[0]
-    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "test")
+    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "validation")
     assert f"Trained on {root.name}, split train, 16 videos." in card.text and "preset `tiny`" in card.text
     assert "| `config_overrides` | image_size=32" in card.text
     assert str(root.parent) not in card.content and str(trained.parent) not in card.content

@@ -113,7 +113,8 @@ def load_videos(
     else:
         return None
     if not dataset and len(found) == 1:
-        splits = list(found)
+        # Without splits it is what it is given for.
+        return to_videos(next(iter(found.values())), splits[0])
     split = next((split for split in splits if split in found), None)
     if split is None:
         raise ValueError(f"{source} has none of the splits {[name for name in splits if name]}; it has {list(found)}.")
@@ -258,7 +259,7 @@ def to_labels(videos: Videos, label2id: dict[str, int]) -> Videos:
 def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) -> dict:
     """What the reported figures are of, and how the model was chosen, for `all_results.json`."""
     selection = data.model_selection
-    if selection == "last" and args.load_best_model_at_end:
+    if selection == "last" and (args.load_best_model_at_end or data.early_stopping_patience):
         # The user's own validation set chooses, and is reported.
         selection = "best_on_validation"
     facts = {"model_selection": selection, "eval_split": test.columns["split"][0]}
@@ -313,12 +314,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     facts.num_left_out_videos = num_found - len(training)
     if test is not None:
         facts.eval_split = test.columns["split"][0]
-        source = data.validation_dir or data.validation_list
-        if source and facts.eval_split == "train":  # what a folder or list without splits is called
-            facts.eval_split = Path(source).resolve().stem
-        selection = protocol(data, args, test)["model_selection"]
-        if selection != "last":  # the trainer knows whether early stopping chose the last epoch
-            facts.model_selection = selection
+        facts.model_selection = protocol(data, args, test)["model_selection"]
     if choosing is not None and choosing.columns["split"][0] == training.columns["split"][0]:
         facts.held_out_share = data.held_out_share
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
