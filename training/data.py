@@ -51,7 +51,7 @@ class Videos:
         take = lambda values: [values[number] for number in keep]  # noqa: E731
         return replace(
             self,
-            sources=take(self.sources),
+            sources=self.sources.select(keep) if isinstance(self.sources, _Column) else take(self.sources),
             labels=take(self.labels),
             sample_ids=take(self.sample_ids),
             columns={name: take(values) for name, values in self.columns.items()},
@@ -122,13 +122,15 @@ def load_list(file, split: str | None = None) -> Videos:
     return Videos([str(file.parent / path) for path in paths], [str(row["label"]) for row in rows], ids, columns)
 
 
-def load_hub_dataset(name: str, split: str, **kwargs) -> Videos:
+def load_hub_dataset(name: str, split: str, config: str | None = None, **kwargs) -> Videos:
     """
-    Videos of a dataset of the datasets library, from the Hub or local, with a column `video` and a column `label`.
+    Videos of a dataset of the datasets library, from the Hub or local, with a column `video` and a column `label`; also
+    what `python -m training.prepare` writes. Of other columns, those of `KNOWN_COLUMNS` are taken over.
 
     Args:
         name (`str`): name or path for `datasets.load_dataset`.
         split (`str`): its split.
+        config (`str`, *optional*): its configuration, e.g. `"fold_1"`.
         kwargs: passed to `datasets.load_dataset`.
 
     Raises:
@@ -136,26 +138,36 @@ def load_hub_dataset(name: str, split: str, **kwargs) -> Videos:
     """
     import datasets
 
-    dataset = datasets.load_dataset(name, split=split, **kwargs)
+    dataset = datasets.load_dataset(name, config, split=split, **kwargs)
     missing = [column for column in ("video", "label") if column not in dataset.column_names]
     if missing:
         raise ValueError(f"{name} ({split}) lacks the columns {missing}; it has {dataset.column_names}.")
     # A decoder of a worker process is dead in another one: the processor decodes itself.
     if isinstance(dataset.features["video"], datasets.Video):
         dataset = dataset.cast_column("video", datasets.Video(decode=False))
-    label = dataset.features["label"]
-    names = label.int2str(dataset["label"]) if isinstance(label, datasets.ClassLabel) else map(str, dataset["label"])
-    count = len(dataset)
-    ids = [str(value) for value in dataset["sample_id"]] if "sample_id" in dataset.column_names else None
-    videos = _Column(dataset, "video")
-    return Videos(videos, list(names), ids or [f"{split}/{i}" for i in range(count)], {"split": [split] * count})
+    table = {name: list(dataset[name]) for name in TABLE_COLUMNS if name in dataset.column_names}
+    return Videos(_Column(dataset, "video"), *_describe(table, dataset.features["label"], split))
+
+
+# Columns of prepared sets that go into the sample table, or say how to read the video.
+KNOWN_COLUMNS = ("path", "content_hash", "num_frames", "fold", "face_cropped")
+TABLE_COLUMNS = ("label", "sample_id", *KNOWN_COLUMNS)
+
+
+def _describe(table: dict[str, list], label, split: str) -> tuple[list[str], list[str], dict[str, list]]:
+    """Names of the labels, sample ids and columns for [`Videos`], from columns of a dataset."""
+    given = table["label"]
+    names = [label.int2str(value) for value in given] if hasattr(label, "int2str") else [str(value) for value in given]
+    ids = [str(value) for value in table["sample_id"]] if "sample_id" in table else None
+    known = {name: table[name] for name in KNOWN_COLUMNS if name in table}
+    return names, ids or [f"{split}/{i}" for i in range(len(names))], {"split": [split] * len(names), **known}
 
 
 class _Column:
     """A column of a dataset as a list that reads its rows when asked for them."""
 
     def __init__(self, dataset, name: str):
-        self.dataset, self.name = dataset, name
+        self.dataset, self.name = dataset.select_columns([name]), name
 
     def __len__(self):
         return len(self.dataset)
@@ -163,10 +175,14 @@ class _Column:
     def __getitem__(self, index):
         return self.dataset[index][self.name]
 
+    def select(self, keep: list[int]) -> "_Column":
+        return _Column(self.dataset.select(keep), self.name)
+
 
 def check_videos(videos: Videos, on_bad_video: str = "error", description: str = "checking videos") -> Videos:
     """
-    Opens every video before training starts, and notes its number of frames and its hash for the sample table.
+    Opens every video before training starts, and notes its number of frames and its hash for the sample table. What a
+    prepared set already says about its originals is kept.
 
     Args:
         videos ([`Videos`]): the videos.
@@ -181,6 +197,9 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
         VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
     """
 
+    def known(column: str, number: int):
+        return videos.columns[column][number] if column in videos.columns else None
+
     def look(number: int):
         source = videos.sources[number]
         try:
@@ -188,7 +207,7 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
                 num_frames = video.num_frames
         except (VideoReadError, OSError) as error:
             return error
-        return num_frames, content_hash(source)
+        return known("num_frames", number) or num_frames, known("content_hash", number) or content_hash(source)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(tqdm(pool.map(look, range(len(videos))), total=len(videos), desc=description, unit="video"))
@@ -235,29 +254,18 @@ def content_hash(source) -> str | None:
     return None
 
 
-class VideoDataset(torch.utils.data.Dataset):
+class _Examples:
     """
-    Videos as [`RDFERTrainer`] takes them. In training every frame of a video gets the same random crop, flip and
-    colour jitter, and clips are jittered. All randomness is keyed by (seed, epoch, sample): the number of workers, of
-    processes and resuming change nothing.
+    Makes videos to examples as [`RDFERTrainer`] takes them. All randomness is keyed by (seed, epoch, sample).
 
     Args:
-        videos ([`Videos`]): the videos.
-        label2id (`dict[str, int]`): numbers of the labels.
-        processor ([`RDFERVideoProcessor`]): reads them.
-        training (`bool`): whether to augment.
-        num_clips (`int`): K of the model, for the jitter.
-        seed (`int`): seed.
-        crop_scale (`tuple[float, float]`): share of the area kept by the random resized crop.
-        colour_jitter (`float`): strength of the jitter of brightness, contrast and saturation (authors: 0.4).
-
-    Raises:
-        KeyError: a label is not in `label2id`, naming it.
+        videos: with `labels` (names), `sample_ids` and `columns`, as [`Videos`] has them.
+        Everything else: see [`VideoDataset`].
     """
 
     def __init__(
         self,
-        videos: Videos,
+        videos,
         label2id: dict[str, int],
         processor: RDFERVideoProcessor,
         training: bool = False,
@@ -271,6 +279,7 @@ class VideoDataset(torch.utils.data.Dataset):
             raise KeyError(f"Labels {unknown} are not among the model's: {sorted(label2id)}.")
         self.videos, self.processor, self.training = videos, processor, training
         self.labels = [label2id[label] for label in videos.labels]
+        self.face_cropped = videos.columns.get("face_cropped")
         self.num_clips, self.seed = num_clips, seed
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -294,10 +303,12 @@ class VideoDataset(torch.utils.data.Dataset):
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict:
-        inputs = self.processor(self.videos.sources[index], return_tensors="pt")
+    def _example(self, source, index: int) -> dict:
+        # Faces are not looked for in what is a face already.
+        cropped = self.face_cropped is not None and self.face_cropped[index]
+        inputs = self.processor(source, return_tensors="pt", do_face_crop=False if cropped else None)
         example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
@@ -312,6 +323,30 @@ class VideoDataset(torch.utils.data.Dataset):
                 example["clip_jitter"] = torch.rand(self.num_clips)
                 example["pixel_values_videos"] = self.augment(example["pixel_values_videos"])
         return example
+
+
+class VideoDataset(_Examples, torch.utils.data.Dataset):
+    """
+    Videos as [`RDFERTrainer`] takes them. In training every frame of a video gets the same random crop, flip and
+    colour jitter, and clips are jittered. All randomness is keyed by (seed, epoch, sample): the number of workers, of
+    processes and resuming change nothing.
+
+    Args:
+        videos ([`Videos`]): the videos. Where their column `face_cropped` says so, no face is looked for.
+        label2id (`dict[str, int]`): numbers of the labels.
+        processor ([`RDFERVideoProcessor`]): reads them.
+        training (`bool`): whether to augment.
+        num_clips (`int`): K of the model, for the jitter.
+        seed (`int`): seed.
+        crop_scale (`tuple[float, float]`): share of the area kept by the random resized crop.
+        colour_jitter (`float`): strength of the jitter of brightness, contrast and saturation (authors: 0.4).
+
+    Raises:
+        KeyError: a label is not in `label2id`, naming it.
+    """
+
+    def __getitem__(self, index: int) -> dict:
+        return self._example(self.videos.sources[index], index)
 
 
 __all__ = ["VideoDataset", "Videos", "check_videos", "content_hash", "load_folder", "load_hub_dataset", "load_list"]
