@@ -150,7 +150,7 @@ def load_hub_dataset(name: str, split: str, config: str | None = None, **kwargs)
 
 
 # Columns of prepared sets that go into the sample table, or say how to read the video.
-KNOWN_COLUMNS = ("path", "content_hash", "num_frames", "fold", "face_cropped")
+KNOWN_COLUMNS = ("path", "content_hash", "num_frames", "fold", "prepared")
 TABLE_COLUMNS = ("label", "sample_id", *KNOWN_COLUMNS)
 
 
@@ -279,7 +279,7 @@ class _Examples:
             raise KeyError(f"Labels {unknown} are not among the model's: {sorted(label2id)}.")
         self.videos, self.processor, self.training = videos, processor, training
         self.labels = [label2id[label] for label in videos.labels]
-        self.face_cropped = videos.columns.get("face_cropped")
+        self.prepared = videos.columns.get("prepared")
         self.num_clips, self.seed = num_clips, seed
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -306,9 +306,9 @@ class _Examples:
         return len(self.labels)
 
     def _example(self, source, index: int) -> dict:
-        # Faces are not looked for in what is a face already.
-        cropped = self.face_cropped is not None and self.face_cropped[index]
-        inputs = self.processor(source, return_tensors="pt", do_face_crop=False if cropped else None)
+        # What is prepared is cropped already, if it was to be.
+        prepared = self.prepared is not None and self.prepared[index]
+        inputs = self.processor(source, return_tensors="pt", do_face_crop=False if prepared else None)
         example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
@@ -332,7 +332,7 @@ class VideoDataset(_Examples, torch.utils.data.Dataset):
     processes and resuming change nothing.
 
     Args:
-        videos ([`Videos`]): the videos. Where their column `face_cropped` says so, no face is looked for.
+        videos ([`Videos`]): the videos. In those whose column `prepared` is true, no face is looked for.
         label2id (`dict[str, int]`): numbers of the labels.
         processor ([`RDFERVideoProcessor`]): reads them.
         training (`bool`): whether to augment.
