@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Prepares a dataset for training: reads each video as the processor does, finds and crops the face, and writes the frames
-that training sees as small videos into sharded Parquet, which `datasets` loads and streams.
+Prepares a dataset for training: reads each video as the processor does, finds and crops the face, and writes the
+frames that training sees as small videos into sharded Parquet, which `datasets` loads and streams.
 
 A prepared video holds exactly the frames that the processor takes from the original, at their final size, at 25 frames
 per second; `content_hash` and `num_frames` are those of the original. Rows are shuffled, the same way every time.
@@ -294,8 +294,8 @@ def render_card(manifest: dict) -> str:
     ]
     table = [f"| | {' | '.join(names)} | all |", "|---" * (len(names) + 2) + "|", *rows]
     folds = (
-        "Each clip is there once, in the fold in which it is a test clip; configuration `fold_1` has the first fold for "
-        "`test` and the others for `train`.\n\n"
+        "Each clip is there once, in the fold in which it is a test clip; configuration `fold_1` has the first fold "
+        "for `test` and the others for `train`.\n\n"
         if manifest["folds"]
         else ""
     )
@@ -344,8 +344,8 @@ def _begin(out: Path, manifest: dict) -> dict:
     for unfinished in [*out.glob("*.unfinished"), *out.glob("data/*.unfinished")]:
         unfinished.unlink()
     if not file.exists():
-        if found := sorted(path.name for path in out.iterdir() if path.name != "data") or any((out / "data").iterdir()):
-            raise ValueError(f"{out} is not empty and holds no {MANIFEST_NAME}: {found}. Choose another --out.")
+        if found := sorted(path.name for path in [*out.iterdir(), *out.glob("data/*")] if path.name != "data"):
+            raise ValueError(f"{out} holds {some(found)} and no {MANIFEST_NAME}: choose another --out.")
         _write_text(file, json.dumps(manifest, indent=2) + "\n")
         return manifest
     begun = json.loads(file.read_text())
@@ -506,8 +506,8 @@ def _write_shards(missing, source: Source, processor, on_bad_video: str, workers
     sources = (source.groups[group][number][source.column] for group, number in to_do)
     bar = tqdm(total=total, initial=total - len(to_do), desc="preparing", unit="clip")
     threads = torch.get_num_threads()
-    # Threads: decoders, torch and the encoder leave Python's lock. Measured on two cores, they are as fast as processes
-    # once those have started, which takes longer than a hundred clips. Each opens its own decoder.
+    # Threads: decoders, torch and the encoder leave Python's lock. On two cores they are as fast as processes, whose
+    # start takes as long as dozens of clips. Each opens its own decoder.
     executor = ThreadPoolExecutor(workers)
     results = _in_order(executor, partial(prepare_video, processor), sources, ahead=3 * workers)
     try:
