@@ -271,14 +271,13 @@ def _open_parquet(url: str, storage_options: dict, **options):
     system, path = fsspec.core.url_to_fs(url, **storage_options)
     # Parquet knows which bytes it wants: nothing is read ahead.
     with system.open(path, "rb", cache_type="none") as handle:
-        try:
-            file = pq.ParquetFile(handle, **options)
-        except ValueError as error:
-            if "range requests" not in str(error):
-                raise
-            # An HTTP server that can only send whole files.
-            file = pq.ParquetFile(io.BytesIO(system.cat_file(path)), **options)
-        with file:
+        if url.startswith("http"):
+            try:
+                handle.seek(1)
+                handle.read(1)
+            except ValueError:  # a server that only sends whole files
+                handle = io.BytesIO(system.cat_file(path))
+        with pq.ParquetFile(handle, **options) as file:
             yield file
 
 
@@ -483,7 +482,7 @@ class _Piece:
 def _split(pieces: list[_Piece], least: int) -> list[_Piece]:
     """At least so many pieces: the largest is halved until there are."""
     pieces = list(pieces)
-    while len(pieces) < least:
+    while pieces and len(pieces) < least:
         place = max(range(len(pieces)), key=lambda number: len(pieces[number]))
         piece = pieces[place]
         if len(piece) < 2:

@@ -234,7 +234,7 @@ def write_shard(file: Path, rows: list[dict], skipped: list[dict], features: dat
         with pq.ParquetWriter(
             handle, schema, compression=_leaves(schema, compression), use_dictionary=others, write_statistics=others
         ) as writer:
-            for start in range(0, len(rows), ROW_GROUP_SIZE) or [0]:
+            for start in range(0, len(rows), ROW_GROUP_SIZE):
                 encoded = [features.encode_example(row) for row in rows[start : start + ROW_GROUP_SIZE]]
                 writer.write_table(pa.Table.from_pylist(encoded, schema=schema), row_group_size=ROW_GROUP_SIZE)
 
