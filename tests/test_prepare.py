@@ -27,7 +27,7 @@ from PIL import Image
 from training_job import make_trainer
 
 from modeling_rdfer import RDFERForVideoClassification, RDFERVideoProcessor, VideoReadError, trainer_rdfer
-from modeling_rdfer.trainer_rdfer import collate
+from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, collate
 from modeling_rdfer.video_decoding_rdfer import open_video
 from training.data import (
     StreamedVideos,
@@ -203,6 +203,7 @@ def test_a_bad_clip_is_named_and_the_others_go_on(frames_root, tmp_path, monkeyp
     manifest = prepare("crema_d", root, tmp_path / "out", on_bad_video="skip", **SETTINGS)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert [entry["path"] for entry in manifest["skipped"]] == ["face_aligned/1055_DFA_DIS_XX"]
+    assert str(tmp_path) not in json.dumps(manifest)  # no path of this machine
     assert "image that cannot be read" in manifest["skipped"][0]["reason"] and "1055_DFA_DIS_XX" in caplog.text
     assert manifest["counts"]["fold_4"] == {**dict.fromkeys(LABELS, 0), "anger": 1, "fear": 1}
     videos = load_hub_dataset(str(tmp_path / "out"), "test", "fold_4")
@@ -459,7 +460,7 @@ def test_trainer_learns_from_a_stream_and_resumes_in_the_middle_of_an_epoch(prep
     options = {"save_strategy": "steps", "save_steps": 7}
     plain = train(prepared, tmp_path / "plain", **options)
     assert plain.state.global_step == 2 * 5
-    table = pq.read_table(tmp_path / "plain" / "sample_table.parquet").to_pydict()
+    table = pq.read_table(tmp_path / "plain" / SAMPLE_TABLE_NAME).to_pydict()
     expected = load_hub_dataset(str(prepared), "train", "fold_1")
     for name in ("path", "content_hash", "num_frames", "fold"):
         assert table[name] == expected.columns[name]
@@ -470,7 +471,7 @@ def test_trainer_learns_from_a_stream_and_resumes_in_the_middle_of_an_epoch(prep
     resumed = train(prepared, tmp_path / "resumed", tmp_path / "plain" / "checkpoint-7", **options)
     for first, second in zip(plain.model.parameters(), resumed.model.parameters()):
         assert torch.equal(first, second)
-    assert pq.read_table(tmp_path / "resumed" / "sample_table.parquet").to_pydict() == table
+    assert pq.read_table(tmp_path / "resumed" / SAMPLE_TABLE_NAME).to_pydict() == table
     assert len(decoded) == 17 - 2 * 3  # two of five batches were thrown away, and not decoded
 
 
@@ -504,7 +505,7 @@ def test_two_processes_see_every_sample_once_and_open_their_own_shards(prepared,
         assert opened[0] and opened[1] and not opened[0] & opened[1]
         assert len(opened[0] | opened[1]) == 9
     assert reports[0]["seen"][0] != reports[0]["seen"][1]
-    table = pq.read_table(tmp_path / "sample_table.parquet").to_pydict()
+    table = pq.read_table(tmp_path / SAMPLE_TABLE_NAME).to_pydict()
     assert len(table["loss"]) == 17 and None not in table["loss"]
 
 

@@ -182,7 +182,8 @@ def prepare_video(processor: RDFERVideoProcessor, source) -> dict:
         digest = content_hash(source)
     except VideoReadError as error:
         # Without its path, which is of this machine.
-        return {"reason": "found {1}; expected {2}".format(*error.args)}
+        reason = "found {1}; expected {2}".format(*error.args)
+        return {"reason": reason.replace(str(source), Path(source).name) if isinstance(source, str) else reason}
     except OSError as error:
         return {"reason": error.strerror or type(error).__name__}
     frames = inputs["pixel_values_videos"][0][inputs["frame_mask"][0]]
@@ -449,7 +450,7 @@ def prepare(
     ]
     settings = {
         "dataset_options": {name: value for name, value in sorted((dataset_options or {}).items())},
-        "model": model or "rdfer-small",
+        "model": Path(model).name if model and Path(model).exists() else model or "rdfer-small",
         "size": {"height": height, "width": width},
         "num_frames": num_frames,
         "face_crop": processor.do_face_crop,
@@ -513,9 +514,9 @@ def _write_shards(missing, source: Source, processor, on_bad_video: str, workers
     try:
         torch.set_num_threads(1)  # the workers share the cores
         for file, group, numbers in missing:
-            rows, skipped = [], []
+            rows, skipped, described = [], [], source.groups[group].remove_columns([source.column])
             for number in numbers:
-                row = source.groups[group].remove_columns([source.column])[number]
+                row = described[number]
                 row["label"] = source.groups[group].features["label"].int2str(row["label"])
                 made = next(results)
                 if "reason" in made:
