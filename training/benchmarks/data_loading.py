@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -146,13 +147,12 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
 
 def stream_once(prepared: str):
     """Streams a set and prints the peak resident memory in KB; run in a process of its own."""
-    import resource
-
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
     stream = StreamedVideos(load_shards(prepared, "train"), LABEL2ID, processor, training=True)
     for _ in stream.batches(BATCH_SIZE, collate):
         pass
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # Of this process alone; `resource.getrusage` also counts the one that started it.
+    print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000)) -> dict:
