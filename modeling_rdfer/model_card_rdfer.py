@@ -177,6 +177,7 @@ class DatasetCardFacts:
         files (`dict[str, str]`): what the files in it hold.
         people (`str`): who is seen in it and who is not.
         limits (`list[str]`): Markdown.
+        configs (`list[dict]`): which files belong to which split, for `datasets.load_dataset`.
     """
 
     name: str
@@ -189,6 +190,7 @@ class DatasetCardFacts:
     files: dict[str, str] = field(default_factory=dict)
     people: str | None = None
     limits: list[str] = field(default_factory=list)
+    configs: list[dict] = field(default_factory=list)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -399,6 +401,7 @@ def dataset_card(facts: DatasetCardFacts) -> str:
         pretty_name=facts.name,
         size_categories=_size_category(total) if total else None,
         tags=[*TAGS[:-1], *facts.tags],
+        configs=facts.configs or None,
     )
     card = DatasetCard.from_template(
         data,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalPrediction, HubStrategy, SaveStrategy
 from transformers.utils import PushInProgress, logging
@@ -285,7 +285,9 @@ class RDFERTrainer(Trainer):
         train_dataset: examples as [`collate`] takes them, with `sample_index` numbering them 0, 1, ... It must have
             `labels`, a sequence of all given labels in that order. If it has `set_epoch`, it is called at the
             beginning of each epoch; if it has `sample_columns`, a `dict` of sequences (`sample_id`, `path`, ...), they
-            go into the table.
+            go into the table. One that streams has a method `batches(batch_size, collate, rank, world_size,
+            num_workers)` that returns an `IterableDataset` of this process's batches, with `mean_batch_size` and
+            `skip` (`training.streaming.StreamedVideos`); every sample then counts the same, whatever its batch's size.
         Everything else: see `transformers.Trainer`. `args` is an [`RDFERTrainingArguments`].
 
     Raises:
@@ -312,7 +314,7 @@ class RDFERTrainer(Trainer):
             sce_alpha=self.args.sce_alpha,
             sce_beta=self.args.sce_beta,
         )
-        self.record, self._looks, self._looks_epoch, self._sampler = None, [], 0, None
+        self.record, self._looks, self._looks_epoch, self._sampler, self._batches = None, [], 0, None, None
         if train_dataset is not None:
             self._set_up_record(train_dataset)
             self.add_callback(_RecordCallback(self))
@@ -335,10 +337,16 @@ class RDFERTrainer(Trainer):
             raise KeyError(
                 "The training set has no attribute `labels` (all given labels, in the order of `sample_index`)."
             )
-        example = dataset[0]
-        missing = [n for n in ("pixel_values_videos", "labels", "sample_index") if n not in example]
-        if missing:
-            raise KeyError(f"The training set's examples lack {missing}; they have {sorted(example)}.")
+        if not hasattr(dataset, "batches"):
+            example = dataset[0]
+            missing = [n for n in ("pixel_values_videos", "labels", "sample_index") if n not in example]
+            if missing:
+                raise KeyError(f"The training set's examples lack {missing}; they have {sorted(example)}.")
+        elif self.args.sampler != "random":
+            raise ValueError(
+                f"sampler={self.args.sampler!r} needs samples in any order, which a stream does not give: use "
+                "class_weights='balanced', or do not stream."
+            )
         labels = torch.as_tensor(np.asarray(dataset.labels), dtype=torch.long)
         num_labels = self.model.config.num_labels
         if labels.min() < 0 or labels.max() >= num_labels:
@@ -380,6 +388,10 @@ class RDFERTrainer(Trainer):
             self.train_dataset.set_epoch(epoch)
         if self._sampler is not None:
             self._sampler.set_epoch(epoch)
+        if self._batches is not None and not self.args.ignore_data_skip:
+            accumulation = self.args.gradient_accumulation_steps
+            done = self.state.global_step - epoch * math.ceil(len(self._batches) / accumulation)
+            self._batches.skip(epoch, done * accumulation)
         weights, targets = self._class_weights, self.record.given_labels
         if self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs:
             verdicts = self.record.weights
@@ -445,6 +457,8 @@ class RDFERTrainer(Trainer):
             clip_loss_weight=config.clip_loss_weight,
             detector_loss_weight=config.detector_loss_weight,
         )
+        if self._batches is not None:
+            loss = loss * (len(labels) / self._batches.mean_batch_size)
         self._look(outputs, labels, clip_mask, inputs["sample_index"])
         return (loss, outputs) if return_outputs else loss
 
@@ -465,6 +479,32 @@ class RDFERTrainer(Trainer):
                 num_valid_clips=num_clips,
             )
         )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """As `Trainer`; a stream deals its samples out to the processes itself: accelerate must not do it again."""
+        if not hasattr(self.train_dataset, "batches"):
+            return super().get_train_dataloader()
+        args = self.args
+        self._batches = self.train_dataset.batches(
+            self._train_batch_size,
+            self.data_collator,
+            rank=args.process_index,
+            world_size=args.world_size,
+            num_workers=args.dataloader_num_workers,
+        )
+        return DataLoader(
+            self._batches,
+            batch_size=None,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+        )
+
+    def num_examples(self, dataloader: DataLoader) -> int:
+        """As `Trainer`; a stream's data loader knows only its batches."""
+        return super().num_examples(dataloader) if self._batches is None else len(self.train_dataset)
 
     def _get_train_sampler(self, train_dataset=None):
         if self.args.sampler == "balanced":

@@ -41,7 +41,7 @@ class Videos(torch.utils.data.Dataset):
         }
 
 
-def make_model(dropout=0.0) -> RDFERForVideoClassification:
+def make_model(dropout=0.0, labels=LABELS) -> RDFERForVideoClassification:
     torch.manual_seed(0)
     backbone = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}
     config = RDFERConfig(
@@ -55,13 +55,20 @@ def make_model(dropout=0.0) -> RDFERForVideoClassification:
         num_clips=2,
         frames_per_clip=2,
         dropout=dropout,
-        id2label=dict(enumerate(LABELS)),
+        id2label=dict(enumerate(labels)),
     )
     return RDFERForVideoClassification(config)
 
 
 def make_trainer(
-    output_dir, train_dataset=None, eval_dataset=None, callbacks=None, dropout=0.0, processing_class=None, **options
+    output_dir,
+    train_dataset=None,
+    eval_dataset=None,
+    callbacks=None,
+    dropout=0.0,
+    labels=LABELS,
+    processing_class=None,
+    **options,
 ):
     defaults = {
         "per_device_train_batch_size": 4,
@@ -77,7 +84,7 @@ def make_trainer(
     }
     args = RDFERTrainingArguments(output_dir=str(output_dir), **{**defaults, **options})
     return RDFERTrainer(
-        model=make_model(dropout),
+        model=make_model(dropout, labels),
         args=args,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,

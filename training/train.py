@@ -18,7 +18,8 @@ from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
 from training.datasets.common import map_labels, to_videos
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
-from training.sources import SourceArguments, load_source
+from training.sources import SourceArguments, load_source, parse_options
+from training.streaming import StreamedVideos, VideoShards, load_shards
 
 logger = logging.get_logger(__name__)
 
@@ -81,6 +82,13 @@ class DataArguments(SourceArguments):
         default=0.1,
         metadata={"help": "Share of the training set that --model_selection held_out takes, whole persons if known."},
     )
+    streaming: bool = field(
+        default=False,
+        metadata={
+            "help": "Read the Parquet shards of --dataset hub while training goes on, from the Hub, a folder or an "
+            "fsspec URL, instead of fetching them first. Memory does not depend on the number of videos."
+        },
+    )
     on_bad_video: Literal["error", "skip"] = field(
         default="error", metadata={"help": "What to do with videos that cannot be read: stop, or leave them out."}
     )
@@ -121,6 +129,29 @@ def load_videos(
     return to_videos(found[split], split)
 
 
+def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
+    """
+    The shards to train on and those to report, if there are any.
+
+    Raises:
+        ValueError, FileNotFoundError: see [`load_shards`]; or what cannot be streamed is asked for.
+    """
+    if data.dataset != "hub" or not data.root or data.model_selection == "held_out":
+        raise ValueError(
+            "--streaming needs --dataset hub with --root, and nothing can be held out of a stream: --model_selection "
+            "last or best_on_test."
+        )
+    config = parse_options("hub", data.dataset_options).get("config")
+    config = f"fold_{data.fold}" if data.fold is not None else config
+    training = load_shards(data.root, "train", config)
+    for split in ("test", "validation"):
+        try:
+            return training, load_shards(data.root, split, config)
+        except ValueError as error:  # no such split
+            logger.warning(str(error))
+    return training, None
+
+
 def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | None, Videos | None]:
     """
     The videos to train on, those that choose the model (None: the last epoch's is kept), those to report.
@@ -128,7 +159,10 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
     Raises:
         ValueError, FileNotFoundError: see [`training.datasets.load`]; or nothing is given to train on.
     """
-    if data.dataset:
+    choosing = None
+    if data.streaming:
+        training, test = load_streams(data)
+    elif data.dataset:
         splits = load_source(data)
         training = splits.get("train")
         test = splits.get("test", splits.get("validation"))
@@ -139,7 +173,6 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
         training = load_videos(data.train_dir, data.train_list, data.dataset_name, [data.train_split])
         validation = [data.validation_split] if data.dataset_name else ["validation", "test"]
         test = load_videos(data.validation_dir, data.validation_list, data.dataset_name, validation)
-        choosing = None
         if training is None:
             raise ValueError("Nothing to train on: pass --dataset, --train_dir, --train_list or --dataset_name.")
     if data.model_selection == "last":
@@ -277,17 +310,19 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if test is None and args.eval_strategy != "no":
         raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
     labels, num_found = training.label_names, len(training)
-    training = check_videos(training, data.on_bad_video, "checking training videos")
-    if choosing is not None and choosing is not test:
-        choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
-    if test is not None:
-        test = check_videos(test, data.on_bad_video, "checking test videos")
+    if not data.streaming:  # what is streamed was read by training.prepare, or is not at hand
+        training = check_videos(training, data.on_bad_video, "checking training videos")
+        if choosing is not None and choosing is not test:
+            choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
+        if test is not None:
+            test = check_videos(test, data.on_bad_video, "checking test videos")
 
     model, processor = build_model(model_arguments, labels)
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
     label2id = model.config.label2id
-    train_dataset = VideoDataset(
+    dataset_class = StreamedVideos if data.streaming else VideoDataset
+    train_dataset = dataset_class(
         to_labels(training, label2id),
         label2id,
         processor,
@@ -297,7 +332,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         crop_scale=(data.crop_scale, 1.0),
         colour_jitter=data.colour_jitter,
     )
-    test_dataset = None if test is None else VideoDataset(to_labels(test, label2id), label2id, processor)
+    test_dataset = None if test is None else dataset_class(to_labels(test, label2id), label2id, processor)
     eval_dataset = test_dataset
     if choosing is not None and data.model_selection == "held_out":
         eval_dataset = VideoDataset(to_labels(choosing, label2id), label2id, processor)
