@@ -15,7 +15,14 @@ import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.trainer_utils import EvalPrediction, HubStrategy, SaveStrategy
 from transformers.utils import PushInProgress, logging
 from transformers.utils.hub import hf_api
@@ -264,6 +271,26 @@ class _RecordCallback(TrainerCallback):
         self.trainer.finish_epoch()
 
 
+class _ShortLogs:
+    """Mixed into a callback that prints: what is logged of every label would fill the screen."""
+
+    def __init__(self, label_names: Sequence[str], **kwargs):
+        super().__init__(**kwargs)
+        self.endings = tuple(f"_{name}" for name in label_names)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        shown = {name: value for name, value in (logs or {}).items() if not name.endswith(self.endings)}
+        super().on_log(args, state, control, logs=shown, **kwargs)
+
+
+class _Printer(_ShortLogs, PrinterCallback):
+    """As its parent."""
+
+
+class _ProgressBar(_ShortLogs, ProgressCallback):
+    """As its parent."""
+
+
 class RDFERTrainer(Trainer):
     """
     `transformers.Trainer` that weights samples by the agreement of their clips and keeps a record of every sample.
@@ -300,6 +327,9 @@ class RDFERTrainer(Trainer):
     def __init__(self, model=None, args: RDFERTrainingArguments | None = None, train_dataset=None, **kwargs):
         kwargs.setdefault("data_collator", collate)
         super().__init__(model=model, args=args, train_dataset=train_dataset, **kwargs)
+        for callback, shorter in ((PrinterCallback, _Printer), (ProgressCallback, _ProgressBar)):
+            if self.pop_callback(callback) is not None:
+                self.add_callback(shorter(self.class_names))
         self.card_facts, self.resumed, self._evaluation = CardFacts(), False, None
         self._base_model = public_name(self.model.name_or_path) if self.model.name_or_path else None
         if self.args.freeze_backbone:

@@ -391,6 +391,15 @@ def test_compiled_training_is_eager_training(tmp_path):
     assert names[0] == names[1]
 
 
+def test_the_console_shows_what_is_of_all_labels(tmp_path, capsys):
+    trainer = make_trainer(tmp_path, train_dataset=Videos(12))
+    trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4)]
+    trainer.finish_epoch()
+    shown = capsys.readouterr().out
+    assert "'share_noisy'" in shown and f"share_noisy_{LABELS[0]}" not in shown
+    assert f"share_noisy_{LABELS[0]}" in trainer.state.log_history[-1]
+
+
 def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
     import logging
 
