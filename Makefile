@@ -1,17 +1,18 @@
-# make demo | make test | make lint | make clean
+# make demo | make test | make lint | make space | make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Not pip's quiet mode: the downloads take minutes and shall be seen.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-slow lint clean
+.PHONY: help demo test test-slow lint space clean
 
 help:
 	@echo "make demo       set everything up in $(VENV), classify a real video, draw its emotions over time, fine-tune"
 	@echo "make test       set everything up in $(VENV), run the tests (about eight minutes)"
 	@echo "make test-slow  run also the tests that take minutes each"
 	@echo "make lint       check style"
+	@echo "make space      put together the folder to upload as a Space of the Hub (hub_cards/space/README.md)"
 	@echo "make clean      remove $(VENV) and the demo's output"
 
 # One stamp a set of requirements: nothing is installed twice.
@@ -50,6 +51,15 @@ test-slow: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# The app, and the package, checkpoint and example where the package looks for them in a checkout.
+SPACE := output/space
+space:
+	rm -rf $(SPACE)
+	mkdir -p $(SPACE)
+	cp hub_cards/space/app.py hub_cards/space/README.md hub_cards/space/requirements.txt LICENSE NOTICE $(SPACE)
+	tar -c --exclude __pycache__ modeling_rdfer hub_cards/rdfer-small tests/data/cap13_edit2.mp4 \
+		tests/data/cap13_LICENSE.txt | tar -x -C $(SPACE)
 
 clean:
 	rm -rf $(VENV) output

@@ -14,7 +14,9 @@ from transformers import (
 
 from .configuration_aen import AENConfig
 from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
+from .hub_rdfer import add_hub_methods
 from .inference_rdfer import Window, predict, timeline
+from .model_card_rdfer import CardFacts
 from .modeling_aen import (
     AENForVideoClassification,
     AENModel,
@@ -51,6 +53,8 @@ RDFERConfig.register_for_auto_class()
 RDFERModel.register_for_auto_class("AutoModel")
 RDFERForVideoClassification.register_for_auto_class("AutoModelForVideoClassification")
 RDFERVideoProcessor.register_for_auto_class("AutoVideoProcessor")
+add_hub_methods(RDFERForVideoClassification, RDFERModel, RDFERConfig, RDFERVideoProcessor)
+add_hub_methods(AENForVideoClassification, AENModel, AENConfig)
 
 __all__ = [
     "AENConfig",
@@ -58,6 +62,7 @@ __all__ = [
     "AENModel",
     "AENPreTrainedModel",
     "AENVideoClassifierOutput",
+    "CardFacts",
     "RDFERConfig",
     "RDFERForVideoClassification",
     "RDFERFrameNet",

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The `rdfer` command: predict, timeline, env."""
+"""The `rdfer` command: predict, timeline, demo, env."""
 
 import argparse
 import csv
@@ -92,6 +92,15 @@ def _timeline(arguments) -> int:
     faceless = sum(window.scores is None for window in windows)
     note = f", {faceless} of them without a face" if faceless else ""
     print(f"{len(windows)} windows{note}: wrote {' and '.join(written)}")
+    return 0
+
+
+def _demo(arguments) -> int:
+    if importlib.util.find_spec("gradio") is None:
+        raise ValueError("the demo needs Gradio: pip install 'modeling-rdfer[demo]'")
+    from .demo_rdfer import launch_demo
+
+    launch_demo(arguments.model, server_name="127.0.0.1", server_port=arguments.port)
     return 0
 
 
@@ -208,7 +217,7 @@ def _env(arguments) -> int:
     lines = {"platform": platform.platform(), "python": platform.python_version()}
     for package in (
         *("modeling-rdfer", "torch", "torchvision", "transformers", "torchcodec", "av", "numpy", "safetensors"),
-        *("huggingface-hub", "matplotlib", "timm", "datasets", "accelerate", "evaluate"),
+        *("huggingface-hub", "matplotlib", "gradio", "timm", "datasets", "accelerate", "evaluate"),
     ):
         lines[package] = _version(package)
     import torch
@@ -292,6 +301,22 @@ def _parser() -> argparse.ArgumentParser:
         "--step", type=_positive(float), default=0.5, help="seconds from window to window (default: 0.5)"
     )
     add_model_options(command)
+
+    command = add_command(
+        "demo",
+        _demo,
+        "show the model in a page of your browser, served on this computer only",
+        [
+            "rdfer demo                                           then open the address it prints",
+            "rdfer demo --model out --model user/checkpoint       visitors can choose between these",
+        ],
+    )
+    command.add_argument("--port", type=_positive(int), help="port on 127.0.0.1 (default: a free one from 7860)")
+    command.add_argument(
+        "--model",
+        action="append",
+        help="folder or Hub name to choose from beside rdfer-small, the first beforehand; may be repeated",
+    )
 
     add_command("env", _env, "print versions, the video decoder in use, and why torchcodec is not", ["rdfer env"])
     return parser

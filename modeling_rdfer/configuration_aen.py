@@ -64,6 +64,8 @@ class AENConfig(VideoBackboneConfig):
         Weight of the divergence of the video's answer from the pooled pseudo-labels.
     initializer_range (`float`, *optional*, defaults to 0.02):
         Standard deviation of the normal initialisation of linear layers.
+    calibration_temperature (`float`, *optional*):
+        As that of [`RDFERConfig`].
 
     Labels are the seven basic emotions unless `id2label`, `label2id` or `num_labels` say otherwise.
 

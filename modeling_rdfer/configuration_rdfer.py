@@ -72,6 +72,7 @@ class VideoBackboneConfig(PreTrainedConfig):
     num_recurrent_layers: int = 1
     dropout: float | int = 0.1
     initializer_range: float = 0.02
+    calibration_temperature: float | int | None = None
 
     def __post_init__(self, **kwargs):
         self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
@@ -86,6 +87,14 @@ class VideoBackboneConfig(PreTrainedConfig):
         # Two maps that can differ are how label orders get mixed up: one follows from the other.
         if name == "id2label" and value is not None:
             super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
+
+    def to_dict(self):
+        """As every configuration, without the folders on this machine that the backbones were loaded from."""
+        dictionary = super().to_dict()
+        for name in self.sub_configs_defaults:
+            if (dictionary.get(name) or {}).get("_name_or_path"):
+                dictionary[name]["_name_or_path"] = ""
+        return dictionary
 
     def validate_labels(self):
         """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
@@ -108,6 +117,8 @@ class VideoBackboneConfig(PreTrainedConfig):
         for name in at_least_one:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.calibration_temperature is not None and not self.calibration_temperature > 0:
+            raise ValueError(f"`calibration_temperature` must be above 0, got {self.calibration_temperature}.")
         if self.hidden_size % 2:
             raise ValueError("`hidden_size` must be even: half of it for each direction.")
         if not len(self.image_mean) == len(self.image_std) == self.num_channels:
@@ -192,6 +203,10 @@ class RDFERConfig(VideoBackboneConfig):
         Weights of the cross-entropies of the clips and of the detecting network in the loss (authors).
     initializer_range (`float`, *optional*, defaults to 0.02):
         Standard deviation of the normal initialisation of linear layers.
+    calibration_temperature (`float`, *optional*):
+        Above 0: softmax(logits / temperature) is calibrated, by temperature scaling on held-out videos (Guo et al.,
+        ICML 2017). It changes no output of the model; `predict` gives calibrated scores beside the others. None: not
+        calibrated.
 
     Example:
 

@@ -5,7 +5,7 @@ import functools
 import math
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from transformers import AutoModelForVideoClassification, AutoVideoProcessor, Pr
 from transformers.video_utils import VideoMetadata
 
 from .face_rdfer import crop_faces, track_faces
+from .modeling_rdfer import distinct_clips
 from .video_decoding_rdfer import VideoReadError, open_video
 from .video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, packaged_checkpoint, split_batch
 
@@ -94,6 +95,7 @@ def predict(
     on_missing_face: Literal["error", "full_frame"] | None = None,
     face: Literal["largest", "all"] | int | None = None,
     on_error: Literal["raise", "report"] = "raise",
+    return_clips: bool = False,
     progress: bool = False,
 ) -> dict | list[dict]:
     """
@@ -113,12 +115,16 @@ def predict(
             for each. As the checkpoint says by default.
         on_error (`"raise"` or `"report"`): whether a video that cannot be read raises, or is answered with its
             `"error"` while the others go on.
+        return_clips (`bool`, defaults to `False`): whether to add the clips the model looked at, as `"clips"`.
         progress (`bool`): whether to show a progress bar.
 
     Returns:
         For each video (for each face with `face="all"`) a `dict`: `"file"`, `"predictions"` (a list of `{"label",
-        "score"}`, scores 0..1), `"agreement"` (0..1), with `face="all"` also `"face"` (number, by size); or `"file"`
-        and `"error"`. A single dict for a single video, unless `face="all"`.
+        "score"}`, scores 0..1; if the checkpoint is calibrated also `"calibrated_score"`, 0..1), `"agreement"` (0..1),
+        with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict for a single video,
+        unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`, `"score"`, `"seconds"`
+        (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor of shape `(L, 3,
+        height, width)`, as the model saw them).
 
     Raises:
         VideoReadError: a video cannot be read or no face is found in it, with `on_error="raise"`.
@@ -145,7 +151,7 @@ def predict(
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
         # Decoding of the next videos and computing overlap: both release Python's lock.
         for batch in _batches(_prefetch(read, videos, ahead=batch_size + 1), batch_size):
-            results.extend(_answer(network, batch, top_k, by_face=face == "all", on_error=on_error))
+            results.extend(_answer(network, batch, top_k, face == "all", on_error, return_clips))
             bar.update(len(batch))
     return results[0] if is_single and face != "all" else results
 
@@ -153,7 +159,7 @@ def predict(
 def _read(video, processor, **options):
     """(video, inputs of the model or what is wrong with the video)."""
     try:
-        return video, processor([video], return_tensors="pt", **options)
+        return video, processor([video], return_tensors="pt", return_metadata=True, **options)
     except (ValueError, TypeError, OSError) as error:
         return video, error
 
@@ -186,8 +192,8 @@ def _batches(items: Iterable, size: int) -> Iterator[list]:
 
 
 @torch.inference_mode()
-def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str) -> list[dict]:
-    answers, rows = [], []
+def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str, return_clips: bool) -> list[dict]:
+    answers, rows, times = [], [], []
     for video, inputs in batch:
         path = video.get("path") if isinstance(video, dict) else video
         name = str(path) if isinstance(path, (str, Path)) else type(video).__name__
@@ -197,20 +203,42 @@ def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: st
             answers.append({"file": name, "error": str(inputs)})
             continue
         for face in range(len(inputs["pixel_values_videos"])):
-            rows.append({key: value[face] for key, value in inputs.items() if key != "video_index"})
+            rows.append({key: inputs[key][face] for key in ("pixel_values_videos", "frame_mask")})
+            times.append(inputs["video_metadata"][0].pts_seconds)
             answers.append({"file": name, **({"face": face} if by_face else {})})
     if not rows:
         return answers
     tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}
     outputs = network(**tensors)
     scores, labels = probabilities(network, outputs.logits).sort(dim=-1, descending=True)
+    temperature = network.config.calibration_temperature
     for row, answer in enumerate(answer for answer in answers if "error" not in answer):
         answer["predictions"] = [
             {"label": network.config.id2label[label], "score": score}
             for label, score in zip(labels[row, :top_k].tolist(), scores[row, :top_k].tolist())
         ]
+        if temperature is not None:
+            calibrated = probabilities(network, outputs.logits[row] / temperature)
+            for prediction, label in zip(answer["predictions"], labels[row].tolist()):
+                prediction["calibrated_score"] = calibrated[label].item()
         answer["agreement"] = outputs.agreement[row].item()
+        if return_clips:
+            answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])
     return answers
+
+
+def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] | None) -> list[dict]:
+    indices = outputs.key_frame_indices[row]
+    scores, labels = probabilities(network, outputs.clip_logits[row]).max(dim=-1)
+    return [
+        {
+            "label": network.config.id2label[labels[clip].item()],
+            "score": scores[clip].item(),
+            "seconds": None if times is None else [times[index] for index in indices[clip].tolist()],
+            "frames": frames[indices[clip].cpu()],
+        }
+        for clip in distinct_clips(indices[None])[0].nonzero().flatten().tolist()
+    ]
 
 
 @dataclass
@@ -247,7 +275,7 @@ def timeline(
     step: float = 0.5,
     device: str | None = None,
     do_face_crop: bool | None = None,
-    progress: bool = False,
+    progress: bool | Callable[[int, int], None] = False,
 ) -> list[Window]:
     """
     Classifies the emotion in sliding windows along a video of any length, which is read in parts (ours).
@@ -261,7 +289,8 @@ def timeline(
         do_face_crop (`bool`, *optional*): whether to find, follow and crop the largest face; as the checkpoint says by
             default. Windows get no scores if more than half of their frames show no face. A long video is followed in
             parts, and another person may be the largest in another part.
-        progress (`bool`): whether to show a progress bar.
+        progress (`bool` or function): whether to show a progress bar; or what to call with the number of windows done
+            and of all.
 
     Returns:
         `list[Window]`: the last window ends with the video; a video shorter than a window makes one.
@@ -281,11 +310,13 @@ def timeline(
         times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]
         spans = _windows(times, source.duration_seconds or times[-1], window, step)
         windows = []
-        with tqdm(total=len(spans), unit="window", disable=not progress) as bar:
+        with tqdm(total=len(spans), unit="window", disable=progress is not True) as bar:
             for part in _parts(spans, source, processor, do_face_crop):
                 for answered in _answer_part(part, source, times, network, processor, do_face_crop):
                     windows.extend(answered)
                     bar.update(len(answered))
+                    if callable(progress):
+                        progress(len(windows), len(spans))
     return windows
 
 

@@ -145,11 +145,28 @@ def limit_suspicion(opposing: torch.Tensor, labels: torch.LongTensor, max_share:
     return limited
 
 
+def label_suspicion(opposing: torch.Tensor, partition: torch.LongTensor, full_suspicion: float = 0.6) -> torch.Tensor:
+    """
+    How far the given label is doubted (ours): from 0 to 1 as `opposing` goes from 0 to `full_suspicion`; 1 for noisy
+    samples. What is learnt follows the doubt, which comes early and by degrees; what is called noisy is a verdict, and
+    takes more.
+
+    Args:
+        opposing (`torch.FloatTensor` of shape `(N,)`, -1..1): [`opposing_agreement`].
+        partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`].
+        full_suspicion (`float`, above 0): opposing agreement at which the doubt is complete.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`, 0..1.
+    """
+    return torch.where(partition == NOISY, 1.0, (opposing / full_suspicion).clamp(0, 1))
+
+
 def partition_samples(
     agreement: torch.Tensor,
     opposing: torch.Tensor,
     losses: torch.Tensor,
-    agreement_threshold: float = 0.6,
+    agreement_threshold: float = 0.8,
     noisy_loss_threshold: float = float("inf"),
     hard_agreement_threshold: float = 0.75,
 ) -> torch.LongTensor:
@@ -182,32 +199,27 @@ def partition_samples(
 def sample_weights(
     partition: torch.LongTensor,
     agreement: torch.Tensor,
-    opposing: torch.Tensor,
-    agreement_threshold: float = 0.6,
+    suspicion: torch.Tensor,
     hard_sample_gain: float = 0.5,
     noisy_sample_weight: float = 0.0,
 ) -> torch.Tensor:
     """
     Weights of samples in the loss (section 3.5 of the design): 1 for clean, `1 + hard_sample_gain * (1 - agreement)`
-    for hard, `noisy_sample_weight` for noisy ones. The more the clips agree on another label without the sample being
-    noisy yet, the less it weighs (ours): the factor falls from 1 to `noisy_sample_weight` as `opposing` goes from 0 to
-    `agreement_threshold`.
+    for hard, `noisy_sample_weight` for noisy ones. The more the given label is doubted without the sample being noisy
+    yet, the less it weighs (ours): the factor falls from 1 to `noisy_sample_weight` as the suspicion goes from 0 to 1.
 
     Args:
         partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`].
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): agreement of the clips.
-        opposing (`torch.FloatTensor` of shape `(N,)`, -1..1): [`opposing_agreement`].
-        agreement_threshold (`float`, above 0): that of [`partition_samples`].
+        suspicion (`torch.FloatTensor` of shape `(N,)`, 0..1): [`label_suspicion`].
         hard_sample_gain (`float`, >= 0): how much more a hard sample is learnt.
         noisy_sample_weight (`float`, >= 0): 0 drops noisy samples.
 
     Returns:
         `torch.FloatTensor` of shape `(N,)`.
     """
-    suspicion = (opposing / agreement_threshold).clamp(0, 1)
     weights = 1 - suspicion * (1 - noisy_sample_weight)
-    weights = torch.where(partition == HARD, weights * (1 + hard_sample_gain * (1 - agreement)), weights)
-    return torch.where(partition == NOISY, noisy_sample_weight, weights)
+    return torch.where(partition == HARD, weights * (1 + hard_sample_gain * (1 - agreement)), weights)
 
 
 def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
@@ -298,6 +310,7 @@ __all__ = [
     "cross_entropy",
     "fit_noisy_loss_threshold",
     "generalized_cross_entropy",
+    "label_suspicion",
     "limit_suspicion",
     "opposing_agreement",
     "partition_samples",

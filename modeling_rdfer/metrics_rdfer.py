@@ -29,6 +29,35 @@ def expected_calibration_error(confidences, correct, num_bins: int = 15) -> floa
     return float(error)
 
 
+def fit_temperature(probabilities, references) -> float:
+    """
+    Temperature scaling: the T for which softmax(log(probabilities) / T) has the least mean negative log-likelihood
+    (Guo et al., ICML 2017).
+
+    Args:
+        probabilities (array of shape `(N, C)`, rows sum to 1): of held-out samples, that the model was not trained on.
+        references (array of shape `(N,)`, int): their labels, 0..C-1.
+
+    Returns:
+        `float` between 0.05 and 20: above 1 the probabilities were too sure of themselves.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    logits, references = np.log(np.maximum(np.asarray(probabilities, dtype=float), 1e-30)), np.asarray(references)
+    if not len(references):
+        raise ValueError("There are 0 samples; expected at least one.")
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=-1)
+        return -scaled[np.arange(len(references)), references].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log([0.05, 20.0]), method="bounded").x))
+
+
 def recognition_metrics(
     predictions,
     references,
@@ -82,4 +111,4 @@ def recognition_metrics(
     return result
 
 
-__all__ = ["expected_calibration_error", "recognition_metrics"]
+__all__ = ["expected_calibration_error", "fit_temperature", "recognition_metrics"]

@@ -13,6 +13,7 @@ from .loss_rdfer import (
     NOISY,
     PARTITIONS,
     fit_noisy_loss_threshold,
+    label_suspicion,
     limit_suspicion,
     opposing_agreement,
     partition_samples,
@@ -60,15 +61,16 @@ class SampleRecord:
     Running means over epochs of what the model says about each sample, and the verdicts from them (ours, beyond the
     paper: one look is not enough, since a model that has memorised wrong labels agrees with itself on them).
 
-    After an epoch `update` takes its looks. Then `partition` and `weights` hold for the next epoch. Everything is
-    computed from the looks alone, so processes that share them share the verdicts.
+    After an epoch `update` takes its looks. Then `partition`, `suspicion` and `weights` hold for the next epoch.
+    Everything is computed from the looks alone, so processes that share them share the verdicts.
 
     Args:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
         num_labels (`int`): C.
-        agreement_threshold, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share, hard_sample_gain,
-        noisy_sample_weight: see [`~loss_rdfer.partition_samples`], [`~loss_rdfer.limit_suspicion`] and
-            [`~loss_rdfer.sample_weights`]; `noisy_loss_threshold=None` fits it to the running losses ("auto").
+        agreement_threshold, full_suspicion, noisy_loss_threshold, hard_agreement_threshold, max_noisy_share,
+        hard_sample_gain, noisy_sample_weight: see [`~loss_rdfer.partition_samples`],
+            [`~loss_rdfer.label_suspicion`], [`~loss_rdfer.limit_suspicion`] and [`~loss_rdfer.sample_weights`];
+            `noisy_loss_threshold=None` fits it to the running losses ("auto").
         running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last look alone. The
             first look, at an untrained model, is a mean to begin with that knows nothing: verdicts come late.
     """
@@ -77,7 +79,8 @@ class SampleRecord:
         self,
         given_labels: torch.Tensor,
         num_labels: int,
-        agreement_threshold: float = 0.6,
+        agreement_threshold: float = 0.8,
+        full_suspicion: float = 0.6,
         noisy_loss_threshold: float | None = None,
         hard_agreement_threshold: float = 0.75,
         max_noisy_share: float = 0.5,
@@ -88,6 +91,7 @@ class SampleRecord:
         num_samples = len(given_labels)
         self.given_labels = given_labels
         self.agreement_threshold, self.noisy_loss_threshold = agreement_threshold, noisy_loss_threshold
+        self.full_suspicion = full_suspicion
         self.hard_agreement_threshold = hard_agreement_threshold
         self.max_noisy_share = max_noisy_share
         self.hard_sample_gain, self.noisy_sample_weight = hard_sample_gain, noisy_sample_weight
@@ -102,7 +106,7 @@ class SampleRecord:
         }  # fmt: skip
         self.last_threshold = float("inf")
         self.partition = torch.zeros(num_samples, dtype=torch.long)
-        self.weights = torch.ones(num_samples)
+        self.weights, self.suspicion = torch.ones(num_samples), torch.zeros(num_samples)
 
     def update(self, looks: SampleLooks):
         """
@@ -145,15 +149,29 @@ class SampleRecord:
             hard_agreement_threshold=self.hard_agreement_threshold,
         )
         self.partition[~seen] = CLEAN
+        self.suspicion = label_suspicion(opposing, self.partition, self.full_suspicion)
         self.weights = sample_weights(
-            self.partition,
-            self.means["agreement"],
-            opposing,
-            self.agreement_threshold,
-            self.hard_sample_gain,
-            self.noisy_sample_weight,
+            self.partition, self.means["agreement"], self.suspicion, self.hard_sample_gain, self.noisy_sample_weight
         )
         self.weights[~seen] = 1.0
+
+    def relabelled(self, generator: torch.Generator) -> tuple[torch.LongTensor, torch.Tensor]:
+        """
+        Labels to learn instead of dropping (ours): the suggested label in place of the given one with a probability
+        that is the suspicion, so always for noisy samples. Drawn anew each epoch, a doubted sample learns both labels
+        in proportion.
+
+        Args:
+            generator (`torch.Generator`): on the CPU.
+
+        Returns:
+            Labels and weights, both `(num_samples,)`; noisy samples weigh 1 like clean ones.
+        """
+        suggested = torch.rand(len(self.given_labels), generator=generator) < self.suspicion
+        weights = sample_weights(
+            self.partition, self.means["agreement"], torch.zeros_like(self.suspicion), self.hard_sample_gain
+        )
+        return torch.where(suggested, self.suggested_labels, self.given_labels), weights
 
     @property
     def suggested_labels(self) -> torch.LongTensor:

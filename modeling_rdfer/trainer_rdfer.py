@@ -1,9 +1,12 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Trainer with the agreement-weighted loss and a record of every sample."""
 
+import json
 import math
+import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -11,19 +14,38 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
-from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import EvalPrediction
-from transformers.utils import logging
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_utils import EvalPrediction, HubStrategy, SaveStrategy
+from transformers.utils import PushInProgress, logging
+from transformers.utils.hub import hf_api
 
+from .hub_rdfer import files_to_push, prepare_repo, push_files, push_folder
 from .inference_rdfer import embedded_checkpoint
 from .labels_rdfer import number_groups
 from .loss_aen import group_log_sums, sentiment_cross_entropy, unlabelled_losses
-from .loss_rdfer import NOISY, cross_entropy, sample_loss_function, weighted_loss
+from .loss_rdfer import PARTITIONS, cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
+from .model_card_rdfer import (
+    CardFacts,
+    hardware,
+    library_versions,
+    model_card,
+    public_name,
+    trained_origins,
+    write_card,
+)
 from .modeling_rdfer import distinct_clips
 from .pseudo_labels_aen import load_teacher, pseudo_labels_of
 from .sample_table_rdfer import SampleLooks, SampleRecord
+from .video_processing_rdfer import RDFERVideoProcessor
 
 logger = logging.get_logger(__name__)
 
@@ -32,6 +54,14 @@ RECORD_NAME = "sample_record.safetensors"
 LOOKS_NAME = "sample_looks_{rank}.safetensors"
 PSEUDO_LABELS_NAME = "pseudo_labels.safetensors"
 MODEL_INPUTS = ("pixel_values_videos", "frame_mask", "clip_jitter")
+# Settings of `TrainingArguments` that a card names where they differ from the defaults. A list, since others hold
+# paths, names of machines and tokens; those of `RDFERTrainingArguments` are added.
+CARD_SETTINGS = (
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps", "learning_rate"),
+    *("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "weight_decay", "optim", "adam_beta1", "adam_beta2"),
+    *("adam_epsilon", "max_grad_norm", "label_smoothing_factor", "seed", "data_seed", "full_determinism", "bf16"),
+    *("fp16", "tf32", "torch_compile", "gradient_checkpointing", "load_best_model_at_end", "metric_for_best_model"),
+)
 
 
 @dataclass
@@ -79,10 +109,17 @@ class RDFERTrainingArguments(TrainingArguments):
         default="gce", metadata={"help": "The loss that --loss agreement weights."}
     )
     agreement_threshold: float = field(
-        default=0.6,
+        default=0.8,
         metadata={
             "help": "A sample is noisy only if its clips agree on another label: their mean probability of it exceeds "
-            "that of the given one by more than this. Below it, the weight falls as the excess grows."
+            "that of the given one by more than this."
+        },
+    )
+    full_suspicion: float = field(
+        default=0.6,
+        metadata={
+            "help": "The excess at which the given label is fully doubted. The sample's weight falls, and later the "
+            "share of epochs in which it learns the other label grows, in proportion up to there."
         },
     )
     noisy_loss_threshold: str = field(
@@ -99,8 +136,9 @@ class RDFERTrainingArguments(TrainingArguments):
     relabel_start: float = field(
         default=0.5,
         metadata={
-            "help": "Share of the epochs after which noisy samples learn the label that their clips agree on, at "
-            "weight 1, instead of the given one; 1: never. Too early a model confirms its own mistakes."
+            "help": "Share of the epochs after which samples learn the label that their clips agree on instead of the "
+            "given one: noisy ones always, suspicious ones the more often the more their clips agree on it. 1: never. "
+            "Too early, a model confirms its own mistakes."
         },
     )
     hard_agreement_threshold: float = field(
@@ -164,6 +202,15 @@ class RDFERTrainingArguments(TrainingArguments):
         default="none", metadata={"help": "balanced: samples weigh inversely to the frequency of their label."}
     )
 
+    # The Hub.
+    hub_include: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Files to push beside weights, configurations, code, card and figures, which is all that goes to "
+            "the Hub otherwise: e.g. sample_table.parquet (names and paths of videos), training_args.bin, *.pt."
+        },
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if self.remove_unused_columns:
@@ -177,8 +224,9 @@ class RDFERTrainingArguments(TrainingArguments):
             if not fits:
                 bounds = f" from {low} to below {high}" if math.isfinite(high) else ""
                 raise ValueError(f"{name} must be 'auto' or a number{bounds}, got {value!r}.")
-        if self.agreement_threshold <= 0:
-            raise ValueError(f"agreement_threshold must be above 0, got {self.agreement_threshold}.")
+        for name in ("agreement_threshold", "full_suspicion"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
         for name in ("sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
@@ -242,10 +290,14 @@ def collate(examples: list[dict]) -> dict[str, torch.Tensor]:
 
 
 class _RecordCallback(TrainerCallback):
-    """Tells the trainer when epochs begin and end."""
+    """Tells the trainer when training and epochs begin and end."""
 
     def __init__(self, trainer: "RDFERTrainer"):
         self.trainer = trainer
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.trainer.resumed = state.global_step > 0
+        self.trainer.model.config.calibration_temperature = None  # it belongs to the weights before
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         # In the middle of an epoch after resuming, else whole but for rounding.
@@ -253,6 +305,26 @@ class _RecordCallback(TrainerCallback):
 
     def on_epoch_end(self, args, state, control, **kwargs):
         self.trainer.finish_epoch()
+
+
+class _ShortLogs:
+    """Mixed into a callback that prints: what is logged of every label would fill the screen."""
+
+    def __init__(self, label_names: Sequence[str], **kwargs):
+        super().__init__(**kwargs)
+        self.endings = tuple(f"_{name}" for name in label_names)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        shown = {name: value for name, value in (logs or {}).items() if not name.endswith(self.endings)}
+        super().on_log(args, state, control, logs=shown, **kwargs)
+
+
+class _Printer(_ShortLogs, PrinterCallback):
+    """As its parent."""
+
+
+class _ProgressBar(_ShortLogs, ProgressCallback):
+    """As its parent."""
 
 
 class RDFERTrainer(Trainer):
@@ -263,7 +335,7 @@ class RDFERTrainer(Trainer):
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
       epochs before, so weights are known before a sample is seen and are divided by one constant, their mean:
       accumulation and the number of processes change no gradient. Noisy samples are dropped, and in the second half
-      of training learnt with the label that their clips agree on (ours).
+      of training learnt with the label that their clips agree on, suspicious ones in proportion (ours).
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
@@ -271,12 +343,18 @@ class RDFERTrainer(Trainer):
       `pseudo_labels` `(T, C)` (-100: unknown), or once, before training, from `--frame_teacher`; then they are kept in
       `pseudo_labels.safetensors` in the output folder. These losses do not need the given label, so no weight of a
       sample applies to them (ours); to the sentiment's it does.
+    - the card says what happened. What the trainer cannot know (the name of the dataset, how the epoch was chosen, the
+      licence) is taken from its attribute `card_facts`, a [`CardFacts`].
+    - pushing sends weights, configurations, code, card and figures only, and what `hub_include` names; with
+      `hub_strategy="checkpoint"`, too.
 
     Args:
         train_dataset: examples as [`collate`] takes them, with `sample_index` numbering them 0, 1, ... It must have
             `labels`, a sequence of all given labels in that order. If it has `set_epoch`, it is called at the
             beginning of each epoch; if it has `sample_columns`, a `dict` of sequences (`sample_id`, `path`, ...), they
-            go into the table.
+            go into the table. One that streams has a method `batches(batch_size, collate, rank, world_size,
+            num_workers)` that returns an `IterableDataset` of this process's batches, with `mean_batch_size` and
+            `skip` (`training.streaming.StreamedVideos`); every sample then counts the same, whatever its batch's size.
         Everything else: see `transformers.Trainer`. `args` is an [`RDFERTrainingArguments`].
 
     Raises:
@@ -292,6 +370,11 @@ class RDFERTrainer(Trainer):
         if self.args.label_names is None:
             # Not AEN's `pseudo_labels`, which evaluation has not.
             self.label_names = ["labels"]
+        for callback, shorter in ((PrinterCallback, _Printer), (ProgressCallback, _ProgressBar)):
+            if self.pop_callback(callback) is not None:
+                self.add_callback(shorter(self.class_names))
+        self.card_facts, self.resumed, self._evaluation = CardFacts(), False, None
+        self._base_model = public_name(self.model.name_or_path) if self.model.name_or_path else None
         if self.args.freeze_backbone:
             self.model.freeze_backbone()
         if self.compute_metrics is None:
@@ -304,7 +387,7 @@ class RDFERTrainer(Trainer):
             sce_alpha=self.args.sce_alpha,
             sce_beta=self.args.sce_beta,
         )
-        self.record, self._looks, self._looks_epoch, self._sampler = None, [], 0, None
+        self.record, self._looks, self._looks_epoch, self._sampler, self._batches = None, [], 0, None, None
         self._pseudo_labels = None
         if train_dataset is not None:
             self._set_up_record(train_dataset)
@@ -329,10 +412,16 @@ class RDFERTrainer(Trainer):
             raise KeyError(
                 "The training set has no attribute `labels` (all given labels, in the order of `sample_index`)."
             )
-        example = dataset[0]
-        missing = [n for n in ("pixel_values_videos", "labels", "sample_index") if n not in example]
-        if missing:
-            raise KeyError(f"The training set's examples lack {missing}; they have {sorted(example)}.")
+        if not hasattr(dataset, "batches"):
+            example = dataset[0]
+            missing = [n for n in ("pixel_values_videos", "labels", "sample_index") if n not in example]
+            if missing:
+                raise KeyError(f"The training set's examples lack {missing}; they have {sorted(example)}.")
+        elif self.args.sampler != "random":
+            raise ValueError(
+                f"sampler={self.args.sampler!r} needs samples in any order, which a stream does not give: use "
+                "class_weights='balanced', or do not stream."
+            )
         labels = torch.as_tensor(np.asarray(dataset.labels), dtype=torch.long)
         num_labels = self.model.config.num_labels
         if labels.min() < 0 or labels.max() >= num_labels:
@@ -342,6 +431,7 @@ class RDFERTrainer(Trainer):
             labels,
             num_labels,
             agreement_threshold=args.agreement_threshold,
+            full_suspicion=args.full_suspicion,
             noisy_loss_threshold=None if args.noisy_loss_threshold == "auto" else float(args.noisy_loss_threshold),
             hard_agreement_threshold=args.hard_agreement_threshold,
             max_noisy_share=args.max_noisy_share,
@@ -376,6 +466,11 @@ class RDFERTrainer(Trainer):
             "clip_guidance_weight": weight("clip_guidance_weight"),
         }
         needs_teacher = weight("frame_guidance_weight") or weight("clip_guidance_weight")
+        if needs_teacher and hasattr(dataset, "batches"):
+            raise ValueError(
+                "Frame-level guidance labels all frames before training, which a stream does not allow: do not "
+                "stream, or set frame_guidance_weight and clip_guidance_weight to 0."
+            )
         if (is_grouped or needs_teacher) and config.problem_type not in (None, "single_label_classification"):
             raise ValueError(f"Grouping and guidance need one label a video, problem_type is {config.problem_type!r}.")
         self._groups = None
@@ -398,8 +493,8 @@ class RDFERTrainer(Trainer):
 
     def begin_epoch(self, epoch: int):
         """
-        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later the label
-        suggested for a noisy sample. Weights are divided by their mean over the training set.
+        Fixes what the epoch learns from each sample: the given label with the weight of its verdict, later, for
+        samples under suspicion, the suggested label. Weights are divided by their mean over the training set.
         """
         if self._looks and self._looks_epoch < epoch:
             self.finish_epoch()  # resumed from a checkpoint that was saved at the very end of an epoch
@@ -408,13 +503,17 @@ class RDFERTrainer(Trainer):
             self.train_dataset.set_epoch(epoch)
         if self._sampler is not None:
             self._sampler.set_epoch(epoch)
+        if self._batches is not None and not self.args.ignore_data_skip:
+            accumulation = self.args.gradient_accumulation_steps
+            done = self.state.global_step - epoch * math.ceil(len(self._batches) / accumulation)
+            self._batches.skip(epoch, done * accumulation)
         weights, targets = self._class_weights, self.record.given_labels
         if self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs:
             verdicts = self.record.weights
             if epoch >= self.args.relabel_start * self._num_epochs:
-                noisy = self.record.partition == NOISY
-                targets = torch.where(noisy, self.record.suggested_labels, targets)
-                verdicts = torch.where(noisy, 1.0, verdicts)
+                # Keyed by (seed, epoch): processes and resuming change nothing.
+                generator = torch.Generator().manual_seed(1000 * self.args.seed + epoch)
+                targets, verdicts = self.record.relabelled(generator)
             weights = weights * verdicts
         self._targets = targets.to(self.args.device)
         mean = weights.mean()
@@ -487,6 +586,8 @@ class RDFERTrainer(Trainer):
         if pseudo_labels is None and self._pseudo_labels is not None:
             pseudo_labels = self._pseudo_labels[index.cpu()]
         loss = loss + unlabelled_losses(outputs, self._groups, pseudo_labels, **self._unlabelled_loss_weights).mean()
+        if self._batches is not None:
+            loss = loss * (len(labels) / self._batches.mean_batch_size)
         self._look(outputs, labels, clip_mask, index)
         return (loss, outputs) if return_outputs else loss
 
@@ -507,6 +608,32 @@ class RDFERTrainer(Trainer):
                 num_valid_clips=num_clips,
             )
         )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """As `Trainer`; a stream deals its samples out to the processes itself: accelerate must not do it again."""
+        if not hasattr(self.train_dataset, "batches"):
+            return super().get_train_dataloader()
+        args = self.args
+        self._batches = self.train_dataset.batches(
+            self._train_batch_size,
+            self.data_collator,
+            rank=args.process_index,
+            world_size=args.world_size,
+            num_workers=args.dataloader_num_workers,
+        )
+        return DataLoader(
+            self._batches,
+            batch_size=None,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+        )
+
+    def num_examples(self, dataloader: DataLoader) -> int:
+        """As `Trainer`; a stream's data loader knows only its batches."""
+        return super().num_examples(dataloader) if self._batches is None else len(self.train_dataset)
 
     def _get_train_sampler(self, train_dataset=None):
         if self.args.sampler == "balanced":
@@ -537,12 +664,19 @@ class RDFERTrainer(Trainer):
             )
         return super().create_optimizer(model)
 
-    def evaluation_loop(self, *args, **kwargs):
+    def evaluation_loop(self, dataloader, *args, metric_key_prefix: str = "eval", **kwargs):
         """As `Trainer`, with the mean loss of the samples, which `Trainer` only has by batches."""
-        output = super().evaluation_loop(*args, **kwargs)
+        output = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         for name in [name for name in output.metrics if name.endswith("_loss")]:
             logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
             output.metrics[name] = cross_entropy(logits, labels).mean().item()
+        self._evaluation = {
+            "metrics": _without_prefix(output.metrics, metric_key_prefix),
+            "num_samples": output.num_samples,
+            "step": self.state.global_step,
+            "in_training": self.is_in_train,
+            "chose_the_epoch": getattr(dataloader, "dataset", None) is self.eval_dataset and self._epoch_is_chosen,
+        }
         return output
 
     def _recognition_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
@@ -552,6 +686,9 @@ class RDFERTrainer(Trainer):
         return {name: value for name, value in metrics.items() if isinstance(value, float)}
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def _push_from_checkpoint(self, checkpoint_folder):
+        """Does nothing: `Trainer` calls it before the checkpoint is complete. See `_push_checkpoint`."""
 
     def _save_checkpoint(self, model, trial):
         super()._save_checkpoint(model, trial)
@@ -565,6 +702,8 @@ class RDFERTrainer(Trainer):
         if self.is_world_process_zero():
             save_file(self.record.state_dict(), folder / RECORD_NAME)
             self._write_table(folder)
+            if self.args.push_to_hub and self.args.hub_strategy != HubStrategy.END:
+                self._push_checkpoint(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint):
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -580,6 +719,207 @@ class RDFERTrainer(Trainer):
                 state = load_file(path)
                 self._looks_epoch = int(state.pop("epoch"))
                 self._looks.append(SampleLooks(**{f.name: state[f.name] for f in fields(SampleLooks)}))
+
+    # Card and Hub ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _epoch_is_chosen(self) -> bool:
+        """Whether evaluations during training decide which weights are kept."""
+        callbacks = self.callback_handler.callbacks
+        return self.args.load_best_model_at_end or any(isinstance(c, EarlyStoppingCallback) for c in callbacks)
+
+    def collect_card_facts(self) -> CardFacts:
+        """What the trainer knows about the model, under what `card_facts` says."""
+        args, state = self.args, self.state
+        hub_model_id = self.hub_model_id or args.hub_model_id
+        collected = CardFacts(
+            model_name=hub_model_id.split("/")[-1] if hub_model_id else Path(args.output_dir).resolve().name,
+            repo_id=self.hub_model_id,
+            base_model=self._base_model,
+            origins=trained_origins(self._base_model, isinstance(self.processing_class, RDFERVideoProcessor)),
+        )
+        if state.global_step > 0 and self.record is not None:
+            runtimes = [log["train_runtime"] for log in state.log_history if "train_runtime" in log]
+            weighted = f"agreement, weighting {args.base_loss}"
+            collected.loss = weighted if args.loss == "agreement" else args.loss
+            collected.hyperparameters = _changed_settings(args)
+            collected.num_train_videos = len(self.train_dataset)
+            collected.epochs = round(state.epoch, 2)
+            collected.versions = library_versions()
+            collected.hardware = hardware(args.device, args.world_size)
+            collected.train_seconds = runtimes[-1] if runtimes and not self.resumed else None
+            if self.record.epochs_seen.max() > 0:
+                for number, label in enumerate(self.class_names):
+                    verdicts = self.record.partition[self.record.given_labels == number]
+                    counts = [(verdicts == code).sum().item() for code in range(len(PARTITIONS))]
+                    collected.partitions[label] = dict(zip(PARTITIONS, counts))
+        self._add_evaluation(collected)
+        return self.card_facts.filled_from(collected)
+
+    def _add_evaluation(self, facts: CardFacts):
+        """Adds the figures of the weights that are in the model now, if these were evaluated."""
+        evaluation, state = self._evaluation, self.state
+        if evaluation is None:
+            return
+        metrics = evaluation["metrics"]
+        if evaluation["in_training"] and not self.is_in_train and self.args.load_best_model_at_end:
+            # The best weights have been loaded since.
+            logs = [log for log in state.log_history if log["step"] == state.best_global_step]
+            metrics = next((found for log in logs if "war" in (found := _without_prefix(log, "eval"))), {})
+        elif evaluation["step"] != state.global_step:
+            return
+        shown = ("war", "uar", "ece")
+        facts.metrics = {name: metrics[name] for name in metrics if name in shown or name.startswith("recall_")}
+        facts.num_eval_videos = evaluation["num_samples"]
+        if evaluation["chose_the_epoch"]:
+            facts.model_selection = "best_on_test"
+        elif not self._epoch_is_chosen:
+            facts.model_selection = "last"
+
+    def _save(self, output_dir=None, state_dict=None):
+        self.model.card_facts = self.collect_card_facts()
+        super()._save(output_dir, state_dict)
+
+    def create_model_card(
+        self,
+        language=None,
+        license=None,
+        tags=None,
+        model_name=None,
+        finetuned_from=None,
+        tasks=None,
+        dataset_tags=None,
+        dataset=None,
+        dataset_args=None,
+        overwrite_card: bool = False,
+    ):
+        """
+        Writes the card of what happened into the output folder. A card that was edited is kept, with a warning.
+
+        Args:
+            language, license, model_name (`str`), tags (`str` or `list[str]`): go before `card_facts`.
+            finetuned_from (`str`): the base model.
+            dataset_tags, dataset (`str` or list of one): name on the Hub, and readable name, of the dataset.
+            dataset_args (`str` or list of one): its configuration.
+            tasks: is always video-classification.
+            overwrite_card (`bool`): replace also an edited card.
+        """
+        if not self.is_world_process_zero():
+            return
+        first = lambda value: value[0] if isinstance(value, (list, tuple)) and value else value or None  # noqa: E731
+        said = CardFacts(
+            language=language,
+            license=license,
+            tags=[tags] if isinstance(tags, str) else list(tags or []),
+            model_name=model_name,
+            base_model=finetuned_from,
+            dataset_id=first(dataset_tags),
+            dataset_name=first(dataset),
+            dataset_config=first(dataset_args),
+        )
+        facts = self.model.card_facts = said.filled_from(self.collect_card_facts())
+        card = model_card(self.model.config, self.model.num_parameters(), facts, facts.model_name)
+        write_card(self.args.output_dir, card, overwrite_card)
+
+    def init_hf_repo(self, token=None, private=None):
+        """As `Trainer`; a repository that shall be private and is public is an error before training starts."""
+        super().init_hf_repo(token=token, private=private)
+        if self.is_world_process_zero():
+            private = self.args.hub_private_repo if private is None else private
+            prepare_repo(self.hub_model_id, private, token or self.args.hub_token)
+
+    def push_to_hub(
+        self,
+        commit_message="End of training",
+        blocking=True,
+        token=None,
+        revision=None,
+        private=None,
+        overwrite_card: bool = False,
+        **kwargs,
+    ):
+        """
+        Saves, writes the card and uploads what is allowed, see [`files_to_push`], and what `hub_include` names.
+
+        Args:
+            overwrite_card (`bool`): replace also a card that was edited, here or on the Hub.
+            kwargs: see `create_model_card`.
+            Everything else: see `transformers.Trainer.push_to_hub`.
+
+        Returns:
+            `CommitInfo`, or a `Future` of it with `blocking=False`; None in processes other than the first.
+        """
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        token = token or self.args.hub_token
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        self.create_model_card(overwrite_card=overwrite_card, **kwargs)
+        self._finish_current_push()
+        options = {
+            "commit_message": commit_message,
+            "token": token,
+            "revision": revision or self.args.hub_revision,
+            "include": self.args.hub_include,
+            "overwrite_card": overwrite_card,
+        }
+        if blocking:
+            return push_folder(self.args.output_dir, self.hub_model_id, **options)
+        return hf_api().run_as_future(push_folder, self.args.output_dir, self.hub_model_id, **options)
+
+    def _push_checkpoint(self, checkpoint: Path):
+        """Pushes a checkpoint in the background, from a copy: the folder may be deleted or written meanwhile."""
+        if not self.args.hub_always_push and self.push_in_progress is not None and not self.push_in_progress.is_done():
+            return
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        prefix = {HubStrategy.CHECKPOINT: "last-checkpoint/", HubStrategy.ALL_CHECKPOINTS: f"{checkpoint.name}/"}
+        prefix = prefix.get(self.args.hub_strategy)
+        files = {name: checkpoint / name for name in files_to_push(checkpoint)}
+        if prefix:
+            files |= {prefix + name: checkpoint / name for name in files_to_push(checkpoint, self.args.hub_include)}
+        copies = tempfile.mkdtemp(prefix="rdfer-push-")
+        for name, path in files.items():
+            files[name] = Path(copies) / name
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, files[name])
+        unit = "step" if self.args.save_strategy == SaveStrategy.STEPS else "epoch"
+        count = self.state.global_step if unit == "step" else int(self.state.epoch)
+        job = hf_api().run_as_future(self._push_copies, copies, files, f"Training in progress, {unit} {count}")
+        if self.push_in_progress is None or self.push_in_progress.is_done():
+            self.push_in_progress = PushInProgress([job])
+        else:
+            self.push_in_progress.jobs.append(job)
+
+    def _push_copies(self, copies: str, files: dict[str, Path], commit_message: str):
+        options = {"token": self.args.hub_token, "revision": self.args.hub_revision}
+        try:
+            push_files(files, self.hub_model_id, commit_message=commit_message, pin=False, **options)
+        except Exception as error:  # training goes on; the next push sends what is missing
+            logger.warning(f"A push failed ({commit_message}): {error} {error.__cause__ or ''}")
+        finally:
+            shutil.rmtree(copies, ignore_errors=True)
+
+
+def _without_prefix(metrics: dict, prefix: str) -> dict:
+    return {name.removeprefix(f"{prefix}_"): value for name, value in metrics.items() if name.startswith(f"{prefix}_")}
+
+
+def _changed_settings(args: RDFERTrainingArguments) -> dict:
+    """Settings that a card names, where they differ from the defaults."""
+    own = [name for name in RDFERTrainingArguments.__annotations__ if name != "hub_include"]
+    changed = {}
+    for setting in fields(args):
+        if setting.name in CARD_SETTINGS or setting.name in own:
+            default = setting.default if setting.default is not MISSING else setting.default_factory()
+            value = getattr(args, setting.name)
+            value, default = (getattr(v, "value", v) for v in (value, default))  # of enumerations
+            if setting.name == "lr_scheduler_kwargs" and isinstance(value, str):
+                value = json.loads(value)
+            if value != default and not (default is None and value is False):
+                changed[setting.name] = value
+    return changed
 
 
 __all__ = ["BalancedSampler", "RDFERTrainer", "RDFERTrainingArguments", "collate"]

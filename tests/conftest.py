@@ -1,8 +1,22 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
-import torch
+from hub_server import TOKEN, HubServer, serve
+
+# The client of the Hub reads these when it is imported. No test reaches the real Hub, nor the user's token and cache.
+_HUB = HubServer()
+_HOME = tempfile.mkdtemp(prefix="rdfer-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ |= {"HF_ENDPOINT": _HUB.url, "HF_HOME": _HOME, "HF_HUB_DISABLE_XET": "1"}
+for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE"):
+    os.environ.pop(name, None)
+
+import torch  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
 CHECKPOINT = Path(__file__).parents[1] / "hub_cards" / "rdfer-small"
@@ -22,3 +36,21 @@ def clip_path() -> Path:
 def checkpoint_path() -> Path:
     """The embedded checkpoint, a folder as a Hub repository holds it."""
     return CHECKPOINT
+
+
+@pytest.fixture(scope="session")
+def _running_hub():
+    serve(_HUB)
+    yield _HUB
+    _HUB.shutdown()
+
+
+@pytest.fixture
+def hub(_running_hub, monkeypatch) -> HubServer:
+    """A server of the Hub's protocol that the client takes for the Hub, with its token at hand."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    _running_hub.large_files.clear()  # or it would not ask for a file that another test has sent
+    _running_hub.parts.clear()
+    _running_hub.uploaded.clear()
+    yield _running_hub
+    _running_hub.cut_above = None

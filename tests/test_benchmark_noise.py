@@ -23,7 +23,8 @@ def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):
     assert results and set(results) <= set(runs)
     for name, result in results.items():
         options = {**noise.SCHEDULE, **runs[name].arguments, "use_cpu": True}
-        assert result["settings"] == noise.settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options)), name
+        today = noise.settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options))
+        assert today.items() <= result["settings"].items(), name
 
 
 def test_wrong_labels_with_low_scores_are_found():

@@ -75,6 +75,7 @@ def test_backbone_kinds(backbone_config, expected):
         ({"num_clips": 0}, "num_clips"),
         ({"frames_per_clip": 0}, "frames_per_clip"),
         ({"saliency_floor": 0.0}, "saliency_floor"),
+        ({"calibration_temperature": 0.0}, "calibration_temperature"),
         ({"resampling": "random"}, "resampling"),
         ({"hidden_size": 100, "num_attention_heads": 8}, "num_attention_heads"),
         ({"image_mean": [0.5]}, "image_mean"),

@@ -19,7 +19,7 @@ from modeling_rdfer import (
     predict,
     timeline,
 )
-from modeling_rdfer.inference_rdfer import _windows, embedded_checkpoint
+from modeling_rdfer.inference_rdfer import _windows, embedded_checkpoint, load
 
 CLIP = DATA / "cap13_edit2.mp4"
 
@@ -118,12 +118,11 @@ def test_auto_classes(expected):
 
 
 def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path):
-    """Its code, configuration, weights and face detector: all a Hub repository needs but the card."""
+    """Its code, configuration, weights, face detector and a card: all a Hub repository needs."""
     RDFERForVideoClassification.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
     RDFERVideoProcessor.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
     saved = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     embedded = {path.name: path.read_bytes() for path in CHECKPOINT.iterdir() if path.is_file()}
-    embedded.pop("README.md")
     assert saved.keys() == embedded.keys()
     stale = [name for name in saved if name.endswith((".py", ".safetensors")) and saved[name] != embedded[name]]
     assert stale == [], "run python -m training.build_rdfer_small"
@@ -138,6 +137,26 @@ def test_predict_one_video(expected):
     assert scores_of(answer["predictions"]) == pytest.approx(expected, abs=1e-5)
     assert [p["score"] for p in answer["predictions"]] == sorted(expected.values(), reverse=True)
     assert answer["agreement"] == 1.0
+
+
+def test_predict_gives_the_clips_it_looked_at():
+    """They are in the order of time, and the model finds in each of them alone what it told about it."""
+    answer = predict(CLIP, return_clips=True)
+    model, _ = load()
+    clips = answer.pop("clips")
+    assert answer == predict(CLIP) and len(clips) == 4
+    seconds = [time for clip in clips for time in clip["seconds"]]
+    assert seconds == sorted(seconds) and seconds[0] >= 0 and seconds[-1] < 30.6
+    for clip in clips:
+        assert clip["frames"].shape == (4, 3, 112, 112) and clip["frames"].dtype == torch.uint8
+        with torch.no_grad():
+            alone = model(pixel_values_videos=clip["frames"][None]).logits.softmax(-1)[0]
+        assert clip["label"] == model.config.id2label[alone.argmax().item()]
+        assert clip["score"] == pytest.approx(alone.max().item(), abs=1e-3)
+
+    one_frame = np.full((1, 3, 112, 112), 90, np.uint8)
+    (clip,) = predict(one_frame, do_face_crop=False, return_clips=True)["clips"]
+    assert clip["seconds"] is None
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
@@ -330,6 +349,8 @@ def test_timeline_reads_long_videos_in_parts(monkeypatch):
     parts = []
     answer_part = inference_rdfer._answer_part
     monkeypatch.setattr(inference_rdfer, "_answer_part", lambda part, *a: parts.append(part) or answer_part(part, *a))
-    windows = timeline(CLIP, window=2.0, step=2.0)
+    progress = []
+    windows = timeline(CLIP, window=2.0, step=2.0, progress=lambda done, total: progress.append((done, total)))
     assert len(parts) > 5
+    assert progress == sorted(progress) and progress[-1] == (len(windows), len(windows))
     assert [window.label for window in windows] == [window.label for window in expected]

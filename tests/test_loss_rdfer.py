@@ -12,6 +12,7 @@ from modeling_rdfer.loss_rdfer import (
     cross_entropy,
     fit_noisy_loss_threshold,
     generalized_cross_entropy,
+    label_suspicion,
     limit_suspicion,
     opposing_agreement,
     partition_samples,
@@ -67,9 +68,11 @@ def test_partition_and_weights():
     partition = partition_samples(agreement, opposing, losses, agreement_threshold=0.6, noisy_loss_threshold=1.0)
     # A large loss is not noisy as long as the clips do not agree on another label.
     assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN, HARD]
-    weights = sample_weights(partition, agreement, opposing, 0.6, hard_sample_gain=0.5, noisy_sample_weight=0.0)
+    suspicion = label_suspicion(opposing, partition, 0.6)
+    torch.testing.assert_close(suspicion, torch.tensor([0, 0, 1, 0.5, 1, 0, 0.5]))
+    weights = sample_weights(partition, agreement, suspicion, hard_sample_gain=0.5, noisy_sample_weight=0.0)
     torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0, 0.5, 0, 1, 0.5 * 1.25]))
-    kept = sample_weights(partition, agreement, opposing, 0.6, hard_sample_gain=0.0, noisy_sample_weight=0.2)
+    kept = sample_weights(partition, agreement, suspicion, hard_sample_gain=0.0, noisy_sample_weight=0.2)
     torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
     small = partition_samples(agreement, opposing, losses.new_full((7,), 0.5), noisy_loss_threshold=1.0)
     assert NOISY not in small and NOISY not in partition_samples(agreement, opposing, losses)  # no threshold yet

@@ -6,7 +6,7 @@ import evaluate
 import numpy as np
 import pytest
 
-from modeling_rdfer.metrics_rdfer import expected_calibration_error, recognition_metrics
+from modeling_rdfer.metrics_rdfer import expected_calibration_error, fit_temperature, recognition_metrics
 
 MODULE = str(Path(__file__).parents[1] / "training" / "metrics" / "war_uar")
 LABELS = ["happy", "sad", "angry", "fear"]
@@ -36,6 +36,18 @@ def test_calibration_error():
     generator = np.random.default_rng(0)
     confidence = generator.random(20000)
     assert expected_calibration_error(confidence, generator.random(20000) < confidence) < 0.02
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_temperature_makes_probabilities_true_again(temperature):
+    """Labels drawn from known probabilities, which a model then reports too sharply (or too dully)."""
+    generator = np.random.default_rng(0)
+    truth = generator.dirichlet(np.ones(4), size=4000)
+    labels = (truth.cumsum(1) > generator.random((4000, 1))).argmax(1)
+    reported = truth**temperature / (truth**temperature).sum(1, keepdims=True)
+    assert fit_temperature(reported, labels) == pytest.approx(temperature, rel=0.06)
+    with pytest.raises(ValueError, match="0 samples"):
+        fit_temperature(np.zeros((0, 4)), [])
 
 
 def test_calibration_of_probabilities_and_of_agreement():

@@ -1,11 +1,13 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -61,6 +63,20 @@ def test_training_leaves_everything_behind(trained, root):
     assert answer["predictions"][0]["label"] == "sad"
 
 
+def test_training_leaves_a_card(trained, root):
+    results = json.loads((trained / "all_results.json").read_text())
+    card = ModelCard.load(trained / "README.md")
+    assert {result.metric_name: result.metric_value for result in card.data.eval_results} == {
+        "WAR": pytest.approx(results["eval_war"], abs=1e-4),
+        "UAR": pytest.approx(results["eval_uar"], abs=1e-4),
+    }
+    evaluated = card.data.eval_results[0]
+    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "validation")
+    assert f"Trained on {root.name}, split train, 16 videos." in card.text and "preset `tiny`" in card.text
+    assert "| `config_overrides` | image_size=32" in card.text
+    assert str(root.parent) not in card.content and str(trained.parent) not in card.content
+
+
 def test_evaluation_of_the_trained_model(trained, root, tmp_path):
     arguments = ["--model", str(trained), "--test_dir", str(root / "test"), "--device", "cpu"]
     one = evaluate.main([*arguments, "--output_dir", str(tmp_path / "one")])
@@ -70,6 +86,26 @@ def test_evaluation_of_the_trained_model(trained, root, tmp_path):
     assert "eval_ece_agreement" in one and (tmp_path / "one" / "confusion_matrix.png").exists()
     four = evaluate.main([*arguments, "--output_dir", str(tmp_path / "four"), "--num_views", "4"])
     assert four["num_views"] == 4 and four["eval_war"] >= 0.9
+
+
+def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
+    model = shutil.copytree(trained, tmp_path / "model")
+    before = json.loads((model / "config.json").read_text())
+    arguments = ["--test_dir", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
+    temperature = evaluate.main([*arguments, "--model", str(model), "--calibrate"])["calibration_temperature"]
+    assert json.loads((model / "config.json").read_text()) == {**before, "calibration_temperature": temperature}
+
+    video = root / "test" / "sad" / "00"
+    plain = {p["label"]: p["score"] for p in predict(video, model=str(trained))["predictions"]}
+    powers = {label: score ** (1 / temperature) for label, score in plain.items()}
+    for prediction in predict(video, model=str(model))["predictions"]:
+        assert prediction["score"] == pytest.approx(plain[prediction["label"]])
+        expected = powers[prediction["label"]] / sum(powers.values())
+        assert prediction["calibrated_score"] == pytest.approx(expected, rel=1e-3)
+
+    with pytest.raises(SystemExit):
+        evaluate.main([*arguments, "--calibrate"])
+    assert "--model must be a folder" in capsys.readouterr().err
 
 
 def test_recipe_file_is_overridden_by_the_command_line(tmp_path):
@@ -140,6 +176,7 @@ def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
     assert state["best_metric"] == max(wars) == metrics["eval_war"]
     best, kept = (load_file(Path(folder) / "model.safetensors") for folder in (state["best_model_checkpoint"], out))
     assert all(torch.equal(kept[name], value) for name, value in best.items())
+    assert "chosen by the same videos that the figures come from" in (out / "README.md").read_text()
 
 
 def test_a_dataset_by_name(root, tmp_path):

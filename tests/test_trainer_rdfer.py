@@ -73,6 +73,7 @@ def test_defaults_are_the_recipe(tmp_path):
         {"running_mean_decay": 1.0},
         {"running_mean_decay": "long"},
         {"agreement_threshold": 0.0},
+        {"full_suspicion": 0.0},
         {"relabel_start": 2.0},
     ],
 )
@@ -171,8 +172,28 @@ def test_what_keeps_a_label_from_being_wiped_out_weighs_fully():
     assert sorted(record.weights.tolist()) == [0, 0, 1, 1]
 
 
+def test_doubted_samples_learn_the_suggested_label_in_proportion():
+    record = SampleRecord(torch.tensor([1, 1, 1, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0)
+    opposing = torch.tensor([0.8, 0.3, -0.2, 0.3])
+    given = (0.9 - opposing) / 2
+    seen = looks([0, 1, 2, 3], [3.0, 3.0, 3.0, 0.2])
+    seen.probabilities = torch.stack([torch.full((4,), 0.1), given, given + opposing], 1)
+    seen.agreement = torch.tensor([1.0, 1.0, 0.5, 1.0])
+    record.update(seen)
+    torch.testing.assert_close(record.suspicion, torch.tensor([1, 0.5, 0, 0]))
+    torch.testing.assert_close(record.weights, torch.tensor([0, 0.5, 1.25, 1]))
+    generator = torch.Generator().manual_seed(0)
+    drawn = [record.relabelled(generator) for _ in range(200)]
+    shares = torch.stack([labels == 2 for labels, _ in drawn]).float().mean(0)
+    # The last one's loss is small: its label is not doubted, whatever the clips say.
+    assert shares[0] == 1 and 0.35 < shares[1] < 0.65 and shares[2] == shares[3] == 0
+    torch.testing.assert_close(drawn[0][1], torch.tensor([1, 1, 1.25, 1]))
+
+
 def test_a_single_distinct_clip_is_no_evidence():
-    record = SampleRecord(torch.tensor([0, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0)
+    record = SampleRecord(
+        torch.tensor([0, 1]), 3, agreement_threshold=0.6, max_noisy_share=1.0, noisy_loss_threshold=1.0
+    )
     seen = looks([0, 1], [3.0, 3.0], against=True)
     seen.num_valid_clips[0] = 1
     record.update(seen)
@@ -321,8 +342,10 @@ def test_every_loss_learns(tmp_path, loss):
     trainer = make_trainer(
         tmp_path, train_dataset=Videos(24), eval_dataset=Videos(24), loss=loss, num_train_epochs=12, learning_rate=3e-3
     )
+    trainer.model.config.calibration_temperature = 2.0
     trainer.train()
     assert trainer.evaluate()["eval_war"] >= 0.8
+    assert trainer.model.config.calibration_temperature is None  # it belonged to the weights before
 
 
 @pytest.mark.parametrize("options", [{"bf16": True}, {"gradient_checkpointing": True}])
@@ -368,12 +391,27 @@ def test_compiled_training_is_eager_training(tmp_path):
     assert names[0] == names[1]
 
 
+def test_the_console_shows_what_is_of_all_labels(tmp_path, capsys):
+    trainer = make_trainer(tmp_path, train_dataset=Videos(12))
+    trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4)]
+    trainer.finish_epoch()
+    shown = capsys.readouterr().out
+    assert "'share_noisy'" in shown and f"share_noisy_{LABELS[0]}" not in shown
+    assert f"share_noisy_{LABELS[0]}" in trainer.state.log_history[-1]
+
+
 def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
     import logging
 
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("modeling_rdfer"), "propagate", True)
-    trainer = make_trainer(tmp_path, train_dataset=Videos(12), noisy_loss_threshold="1.0", agreement_warmup_epochs=1)
+    trainer = make_trainer(
+        tmp_path,
+        train_dataset=Videos(12),
+        noisy_loss_threshold="1.0",
+        agreement_threshold=0.6,
+        agreement_warmup_epochs=1,
+    )
     trainer._looks = [looks(list(range(12)), [3.0, 0.1, 0.1] * 4, against=True)]
     trainer.finish_epoch()
     messages = [record.getMessage() for record in caplog.records if "wiped out" in record.getMessage()]

@@ -41,7 +41,7 @@ class Videos(torch.utils.data.Dataset):
         }
 
 
-def make_model(dropout=0.0) -> RDFERForVideoClassification:
+def make_model(dropout=0.0, labels=LABELS) -> RDFERForVideoClassification:
     torch.manual_seed(0)
     backbone = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}
     config = RDFERConfig(
@@ -55,12 +55,21 @@ def make_model(dropout=0.0) -> RDFERForVideoClassification:
         num_clips=2,
         frames_per_clip=2,
         dropout=dropout,
-        id2label=dict(enumerate(LABELS)),
+        id2label=dict(enumerate(labels)),
     )
     return RDFERForVideoClassification(config)
 
 
-def make_trainer(output_dir, train_dataset=None, eval_dataset=None, callbacks=None, dropout=0.0, **options):
+def make_trainer(
+    output_dir,
+    train_dataset=None,
+    eval_dataset=None,
+    callbacks=None,
+    dropout=0.0,
+    labels=LABELS,
+    processing_class=None,
+    **options,
+):
     defaults = {
         "per_device_train_batch_size": 4,
         "per_device_eval_batch_size": 4,
@@ -75,11 +84,12 @@ def make_trainer(output_dir, train_dataset=None, eval_dataset=None, callbacks=No
     }
     args = RDFERTrainingArguments(output_dir=str(output_dir), **{**defaults, **options})
     return RDFERTrainer(
-        model=make_model(dropout),
+        model=make_model(dropout, labels),
         args=args,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         callbacks=callbacks,
+        processing_class=processing_class,
     )
 
 
@@ -124,6 +134,7 @@ def main():
         # So that there are verdicts of every kind in so short a training.
         agreement_warmup_epochs=1,
         agreement_threshold=0.01,
+        full_suspicion=0.01,
         noisy_loss_threshold="1.05",
         running_mean_decay=0.7,
         **({"save_strategy": "steps", "save_steps": arguments.save_steps} if arguments.save_steps else {}),

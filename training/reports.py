@@ -2,11 +2,15 @@
 """What training and evaluation leave for people to look at: confusion matrix, curves, the table of partitions."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from modeling_rdfer.loss_rdfer import PARTITIONS
+from modeling_rdfer.model_card_rdfer import CardFacts
+from training.datasets import options
+from training.sources import parse_options
 
 
 def write_confusion(matrix, label_names: list[str], folder):
@@ -95,4 +99,63 @@ def print_partitions(record, label_names: list[str]):
         print(f"{label:<{width}}" + "".join(f"{count:>8}" for count in counts))
 
 
-__all__ = ["plot_confusions", "plot_curves", "print_partitions", "write_confusion"]
+def facts_of_run(model_arguments, data, training) -> CardFacts:
+    """
+    What the arguments of `training.train` say about a run, for the card; the trainer adds the rest.
+
+    Args:
+        model_arguments (`ModelArguments`), data (`DataArguments`): of `training.train`.
+        training ([`Videos`]): the videos to train on.
+    """
+    changed = {}
+    for arguments, names in (
+        (model_arguments, ("config_overrides",)),
+        (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
+    ):
+        defaults = {setting.name: setting.default for setting in fields(arguments)}
+        changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
+    public = data.dataset not in (None, "videofolder", "videolist", "hub")
+    on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
+    # Options without a fixed choice could be paths.
+    chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
+    chosen = {name: value for name, value in chosen.items() if options(data.dataset)[name] and name != "on_missing"}
+    return CardFacts(
+        license=model_arguments.license,
+        preset=model_arguments.preset,
+        backbone=model_arguments.backbone,
+        dataset_name=TITLES.get(data.dataset, data.dataset) if public else _name(data),
+        dataset_id=on_hub,
+        dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
+        fold=data.fold,
+        train_split=training.columns["split"][0],
+        hyperparameters=changed,
+    )
+
+
+# As their authors write them.
+TITLES = {
+    "dfew": "DFEW",
+    "ferv39k": "FERV39k",
+    "mafw": "MAFW",
+    "afew": "AFEW",
+    "crema_d": "CREMA-D",
+    "ravdess": "RAVDESS",
+    "enterface05": "eNTERFACE'05",
+}
+
+
+def _name(data) -> str:
+    """Name of anyone's own dataset: of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
+    source = data.train_dir or data.train_list or data.dataset_name or data.root
+    path = Path(source)
+    if not path.exists():
+        return source
+    path = path.resolve()
+    folder = path.parent if path.is_file() or path.name.lower() in ("train", "training") else path
+    settings = folder / "dataset.json"
+    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
+        return "synthetic"
+    return folder.name
+
+
+__all__ = ["facts_of_run", "plot_confusions", "plot_curves", "print_partitions", "write_confusion"]

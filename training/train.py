@@ -32,8 +32,9 @@ from training.build_aen_small import FOLDER as AEN_SMALL
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
 from training.datasets.common import map_labels, to_videos
-from training.reports import plot_curves, print_partitions, write_confusion
-from training.sources import SourceArguments, load_source
+from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
+from training.sources import SourceArguments, load_source, parse_options
+from training.streaming import StreamedVideos, VideoShards, load_shards
 
 logger = logging.get_logger(__name__)
 
@@ -47,6 +48,7 @@ EXAMPLES = """examples:
   python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
+  python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
 """
 
 
@@ -77,6 +79,10 @@ class ModelArguments:
             "positive, neutral, negative or surprise."
         },
     )
+    license: str | None = field(
+        default=None,
+        metadata={"help": "Licence of the trained weights for the card, e.g. cc-by-nc-4.0. Mind the dataset's terms."},
+    )
 
 
 @dataclass
@@ -104,6 +110,13 @@ class DataArguments(SourceArguments):
     held_out_share: float = field(
         default=0.1,
         metadata={"help": "Share of the training set that --model_selection held_out takes, whole persons if known."},
+    )
+    streaming: bool = field(
+        default=False,
+        metadata={
+            "help": "Read the Parquet shards of --dataset hub while training goes on, from the Hub, a folder or an "
+            "fsspec URL, instead of fetching them first. Memory does not depend on the number of videos."
+        },
     )
     on_bad_video: Literal["error", "skip"] = field(
         default="error", metadata={"help": "What to do with videos that cannot be read: stop, or leave them out."}
@@ -137,11 +150,35 @@ def load_videos(
     else:
         return None
     if not dataset and len(found) == 1:
-        splits = list(found)
+        # Without splits it is what it is given for.
+        return to_videos(next(iter(found.values())), splits[0])
     split = next((split for split in splits if split in found), None)
     if split is None:
         raise ValueError(f"{source} has none of the splits {[name for name in splits if name]}; it has {list(found)}.")
     return to_videos(found[split], split)
+
+
+def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
+    """
+    The shards to train on and those to report, if there are any.
+
+    Raises:
+        ValueError, FileNotFoundError: see [`load_shards`]; or what cannot be streamed is asked for.
+    """
+    if data.dataset != "hub" or not data.root or data.model_selection == "held_out":
+        raise ValueError(
+            "--streaming needs --dataset hub with --root, and nothing can be held out of a stream: --model_selection "
+            "last or best_on_test."
+        )
+    config = parse_options("hub", data.dataset_options).get("config")
+    config = f"fold_{data.fold}" if data.fold is not None else config
+    training = load_shards(data.root, "train", config)
+    for split in ("test", "validation"):
+        try:
+            return training, load_shards(data.root, split, config)
+        except ValueError as error:  # no such split
+            logger.warning(str(error))
+    return training, None
 
 
 def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | None, Videos | None]:
@@ -151,7 +188,10 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
     Raises:
         ValueError, FileNotFoundError: see [`training.datasets.load`]; or nothing is given to train on.
     """
-    if data.dataset:
+    choosing = None
+    if data.streaming:
+        training, test = load_streams(data)
+    elif data.dataset:
         splits = load_source(data)
         training = splits.get("train")
         test = splits.get("test", splits.get("validation"))
@@ -162,7 +202,6 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
         training = load_videos(data.train_dir, data.train_list, data.dataset_name, [data.train_split])
         validation = [data.validation_split] if data.dataset_name else ["validation", "test"]
         test = load_videos(data.validation_dir, data.validation_list, data.dataset_name, validation)
-        choosing = None
         if training is None:
             raise ValueError("Nothing to train on: pass --dataset, --train_dir, --train_list or --dataset_name.")
     if data.model_selection == "last":
@@ -311,7 +350,7 @@ def to_labels(videos: Videos, label2id: dict[str, int]) -> Videos:
 def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) -> dict:
     """What the reported figures are of, and how the model was chosen, for `all_results.json`."""
     selection = data.model_selection
-    if selection == "last" and args.load_best_model_at_end:
+    if selection == "last" and (args.load_best_model_at_end or data.early_stopping_patience):
         # The user's own validation set chooses, and is reported.
         selection = "best_on_validation"
     facts = {"model_selection": selection, "eval_split": test.columns["split"][0]}
@@ -328,12 +367,13 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise SystemExit(f"error: {error}") from error
     if test is None and args.eval_strategy != "no":
         raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
-    labels = training.label_names
-    training = check_videos(training, data.on_bad_video, "checking training videos")
-    if choosing is not None and choosing is not test:
-        choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
-    if test is not None:
-        test = check_videos(test, data.on_bad_video, "checking test videos")
+    labels, num_found = training.label_names, len(training)
+    if not data.streaming:  # what is streamed was read by training.prepare, or is not at hand
+        training = check_videos(training, data.on_bad_video, "checking training videos")
+        if choosing is not None and choosing is not test:
+            choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
+        if test is not None:
+            test = check_videos(test, data.on_bad_video, "checking test videos")
 
     try:
         model, processor = build_model(model_arguments, labels)
@@ -342,7 +382,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
     label2id = model.config.label2id
-    train_dataset = VideoDataset(
+    dataset_class = StreamedVideos if data.streaming else VideoDataset
+    train_dataset = dataset_class(
         to_labels(training, label2id),
         label2id,
         processor,
@@ -352,7 +393,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         crop_scale=(data.crop_scale, 1.0),
         colour_jitter=data.colour_jitter,
     )
-    test_dataset = None if test is None else VideoDataset(to_labels(test, label2id), label2id, processor)
+    test_dataset = None if test is None else dataset_class(to_labels(test, label2id), label2id, processor)
     eval_dataset = test_dataset
     if choosing is not None and data.model_selection == "held_out":
         eval_dataset = VideoDataset(to_labels(choosing, label2id), label2id, processor)
@@ -365,6 +406,13 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         processing_class=processor,
         callbacks=callbacks,
     )
+    facts = trainer.card_facts = facts_of_run(model_arguments, data, training)
+    facts.num_left_out_videos = num_found - len(training)
+    if test is not None:
+        facts.eval_split = test.columns["split"][0]
+        facts.model_selection = protocol(data, args, test)["model_selection"]
+    if choosing is not None and choosing.columns["split"][0] == training.columns["split"][0]:
+        facts.held_out_share = data.held_out_share
     result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
@@ -383,6 +431,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if trainer.is_world_process_zero():
         plot_curves(trainer.state.log_history, Path(args.output_dir) / "curves.png")
         print_partitions(trainer.record, trainer.class_names)
+    if args.push_to_hub:
+        trainer.push_to_hub()
+    else:
+        trainer.create_model_card()
     return metrics
 
 

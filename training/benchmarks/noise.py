@@ -406,14 +406,24 @@ def execute(run: Run, cache: Path) -> dict:
     return result
 
 
+# Settings of the verdicts: they change nothing where no verdict takes effect.
+VERDICT_SETTINGS = {
+    *("agreement_threshold", "full_suspicion", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight"),
+    *("relabel_start", "hard_agreement_threshold", "hard_sample_gain", "agreement_warmup_epochs", "base_loss"),
+}
+
+
 def settings(arguments: RDFERTrainingArguments) -> dict:
-    """What a run was told, defaults included, so that results of other defaults are found out."""
+    """What a run was told and depends on, defaults included, so that results of other defaults are found out."""
     own = {field.name for field in dataclasses.fields(RDFERTrainingArguments)}
     inherited = {field.name for field in dataclasses.fields(TrainingArguments)}
     names = (own - inherited) | {*SCHEDULE, "label_smoothing_factor", "weight_decay", "warmup_steps"}
     # Grouping and guidance: told only where a run has them.
     optional = ("emotion_grouping", "sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight")
     names -= {name for name in (*optional, "frame_teacher") if getattr(arguments, name) is None}
+    names = {name for name in names if not name.startswith("hub_")}
+    if arguments.loss != "agreement":
+        names -= VERDICT_SETTINGS
     return {name: getattr(arguments, name) for name in sorted(names)}
 
 

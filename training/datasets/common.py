@@ -22,6 +22,8 @@ logger = logging.get_logger(__name__)
 OnMissing = Literal["error", "skip"]
 # Columns that say who is seen. People are kept apart when a part is held out of the training set.
 PERSON_COLUMNS = ("actor", "subject", "person")
+# Columns that go into the sample table, or, of prepared sets, say how to read the video.
+SAMPLE_COLUMNS = ("path", "fold", "content_hash", "num_frames", "prepared")
 
 
 def some(names: Iterable, most: int = 5) -> str:
@@ -279,7 +281,7 @@ def folds_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]
 def to_videos(dataset: datasets.Dataset, split: str) -> Videos:
     """A split of what a loader returns as [`~training.data.Videos`], for training, evaluation and the sample table."""
     known = dataset.column_names
-    columns = {name: list(dataset[name]) for name in ("path", "fold", "content_hash", "num_frames") if name in known}
+    columns = {name: list(dataset[name]) for name in SAMPLE_COLUMNS if name in known}
     person = next((name for name in PERSON_COLUMNS if name in known), None)
     source = dataset["video" if "video" in known else "frames"]
     label = dataset.features["label"]

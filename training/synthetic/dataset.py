@@ -15,6 +15,8 @@ import av
 import numpy as np
 from tqdm import tqdm
 
+from modeling_rdfer.model_card_rdfer import PEOPLE, DatasetCardFacts, dataset_card, write_card
+
 from .labels import LABELS, noise_matrix
 from .videos import FPS, make_truths, plan_video
 
@@ -91,8 +93,7 @@ def split_ranges(num_videos, shares):
     return {split: range(bounds[i], bounds[i + 1]) for i, split in enumerate(SPLITS)}
 
 
-def write_dataset(
-    folder,
+def plan(
     num_videos,
     *,
     noise=None,
@@ -104,52 +105,35 @@ def write_dataset(
     splits=(0.7, 0.1, 0.2),
     noisy_splits=("train",),
     num_frames=(24, 96),
-    workers=1,
-    progress=True,
 ):
     """
-    Writes a data set, or what is missing of it.
-
-    Args:
-        folder (`str` or `os.PathLike`): new, empty, or begun with the same settings.
-        num_videos (`int`): of all splits.
-        noise, noise_type, hard, seed, noise_seed, num_frames: see [`plan_video`].
-        size (`int`): height and width, pixels; even.
-        splits: shares of train, validation and test.
-        noisy_splits (sequence of `str`): which of "train" and "validation" get wrong labels. The test set never does.
-        workers (`int`): processes. It changes nothing but the time.
-        progress (`bool`): whether to show a progress bar.
+    What a data set will hold; nothing is drawn yet. Arguments: see [`write_dataset`].
 
     Returns:
-        `list` of dict, the rows of truth.csv.
+        Everything that decides what is in the folder, a dict; and the rows of truth.csv, a `list` of dict.
 
     Raises:
-        ValueError: an argument is out of range, or the folder holds something else.
+        ValueError: an argument is out of range.
     """
     if size < 16 or size % 2:
         raise ValueError(f"size is {size}, expected an even number of pixels, at least 16")
     if num_videos < 1:
         raise ValueError(f"videos is {num_videos}, expected at least 1")
-    if workers < 1:
-        raise ValueError(f"workers is {workers}, expected at least 1")
     unknown = set(noisy_splits) - {"train", "validation"}
     if unknown:
         raise ValueError(
             f"noisy_splits has {sorted(unknown)}, expected train, validation or both; the test set is clean"
         )
-    ranges = split_ranges(num_videos, splits)
     matrix = noise_matrix(noise, noise_type)
-    common = {"hard": hard, "num_frames": tuple(num_frames)}
-    rows, jobs = [], []
-    folder = Path(folder)
-    for split, indices in ranges.items():
+    rows = []
+    for split, indices in split_ranges(num_videos, splits).items():
         labels = {"noise_type": matrix if split in noisy_splits else np.eye(len(LABELS)), "noise_seed": noise_seed}
-        for truth in make_truths(len(indices), seed, start=indices.start, **labels, **common):
+        options = {"hard": hard, "num_frames": tuple(num_frames)}
+        for truth in make_truths(len(indices), seed, start=indices.start, **labels, **options):
             path = f"{split}/{truth.given_label}/{truth.sample_id}.mp4"
             rows.append(asdict(truth) | {"split": split, "path": path})
-            jobs.append((folder / path, seed, truth.index, size, common))
 
-    # Everything that decides what is in the folder. Of a matrix file that is what it says, not where it lies.
+    # Of a matrix file that is what it says, not where it lies.
     named = str(noise_type) in ("symmetric", "asymmetric")
     settings = {
         "renderer_version": RENDERER_VERSION,
@@ -168,11 +152,42 @@ def write_dataset(
         "fps": FPS,
         "codec": video_codec(),
     }
+    return settings, rows
+
+
+def write_dataset(folder, num_videos, *, workers=1, progress=True, **options):
+    """
+    Writes a data set, or what is missing of it, and its card.
+
+    Args:
+        folder (`str` or `os.PathLike`): new, empty, or begun with the same settings.
+        num_videos (`int`): of all splits.
+        workers (`int`): processes. It changes nothing but the time.
+        progress (`bool`): whether to show a progress bar.
+        options: of [`plan`]:
+            noise, noise_type, hard, seed, noise_seed, num_frames: see [`plan_video`].
+            size (`int`): height and width, pixels; even.
+            splits: shares of train, validation and test.
+            noisy_splits (sequence of `str`): which of "train" and "validation" get wrong labels; the test set never.
+
+    Returns:
+        `list` of dict, the rows of truth.csv.
+
+    Raises:
+        ValueError: an argument is out of range, or the folder holds something else.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, expected at least 1")
+    settings, rows = plan(num_videos, **options)
+    folder = Path(folder)
+    drawing = {"hard": settings["hard"], "num_frames": tuple(settings["num_frames"])}
+    jobs = [(folder / row["path"], settings["seed"], row["index"], settings["size"], drawing) for row in rows]
     _claim(folder, settings)
     for split in SPLITS:
         for label in LABELS:
             (folder / split / label).mkdir(parents=True, exist_ok=True)
     _write_truth(folder / "truth.csv", rows)
+    write_card(folder, dataset_card(card_facts(settings, rows)))
 
     missing = [job for job in jobs if not job[0].exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="videos", disable=not progress) as bar:
@@ -229,6 +244,56 @@ def _write_truth(path, rows):
         # None is written as an empty cell: the key interval of a neutral video.
         writer.writerows(rows)
     os.replace(partial, path)
+
+
+def card_facts(settings, rows):
+    """What the card of a data set says, from its settings and the rows of its truth.csv; [`DatasetCardFacts`]."""
+    share = {key: sum(row[key] for row in rows) / len(rows) for key in ("is_noisy", "is_hard")}
+    noise = {"symmetric": "any other label", "asymmetric": "a label that is easily confused", "matrix": "own matrix"}
+    counts = {
+        split: {label: sum(row["split"] == split and row["true_label"] == label for row in rows) for label in LABELS}
+        for split in SPLITS
+    }
+    height = settings["size"]
+    return DatasetCardFacts(
+        name="Synthetic facial expressions",
+        license="apache-2.0",
+        tags=["synthetic", "noisy-labels"],
+        summary="""\
+Videos of drawn faces that show seven expressions, some of them with wrong labels and some of them hard to tell. What
+is true of each video is known, so methods for wrong labels can be measured. Drawn by `python -m training.synthetic`
+of modeling-rdfer.""",
+        use="""\
+```bash
+python -m training.train --train_dir train --validation_dir validation --output_dir out
+python -m training.evaluate --model out --test_dir test --output_dir out/test
+```""",
+        counts={split: labels for split, labels in counts.items() if sum(labels.values())},
+        settings={
+            "videos": f"{len(rows):,}, {height} x {height} pixels, {settings['num_frames'][0]} to "
+            f"{settings['num_frames'][1]} frames at {settings['fps']} per second",
+            "wrong labels": f"{share['is_noisy']:.1%} of the videos, all in {', '.join(settings['noisy_splits'])}; "
+            f"the wrong label is {noise[settings['noise_type']]}"
+            if share["is_noisy"]
+            else "none",
+            "hard videos": f"{share['is_hard']:.1%}: the expression is brief, weak, blended with another, occluded or "
+            "turned away; their true label is known all the same",
+            "seeds": f"{settings['seed']} (videos), {settings['noise_seed']} (wrong labels)",
+            "renderer": f"version {settings['renderer_version']}",
+        },
+        files={
+            "<split>/<given label>/<sample id>.mp4": "the videos, by the label that they were given",
+            "truth.csv": "for each video the true and the given label, whether it is hard, and in which frames the "
+            "expression shows",
+            "dataset.json": "the settings",
+        },
+        people=PEOPLE["synthetic"],
+        limits=[
+            "Whoever draws the faces decides what an expression looks like: seven fixed patterns of facial action "
+            "units with random strengths.",
+            "Figures on these videos compare methods. They say nothing about how well a model reads people.",
+        ],
+    )
 
 
 def summary(rows):

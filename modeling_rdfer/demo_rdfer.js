@@ -1,0 +1,167 @@
+// Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+// The video stays in the browser; a copy is sent when the visitor asks for the answer.
+window.rdfer = (() => {
+  const MAX_RECORD_SECONDS = 20;
+  let chosen = null; // {file, name, url, refused}
+  let answered = null; // the one the answer on the page is about
+  let video, say, maxBytes, maxSeconds;
+  let recorder = null;
+
+  const show = (text) => { say.textContent = text; };
+
+  function choose(file, name) {
+    if (chosen) URL.revokeObjectURL(chosen.url);
+    const mine = { file, name, url: URL.createObjectURL(file), refused: file.size > maxBytes ? "too_large" : "" };
+    chosen = mine;
+    const size = file.size < 1e5 ? "under 0.1 MB" : `${(file.size / 1048576).toFixed(1)} MB`;
+    show(`${name}, ${size}`);
+    video.onloadedmetadata = () => {
+      if (chosen !== mine || !isFinite(video.duration)) return; // a recording has no duration yet
+      if (video.duration > maxSeconds) mine.refused = "too_long";
+      show(`${name}, ${size}, ${video.duration.toFixed(1)} s`);
+    };
+    video.onerror = () => {
+      if (chosen !== mine) return;
+      video.hidden = true;
+      show(`${name}, ${size}. Your browser cannot play it; the model may still read it.`);
+    };
+    video.srcObject = null;
+    video.src = mine.url;
+    video.controls = true;
+    video.hidden = false;
+    video.closest(".rdfer-drop").classList.add("filled");
+  }
+
+  const take = (file, name) => (recorder ? show("Stop the recording first.") : choose(file, name));
+
+  async function record(button) {
+    if (recorder) { recorder.stop(); return; }
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
+    } catch (error) {
+      show("The camera cannot be used: there is none, or the browser does not allow it.");
+      return;
+    }
+    const parts = [];
+    recorder = new MediaRecorder(stream);
+    recorder.ondataavailable = (event) => parts.push(event.data);
+    const timer = setTimeout(() => recorder.stop(), MAX_RECORD_SECONDS * 1000);
+    recorder.onstop = () => {
+      clearTimeout(timer);
+      stream.getTracks().forEach((track) => track.stop());
+      const type = recorder.mimeType.split(";")[0];
+      recorder = null;
+      button.textContent = "Record";
+      button.classList.remove("recording");
+      choose(new Blob(parts, { type }), "Recording");
+    };
+    video.removeAttribute("src");
+    video.srcObject = stream;
+    video.controls = false;
+    video.hidden = false;
+    video.closest(".rdfer-drop").classList.add("filled");
+    video.play();
+    recorder.start();
+    button.textContent = "Stop recording";
+    button.classList.add("recording");
+    show(`Recording, at most ${MAX_RECORD_SECONDS} seconds.`);
+  }
+
+  function input(element, bytes, seconds) {
+    [maxBytes, maxSeconds] = [bytes, seconds];
+    video = element.querySelector("video");
+    say = element.querySelector(".rdfer-name");
+    const drop = element.querySelector(".rdfer-drop");
+    const picker = element.querySelector("input[type=file]");
+    picker.addEventListener("change", () => {
+      if (picker.files.length) take(picker.files[0], picker.files[0].name);
+      picker.value = ""; // so that the same file can be chosen again
+    });
+    picker.parentElement.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); picker.click(); }
+    });
+    for (const kind of ["dragenter", "dragover"])
+      drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+    for (const kind of ["dragleave", "drop"])
+      drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.remove("over"); });
+    drop.addEventListener("drop", (event) => {
+      const file = event.dataTransfer.files[0];
+      if (file) take(file, file.name);
+    });
+    element.querySelector("[data-do=record]").addEventListener("click", (event) => record(event.currentTarget));
+    element.querySelector("[data-do=example]").addEventListener("click", async () => {
+      show("Fetching the example.");
+      const response = await fetch(new URL("rdfer/example.mp4", document.baseURI));
+      take(await response.blob(), "Example");
+    });
+    const follow = () => {
+      if (!video.paused) requestAnimationFrame(follow);
+      if (moveCursor && chosen === answered) moveCursor(video.currentTime);
+    };
+    for (const kind of ["play", "seeked", "timeupdate"]) video.addEventListener(kind, follow);
+  }
+
+  // Sends the chosen video. Gives its token, or the reason why there is none, which the server puts into words.
+  function send() {
+    answered = chosen;
+    if (!chosen) return Promise.resolve("");
+    if (chosen.refused) return Promise.resolve(chosen.refused);
+    const text = say.textContent;
+    return new Promise((resolve) => {
+      const request = new XMLHttpRequest();
+      request.open("POST", new URL("rdfer/upload", document.baseURI));
+      request.setRequestHeader("Content-Type", "application/octet-stream");
+      request.upload.onprogress = (event) => show(`Sending: ${Math.round((100 * event.loaded) / event.total)} %`);
+      request.onloadend = () => {
+        show(text);
+        let reply = {};
+        try { reply = JSON.parse(request.responseText); } catch (error) { /* no answer, or a proxy's page */ }
+        resolve(reply.upload || reply.refused || "failed");
+      };
+      request.send(chosen.file);
+    });
+  }
+
+  let moveCursor = null;
+
+  const percent = (score) => (score > 0.99 ? "> 99 %" : score < 0.01 ? "< 1 %" : `${Math.round(100 * score)} %`);
+
+  function output(element, watch) {
+    const bind = () => {
+      moveCursor = null;
+      const plot = element.querySelector(".rdfer-plot");
+      if (!plot) return;
+      const { first, last, edges, windows } = JSON.parse(plot.dataset.timeline);
+      const slider = plot.querySelector("input");
+      const line = plot.querySelector(".rdfer-cursor");
+      const at = element.querySelector(".rdfer-at");
+      moveCursor = (seconds) => {
+        seconds = Math.min(Math.max(seconds, first), last);
+        slider.value = seconds;
+        line.style.left = `${(100 * (seconds - first)) / (last - first)}%`;
+        let index = edges.findIndex((edge) => edge > seconds) - 1;
+        if (index < 0) index = windows.length - 1;
+        const here = windows[index];
+        const picture = at.querySelector("img");
+        picture.style.visibility = here.picture ? "visible" : "hidden";
+        if (here.picture && picture.src !== here.picture) picture.src = here.picture;
+        at.style.borderColor = here.colour;
+        at.querySelector(".rdfer-time").textContent = `${seconds.toFixed(1)} s: ${here.label || "no face"}`;
+        const best = Object.entries(here.scores || {}).sort((a, b) => b[1] - a[1]).slice(0, 3);
+        at.querySelector(".rdfer-reading").textContent =
+          best.map(([label, score]) => `${label} ${percent(score)}`).join(", ");
+        slider.setAttribute("aria-valuetext", at.querySelector(".rdfer-time").textContent);
+      };
+      slider.addEventListener("input", () => {
+        const seconds = Number(slider.value);
+        moveCursor(seconds);
+        if (chosen && chosen === answered && video.readyState) { video.pause(); video.currentTime = seconds; }
+      });
+      moveCursor(chosen && chosen === answered ? video.currentTime : first);
+    };
+    watch("value", bind);
+  }
+
+  return { input, output, send };
+})();

@@ -1,0 +1,244 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""
+Reading videos for training: originals against what `training.prepare` makes of them, loading against the training step
+of preset `small`, and the memory of streaming. All data is generated, in a temporary folder. Times are of runs that
+alternate in one process: medians, with quartiles.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer.inference_rdfer import embedded_checkpoint
+from modeling_rdfer.trainer_rdfer import collate
+from modeling_rdfer.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
+from training.benchmarks.speed import CLIP, measure
+from training.data import VideoDataset
+from training.datasets import load
+from training.datasets.common import to_videos
+from training.datasets.crema_d import LABELS
+from training.prepare import prepare
+from training.streaming import StreamedVideos, load_shards
+
+ACTORS = (1001, 1019, 1037, 1055, 1073)  # one in each fold
+LABEL2ID = {name: number for number, name in enumerate(LABELS)}
+BATCH_SIZE = 8
+
+
+def write_1080p(root: Path, clips: int):
+    """CREMA-D's layout with cuts of a real clip, enlarged to 1440 x 1080 (its own shape), 90 frames each."""
+    import av
+
+    (root / "VideoMP4").mkdir(parents=True)
+    with open_video(CLIP) as video:
+        for clip in range(clips):
+            frames = video.get_frames(range(60 * clip % 600, 60 * clip % 600 + 90))
+            with av.open(str(root / "VideoMP4" / f"{clip_name(clip)}.mp4"), "w") as container:
+                stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+                stream.width, stream.height, stream.pix_fmt = 1440, 1080, "yuv420p"
+                for frame in frames:
+                    large = resize_frames(frame[None], (1080, 1440))[0].permute(1, 2, 0).contiguous().numpy()
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
+                container.mux(stream.encode())
+
+
+def write_frame_folders(root: Path, clips: int):
+    """CREMA-D's layout with folders of 90 JPEG frames of 224 x 224: the middle of a real clip."""
+    with open_video(CLIP) as video:
+        for clip in range(clips):
+            folder = root / "face_aligned" / clip_name(clip)
+            folder.mkdir(parents=True)
+            frames = video.get_frames(range(60 * clip % 600, 60 * clip % 600 + 90))
+            for number, frame in enumerate(resize_frames(frames[..., 50:350], (224, 224))):
+                Image.fromarray(frame.permute(1, 2, 0).numpy()).save(folder / f"{number:05}.jpg", quality=95)
+
+
+def clip_name(number: int) -> str:
+    codes = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
+    sentence = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[number // 30]
+    return f"{ACTORS[number % 5]}_DF{sentence}_{codes[number // 5 % 6]}_XX"
+
+
+def map_all(function, items):
+    for item in items:
+        function(item)
+
+
+def epoch(dataset):
+    for number in range(len(dataset)):
+        dataset[number]
+
+
+def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
+    """An epoch of reading in one process, without augmentation, which is the same work for both."""
+    results = {}
+    for kind, write in (("1440x1080 videos", write_1080p), ("224x224 JPEG folders", write_frame_folders)):
+        root, out = folder / kind.split()[0], folder / f"{kind.split()[0]}-prepared"
+        write(root, clips)
+        prepare("crema_d", root, out)
+        faces = kind.endswith("videos")
+        processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=faces)
+        videos = {
+            "originals": to_videos(load("crema_d", root)["train"], "train"),
+            "prepared": to_videos(load("hub", out, config="fold_1")["train"], "train"),
+        }
+        read = {name: VideoDataset(source, LABEL2ID, processor) for name, source in videos.items()}
+        frames = torch.stack([read["prepared"][number]["pixel_values_videos"] for number in range(4)])
+        functions = {name: lambda dataset=dataset: epoch(dataset) for name, dataset in read.items()}
+        functions["augmentation of either"] = partial(map_all, read["prepared"].augment, frames)
+        times = measure(functions, repeats)
+        counts = {"augmentation of either": len(frames)}
+        result = {
+            f"{name}, ms a video": {q: 1000 * t / counts.get(name, len(videos["originals"])) for q, t in time.items()}
+            for name, time in times.items()
+        }
+        result["originals : prepared"] = times["originals"]["median"] / times["prepared"]["median"]
+        files = [path for path in root.rglob("*") if path.is_file()]
+        result["originals, KB a video"] = sum(path.stat().st_size for path in files) / clips / 1024
+        result["prepared, KB a video"] = sum(f.stat().st_size for f in out.rglob("*.parquet")) / clips / 1024
+        results[kind] = result
+    return results
+
+
+def loading_against_training(folder: Path, repeats: int) -> dict:
+    """A batch of 8 from the data pipeline alone (augmented, one process) against a training step of preset small."""
+    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
+    shards = load_shards(str(folder / "1440x1080-prepared"), "train", "fold_1")
+    stream = StreamedVideos(shards, LABEL2ID, processor, training=True)
+    model = RDFERForVideoClassification(RDFERConfig.from_preset("small", id2label=dict(enumerate(LABELS)))).train()
+    optimizer = torch.optim.AdamW(model.parameters())
+    dataset = VideoDataset(
+        to_videos(load("hub", folder / "1440x1080-prepared", config="fold_1")["train"], "train"),
+        LABEL2ID,
+        processor,
+        True,
+    )
+
+    def load_batch():
+        return collate([dataset[number] for number in range(BATCH_SIZE)])
+
+    def stream_batch():
+        return next(iter(stream.batches(BATCH_SIZE, collate)))
+
+    batch = load_batch()
+    batch.pop("sample_index")
+
+    def step():
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    times = measure(
+        {"load a batch": load_batch, "stream the first batch": stream_batch, "training step": step}, repeats
+    )
+    result = {f"{name}, ms": {q: 1000 * t for q, t in time.items()} for name, time in times.items()}
+    result["training step : load a batch"] = times["training step"]["median"] / times["load a batch"]["median"]
+    return result
+
+
+def stream_once(prepared: str):
+    """Streams a set and prints the peak resident memory in KB; run in a process of its own."""
+    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
+    stream = StreamedVideos(load_shards(prepared, "train"), LABEL2ID, processor, training=True)
+    for _ in stream.batches(BATCH_SIZE, collate):
+        pass
+    # Of this process alone; `resource.getrusage` also counts the one that started it.
+    print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+
+
+def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000)) -> dict:
+    """Peak resident memory of a process that streams sets of copies of the prepared videos."""
+    import datasets
+
+    one = datasets.load_dataset(str(folder / "1440x1080-prepared"), "fold_1", split="train")
+    one = one.cast_column("video", datasets.Video(decode=False))
+    result = {}
+    for count in counts:
+        out = folder / f"stream-{count}"
+        (out / "data").mkdir(parents=True)
+        many = one.select([number % len(one) for number in range(count)])
+        many = many.remove_columns("sample_id").add_column("sample_id", [str(number) for number in range(count)])
+        many = many.cast_column("video", datasets.Video())
+        for shard in range(0, count, 50):
+            part = many.select(range(shard, min(count, shard + 50)))
+            part.to_parquet(str(out / "data" / f"train-{shard:05}.parquet"), batch_size=32)
+        run = subprocess.run(
+            [sys.executable, "-m", "training.benchmarks.data_loading", "--stream", str(out)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        result[f"{count} videos, peak MB"] = int(run.stdout.split()[-1]) / 1024
+        shutil.rmtree(out)
+    first, last = result.values()
+    result["slope, KB a video"] = (last - first) * 1024 / (counts[-1] - counts[0])
+    return result
+
+
+def rows(value, name: str = ""):
+    """Rows of a Markdown table."""
+    for key, entry in value.items():
+        label = f"{name}: {key}" if name else key
+        if isinstance(entry, dict) and "median" not in entry:
+            yield from rows(entry, label)
+        elif isinstance(entry, dict):
+            yield f"| {label} | {entry['median']:.1f} ({entry['low']:.1f}..{entry['high']:.1f}) |"
+        else:
+            yield f"| {label} | {entry:.2f} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python -m training.benchmarks.data_loading --clips 10 --out results.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--clips", type=int, default=10, help="generated clips of each kind (default: 10)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each (default: 5)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
+    parser.add_argument("--out", type=Path, help="also write the figures to this JSON file")
+    parser.add_argument("--stream", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.stream:
+        return stream_once(arguments.stream)
+    torch.manual_seed(0)
+    results = {
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            **{name: version(name) for name in ("torch", "transformers", "torchcodec", "av", "datasets", "pyarrow")},
+            "decoder": decoder_in_use()[0],
+            "clips": arguments.clips,
+            "seed": 0,
+        }
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        results["originals_against_prepared"] = originals_against_prepared(folder, arguments.clips, arguments.repeats)
+        results["loading_against_training"] = loading_against_training(folder, arguments.repeats)
+        results["memory_of_streaming"] = memory_of_streaming(folder)
+    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
+    for benchmark in (originals_against_prepared, loading_against_training, memory_of_streaming):
+        print(f"\n{benchmark.__doc__}\n\n| | median (quartiles) |\n|---|---|")
+        print("\n".join(rows(results[benchmark.__name__])))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

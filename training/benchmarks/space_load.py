@@ -1,0 +1,137 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""
+Load on the demo: several clients send videos at once, each its next one when the last is answered.
+
+    python -m training.benchmarks.space_load --clips 20 --clients 4
+
+Starts `rdfer demo`, measures from the beginning of an upload to the answer, and looks at the memory of the server and
+at what is left of the uploads. Prints the figures as JSON; exits with 1 if a video was lost.
+"""
+
+import argparse
+import json
+import os
+import platform
+import queue
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import gradio
+import torch
+
+CLIP = Path(__file__).parents[2] / "tests" / "data" / "cap13_edit2.mp4"
+TIMEOUT = 1800.0  # seconds for an answer
+
+
+def request(url: str, body: bytes | None, kind: str) -> bytes:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, body, {"Content-Type": kind} if body is not None else {}), timeout=TIMEOUT
+    ) as reply:
+        return reply.read()
+
+
+def ask(url: str, video: bytes) -> str:
+    """The label of a video. Raises if there is none."""
+    upload = json.loads(request(f"{url}/rdfer/upload", video, "application/octet-stream"))["upload"]
+    body = json.dumps({"data": [upload, "rdfer-small (embedded)"]}).encode()
+    event = json.loads(request(f"{url}/gradio_api/call/analyse", body, "application/json"))["event_id"]
+    answer = request(f"{url}/gradio_api/call/analyse/{event}", None, "").decode()
+    found = re.search(r'class=\\"rdfer-answer\\" data-label=\\"(.+?)\\"', answer)
+    if found is None:
+        raise RuntimeError(answer[:500])
+    return found[1]
+
+
+def peak_megabytes(pid: int) -> int:
+    """Linux: the most memory that the process had so far."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) // 1024
+
+
+def page_latency(url: str) -> float:
+    start = time.perf_counter()
+    request(url, None, "")
+    return time.perf_counter() - start
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=20, help="videos in all (default: 20)")
+    parser.add_argument("--clients", type=int, default=4, help="clients at once (default: 4)")
+    parser.add_argument("--video", type=Path, default=CLIP, help="video to send (default: the real clip, 30.6 s)")
+    arguments = parser.parse_args(argv)
+
+    video = arguments.video.read_bytes()
+    waiting = queue.Queue()
+    for number in range(arguments.clips):
+        waiting.put(number)
+    seconds, labels, lost, pages = [], [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        server = subprocess.Popen(
+            [sys.executable, "-u", "-m", "modeling_rdfer", "demo"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": folder},
+        )
+        try:
+            url = re.search(r"(http://\S+?)/? in", server.stdout.readline())[1]
+            memory = {"before": peak_megabytes(server.pid)}
+
+            def client():
+                while True:
+                    try:
+                        waiting.get_nowait()
+                    except queue.Empty:
+                        return
+                    start = time.perf_counter()
+                    try:
+                        labels.append(ask(url, video))
+                        seconds.append(time.perf_counter() - start)
+                    except Exception as error:
+                        lost.append(str(error))
+
+            begin = time.perf_counter()
+            clients = [threading.Thread(target=client) for _ in range(arguments.clients)]
+            for thread in clients:
+                thread.start()
+            while any(thread.is_alive() for thread in clients):
+                if 2 * len(labels) >= arguments.clips:
+                    memory.setdefault("after half of the clips", peak_megabytes(server.pid))
+                pages.append(page_latency(url))
+                time.sleep(0.2)
+            total = time.perf_counter() - begin
+            memory["after all clips"] = peak_megabytes(server.pid)
+            left = [path.name for path in Path(folder).rglob("*") if path.is_file()]
+        finally:
+            server.terminate()
+            server.wait()
+    figures = {
+        "clips": arguments.clips,
+        "clients": arguments.clients,
+        "answered": len(labels),
+        "lost": len(lost),
+        "labels": {label: labels.count(label) for label in sorted(set(labels))},
+        "latency_median_seconds": round(statistics.median(seconds), 2) if seconds else None,
+        "latency_worst_seconds": round(max(seconds), 2) if seconds else None,
+        "total_seconds": round(total, 1),
+        "page_median_seconds": round(statistics.median(pages), 3),
+        "page_worst_seconds": round(max(pages), 3),
+        "memory_peak_megabytes": memory,
+        "files_left": len(left),
+        "processor": f"{torch.get_num_threads()} threads, {platform.machine()}",
+        "versions": f"torch {torch.__version__}, gradio {gradio.__version__}",
+    }
+    print(json.dumps(figures, indent=2))
+    for error in lost:
+        print(f"lost: {error}", file=sys.stderr)
+    return 1 if lost or left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
