@@ -88,6 +88,42 @@ def test_finished_folds_are_kept_and_missing_ones_run(done, videos, tmp_path):
         assert all((ours[name] == value).all() for name, value in theirs.items())
 
 
+def test_what_was_cut_off_by_a_kill_is_run_again(done, videos, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    # Killed while writing the results; and while writing the second of two checkpoints.
+    results = out / "fold_1" / "all_results.json"
+    results.write_text(results.read_text()[:50])
+    (out / "fold_2" / "all_results.json").unlink()
+    checkpoints = sorted((out / "fold_2").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for checkpoint in checkpoints[2:]:
+        shutil.rmtree(checkpoint)
+    (checkpoints[1] / "trainer_state.json").unlink()
+    assert cross_validate.last_checkpoint(out / "fold_2") == checkpoints[0]
+    assert cross_validate.main(arguments(videos, out, "--save_strategy", "epoch")) == done[1]
+
+
+def test_folds_that_are_there_are_merged_whichever_are_asked_for(done, videos, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    shutil.rmtree(out / "fold_3")
+    merged = cross_validate.main(arguments(videos, out, "--save_strategy", "epoch", "--folds", "1"))
+    assert list(merged["folds"]) == [1, 2] and "folds 2" not in (out / "cross_validation.md").read_text()
+
+
+def test_folders_of_other_folds_and_folds_that_do_not_exist_are_refused(done, videos, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    shutil.rmtree(out / "fold_3")
+    shutil.copytree(out / "fold_2", out / "fold_3")
+    with pytest.raises(SystemExit):
+        cross_validate.main(arguments(videos, out, "--save_strategy", "epoch"))
+    assert "has the results of fold 2 of videolist, not of fold 3" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cross_validate.main(arguments(videos, tmp_path / "new", "--folds", "3-4"))
+    assert "fold 4 needs rows" in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
 def test_other_settings_are_refused(done, videos, capsys):
     with pytest.raises(SystemExit):
         cross_validate.main(arguments(videos, done[0], "--save_strategy", "epoch", "--loss", "ce"))

@@ -140,3 +140,42 @@ def test_options_come_from_the_command_line(root):
     with pytest.raises(ValueError, match=r"videofolder has no options \['fold'\]"):
         load_source(SourceArguments(dataset="videofolder", root=str(root), fold=1))
     assert list(load_source(SourceArguments(dataset="videofolder", root=str(root)))) == ["train", "validation"]
+
+
+def test_names_of_splits_are_those_that_people_use(root):
+    rows = [("train/happy/a", "joy", "Train"), ("train/sad/c.mp4", "grief", "val"), ("val/sad/d.mp4", "grief", "TEST")]
+    splits = load("videolist", write_list(root / "labels.csv", ("path", "label", "split"), rows))
+    assert list(splits) == ["train", "validation", "test"]
+    shutil.copytree(root / "val", root / "dev")
+    with pytest.raises(ValueError, match="has dev and val, which mean the same split"):
+        load("videofolder", root)
+
+
+def test_a_clip_under_two_names_is_refused(root):
+    rows = [("train/sad/c.mp4", "sad", "train", "one"), ("train/../train/sad/c.mp4", "sad", "test", "two")]
+    file = write_list(root / "labels.csv", ("path", "label", "split", "sample_id"), rows)
+    with pytest.raises(ValueError, match="(one and two|two and one) are the same clip"):
+        load("videolist", file)
+
+
+def test_lists_that_are_no_lists_are_named(root):
+    (root / "latin.csv").write_bytes("path,label\n\xe4.mp4,sad\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="latin.csv is not UTF-8"):
+        load("videolist", root / "latin.csv")
+    (root / "array.jsonl").write_text('{"path": "a",')
+    with pytest.raises(ValueError, match="array.jsonl: expected a JSON object in each line"):
+        load("videolist", root / "array.jsonl")
+
+
+def test_hub_datasets_with_wrong_labels_or_a_clip_in_two_splits_are_refused(tmp_path):
+    made = datasets.Dataset.from_dict({"video": ["a.mp4"], "label": [-1], "sample_id": ["a"]})
+    made.to_parquet(tmp_path / "test-00000.parquet")
+    with pytest.raises(ValueError, match="without a label"):
+        load("hub", tmp_path)
+    made = datasets.Dataset.from_dict({"video": ["a.mp4"], "label": ["sad"], "sample_id": ["a"]})
+    for split in ("train", "test"):
+        made.to_parquet(tmp_path / f"{split}-00000.parquet")
+    with pytest.raises(ValueError, match="1 clips are in train and in test: a"):
+        load("hub", tmp_path)
+    with pytest.raises(ValueError, match="--streaming"):
+        load("hub", "https://host/set")

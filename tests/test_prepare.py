@@ -549,3 +549,30 @@ def test_the_training_command_streams(prepared, tmp_path):
     assert results["stream"][1:] == results["rows"][1:] and len(results["rows"][1]) == 17
     with pytest.raises(SystemExit, match="--streaming needs --dataset hub"):
         run_training(["--dataset", "dfew", "--root", "x", "--streaming", "true", "--output_dir", str(tmp_path)])
+
+
+def test_what_is_not_complete_or_has_no_folds_is_not_read(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "part")
+    manifest = json.loads((tmp_path / "part" / "manifest.json").read_text())
+    (tmp_path / "part" / "manifest.json").write_text(json.dumps({**manifest, "complete": False}))
+    for read in (lambda: load("hub", tmp_path / "part", fold=1), lambda: load_shards(str(tmp_path / "part"), "train")):
+        with pytest.raises(ValueError, match="is not complete"):
+            read()
+    (tmp_path / "part" / "manifest.json").write_text(json.dumps({**manifest, "folds": False}))
+    with pytest.raises(ValueError, match="not prepared in folds"):
+        load_shards(f"file://{tmp_path}/part", "train", "fold_1")
+
+
+def test_a_split_of_which_nothing_can_be_read_is_an_error(tmp_path):
+    (tmp_path / "own" / "train" / "happy").mkdir(parents=True)
+    (tmp_path / "own" / "train" / "happy" / "a.mp4").write_text("text")
+    with pytest.raises(ValueError, match="No clip of train can be read: .*a.mp4"):
+        prepare("videofolder", tmp_path / "own", tmp_path / "out", on_bad_video="skip", **SETTINGS)
+
+
+def test_any_dataset_of_the_datasets_library_can_be_prepared(tmp_path):
+    rows = {"video": [str(DATA / "cap13_edit2.mp4")], "label": ["sad"]}
+    (tmp_path / "raw").mkdir()
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "raw" / "train-00000.parquet")
+    prepare("hub", tmp_path / "raw", tmp_path / "out", face_crop=False, **SETTINGS)
+    assert load("hub", tmp_path / "out")["train"]["sample_id"][0] == "train/0"

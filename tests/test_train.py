@@ -1,5 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 
-from modeling_rdfer import RDFERForVideoClassification, VideoReadError, predict
+from modeling_rdfer import RDFERForVideoClassification, predict
 from training import evaluate, train
 
 FAST = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
@@ -158,7 +159,7 @@ def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
     folder = tmp_path / "train" / "happy"
     folder.mkdir(parents=True)
     (folder / "broken.mp4").write_text("text")
-    with pytest.raises(VideoReadError, match="broken.mp4"):
+    with pytest.raises(SystemExit, match="error: .*broken.mp4"):
         train.main(["--train_dir", str(tmp_path / "train"), "--output_dir", str(tmp_path / "out"), *TINY, *FAST])
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
@@ -244,3 +245,30 @@ def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
     (tmp_path / "data" / "val").unlink()
     training, choosing, test = train.load_parts(data, seed=0)
     assert len(training) + len(choosing) == 16 and 1 <= len(choosing) <= 3 and len(test) == 8
+
+
+def test_results_of_another_run_do_not_stand_beside_a_new_model(root, tmp_path):
+    arguments = ["--output_dir", str(tmp_path), "--num_train_epochs", "1", *TINY, *FAST]
+    train.main(["--dataset", "videofolder", "--root", str(root), *arguments])
+    assert "eval_war" in (tmp_path / "all_results.json").read_text()
+    train.main(["--train_dir", str(root / "train"), *arguments])
+    assert "eval_war" not in (tmp_path / "all_results.json").read_text()
+    assert not (tmp_path / "confusion_matrix.json").exists()
+
+
+def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    rows = [
+        (root / split / label / "00", label, split, "ann") for split in ("train", "test") for label in ("happy", "sad")
+    ]
+    shutil.copytree(root / "train" / "happy" / "00", tmp_path / "copy")
+    rows.append((tmp_path / "copy", "happy", "test", "bob"))
+    lines = ["path,label,split,actor", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    out = ["--output_dir", str(tmp_path / "out"), "--num_train_epochs", "1", *TINY, *FAST]
+    train.main(["--dataset", "videolist", "--root", str(tmp_path / "labels.csv"), *out])
+    assert (
+        f"1 videos of the reported set are in the training set, too, by their content: {tmp_path / 'copy'}"
+        in caplog.text
+    )
+    assert "1 people are in the training set and in the reported set: ann" in caplog.text

@@ -19,7 +19,7 @@ from transformers import HfArgumentParser
 from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
 from training.data import Videos
 from training.datasets import DATASETS, load, options
-from training.datasets.common import some, to_videos
+from training.datasets.common import map_labels, some, to_videos
 from training.sources import SourceArguments, parse_options
 
 EXAMPLES = """examples:
@@ -133,12 +133,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             problems.append(f"{name}: {error}")
             try:
                 splits = load(source.dataset, source.root, **{**given, "on_missing": "skip"})
-            except (ValueError, FileNotFoundError):
+            except (ValueError, FileNotFoundError):  # something else is wrong
                 continue
         print(f"{name}:")
+        if "train" not in splits:
+            problems.append(f"{name}: there is no split train, only {list(splits)}.")
         published = published_counts(source.dataset, chosen, fold)
         for split, dataset in splits.items():
-            part = to_videos(dataset, split)
+            try:
+                part = to_videos(dataset, split)
+                map_labels(part.label_names, part.label_names)
+            except ValueError as error:
+                problems.append(f"{name}, {split}: {error}")
+                continue
             lines, same = describe_split(split, part, published.get(split))
             print("\n".join(lines))
             if not same:

@@ -8,6 +8,7 @@ checkpoint; folds may be run on different machines and their folders put togethe
 import argparse
 import gc
 import json
+import re
 import statistics
 import sys
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 from accelerate import PartialState
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from modeling_rdfer.metrics_rdfer import recognition_metrics
+from modeling_rdfer.trainer_rdfer import RECORD_NAME
 from training import train
 from training.datasets import options
 from training.reports import plot_confusions
@@ -70,21 +71,59 @@ def settings_of(argv: list[str]) -> dict:
         if item.init and getattr(arguments, item.name) != getattr(default, item.name)
     }
     kept = {name: value for name, value in settings.items() if not name.startswith(IMMATERIAL)}
+    if "streaming" in settings:  # each worker shuffles what it reads
+        kept["dataloader_num_workers"] = settings.get("dataloader_num_workers", 0)
     return json.loads(json.dumps(kept, default=str))
+
+
+def read_json(file: Path) -> dict:
+    """What a JSON file holds; nothing if it is not there or was cut off, e.g. by a killed process."""
+    try:
+        return json.loads(file.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
 
 
 def is_finished(folder: Path) -> bool:
     """Whether a fold's folder has its results; training writes the metrics of the evaluation last."""
-    file = folder / "all_results.json"
-    return file.is_file() and "eval_war" in json.loads(file.read_text())
+    has_metrics = "eval_war" in read_json(folder / "all_results.json")
+    return has_metrics and "counts" in read_json(folder / "confusion_matrix.json")
+
+
+def check_finished(folder: Path, dataset: str, fold: int, settings: dict):
+    """Raises ValueError if a finished folder has the results of something else than is asked for."""
+    results = read_json(folder / "all_results.json")
+    if (results.get("dataset"), results.get("fold")) != (dataset, fold):
+        raise ValueError(
+            f"{folder} has the results of fold {results.get('fold')} of {results.get('dataset')}, not of fold {fold} "
+            f"of {dataset}: move it away."
+        )
+    theirs = read_json(folder / SETTINGS)
+    differing = {
+        name: (theirs.get(name, "default"), settings.get(name, "default"))
+        for name in sorted(theirs.keys() | settings)
+        if theirs.get(name) != settings.get(name)
+    }
+    if differing:
+        raise ValueError(f"{folder} was run with other settings (there, now): {differing}; use another --output_dir.")
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint of a folder that is complete: a killed process can leave one that is not."""
+    complete = [
+        file.parent
+        for file in folder.glob(f"checkpoint-*/{RECORD_NAME}")
+        if all((file.parent / name).is_file() for name in ("model.safetensors", "trainer_state.json", "optimizer.pt"))
+    ]
+    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
 def run_fold(argv: list[str], folder: Path, settings: dict):
     """Trains a fold, from the last checkpoint in its folder if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = get_last_checkpoint(str(folder))
+    checkpoint = last_checkpoint(folder)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    train.main([*argv, "--resume_from_checkpoint", checkpoint] if checkpoint else argv)
+    train.main([*argv, "--resume_from_checkpoint", str(checkpoint)] if checkpoint else argv)
     # The trainer and its optimizer refer to each other: let go of them before the next fold.
     gc.collect()
 
@@ -209,22 +248,32 @@ def main(argv: list[str] | None = None) -> dict:
         for fold, folder in folders.items()
     }
     settings = settings_of(next(iter(runs.values())))
-    # Before any fold is run: a difference found after days of training comes too late.
-    for folder in folders.values():
-        if (folder / SETTINGS).is_file() and (theirs := json.loads((folder / SETTINGS).read_text())) != settings:
-            differing = {
-                name: (theirs.get(name, "default"), settings.get(name, "default"))
-                for name in sorted(theirs.keys() | settings)
-                if theirs.get(name) != settings.get(name)
-            }
-            parser.error(f"{folder} was run with other settings (there, now): {differing}; use another --output_dir.")
+    # What is finished in the folder, asked for now or not, is part of the report.
+    there = {
+        int(path.name.removeprefix("fold_")): path
+        for path in arguments.output_dir.glob("fold_*")
+        if re.fullmatch(r"fold_\d+", path.name) and is_finished(path)
+    }
+    # Before any fold is run: what is wrong found after days of training comes too late.
+    try:
+        for fold, folder in there.items():
+            check_finished(folder, arguments.dataset, fold, settings)
+        for fold in folds:
+            if fold not in there:
+                data, args = train.parse_arguments(runs[fold])[1:]
+                train.load_parts(data, args.seed)
+                if last_checkpoint(folders[fold]) and read_json(folders[fold] / SETTINGS) != settings:
+                    raise ValueError(f"{folders[fold]} was begun with other settings; use another --output_dir.")
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
     for fold, folder in folders.items():
-        if is_finished(folder):
+        if fold in there:
             logger.warning(f"Fold {fold} is finished: {folder} is kept.")
         else:
             logger.warning(f"Fold {fold} of {folds}.")
             run_fold(runs[fold], folder, settings)
-    return report(arguments.dataset, folders, choices or folds, arguments.output_dir)
+    merged = dict(sorted((there | folders).items()))
+    return report(arguments.dataset, merged, choices or folds, arguments.output_dir)
 
 
 if __name__ == "__main__":

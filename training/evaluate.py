@@ -103,18 +103,25 @@ def main(argv: list[str] | None = None) -> dict:
             parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
-    model, processor = load(arguments.model, arguments.device)
+    try:
+        model, processor = load(arguments.model, arguments.device)
+    except OSError as error:
+        parser.error(str(error))
     if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
         parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
     occurring = [label for label in videos.label_names if label in set(videos.labels)]
     try:
         names = map_labels(occurring, list(model.config.label2id), leave_out=arguments.on_unknown_label == "skip")
     except ValueError as error:
-        parser.error(f"{error} --on_unknown_label skip leaves their videos out.")
+        advice = " --on_unknown_label skip leaves their videos out." if arguments.on_unknown_label == "error" else ""
+        parser.error(f"{error}{advice}")
     left_out = Counter(label for label in videos.labels if label not in names)
     if left_out:
         print(f"Left out, labels that the model has not: {dict(left_out)}.")
-    videos = check_videos(videos.rename_labels(names), arguments.on_bad_video)
+    try:
+        videos = check_videos(videos.rename_labels(names), arguments.on_bad_video)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     dataset = VideoDataset(videos, model.config.label2id, processor)

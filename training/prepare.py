@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -126,6 +127,13 @@ def find_source(name: str, root, chosen: dict) -> Source:
     for group, dataset in groups.items():
         if "video" in dataset.column_names and isinstance(dataset.features["video"], datasets.Video):
             groups[group] = dataset.cast_column("video", datasets.Video(decode=False))
+    if odd := [group for group in groups if not re.fullmatch(r"\w+", group)]:
+        raise ValueError(
+            f"Splits {odd}: their names must be of letters, digits and _, or `datasets` cannot load them."
+        )
+    for group, dataset in groups.items():
+        if "path" not in dataset.column_names:
+            groups[group] = dataset.add_column("path", list(dataset["sample_id"]))
     column = "video" if "video" in next(iter(groups.values())).column_names else "frames"
     return Source(groups, labels, column, has_folds)
 
@@ -272,7 +280,7 @@ def _read_shard(file: Path) -> tuple[list[int], list[dict]]:
 
 def card_facts(manifest: dict) -> DatasetCardFacts:
     """What the card says of a prepared set, with the files of each split for `datasets`."""
-    files = {group: f"data/{group}-*.parquet" for group in manifest["counts"]}
+    files = {group: f"data/{group}-[0-9]*.parquet" for group in manifest["counts"]}
     if manifest["folds"]:
         configs = [
             {
@@ -492,6 +500,8 @@ def prepare(
         listed.append({"file": f"data/{file.name}", "group": group, "rows": len(labels), "bytes": file.stat().st_size})
     if skipped and on_bad_video == "error":
         raise _bad(skipped[0], len(skipped) - 1, out)
+    if empty := [group for group, number in counts.items() if not number]:
+        raise ValueError(f"No clip of {', '.join(empty)} can be read: {_bad(skipped[0], len(skipped) - 1, out)}")
     manifest |= {
         "complete": True,
         "counts": {group: {name: number[name] for name in source.labels} for group, number in counts.items()},

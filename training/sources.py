@@ -48,7 +48,7 @@ def parse_options(dataset: str, text: str | None) -> dict:
             choices = {str(choice).lower(): choice for choice in known[name]}
             if choices and value.lower() not in choices:
                 raise ValueError(f"--dataset_options: {name}={value}: expected one of {list(known[name])}.")
-            parsed[name] = choices[value.lower()] if choices else value
+            parsed[name] = choices[value.lower()] if choices else int(value) if value.isdigit() else value
     return parsed
 
 

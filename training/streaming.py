@@ -3,6 +3,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,12 @@ from tqdm.auto import tqdm
 
 from training.data import Examples
 from training.datasets.common import SAMPLE_COLUMNS
+from training.datasets.hub import check_complete
+
+
+class NoSuchSplitError(ValueError):
+    """A dataset has other splits."""
+
 
 TABLE_COLUMNS = ("label", "sample_id", *SAMPLE_COLUMNS)
 
@@ -75,7 +82,9 @@ def load_shards(name: str, split: str, config: str | None = None, **storage_opti
         storage_options: passed to fsspec.
 
     Raises:
-        ValueError: there is no such split or configuration, its files are no Parquet files, or they lack a column.
+        NoSuchSplitError: there is no such split.
+        ValueError: there is no such configuration, a label is none, an id occurs twice, or its files are no Parquet
+            files or lack a column.
         FileNotFoundError: nothing is there.
     """
     import datasets
@@ -95,12 +104,17 @@ def load_shards(name: str, split: str, config: str | None = None, **storage_opti
     table = {name: [value for _, part in looks for value in part[name]] for name in looks[0][1]}
     rows = [len(part["label"]) for _, part in looks]
     is_numbered = isinstance(label, datasets.ClassLabel)
+    if any(value is None or value == -1 for value in table["label"]):
+        raise ValueError(f"{name} ({split}) has videos without a label (null or -1).")
+    ids = table.get("sample_id") or [f"{split}/{number}" for number in range(len(table["label"]))]
+    if twice := [value for value, count in Counter(ids).items() if count > 1]:
+        raise ValueError(f"{name} ({split}): {len(twice)} sample ids occur more than once, e.g. {twice[0]!r}.")
     labels = label.int2str(table["label"]) if is_numbered else [str(name) for name in table["label"]]
     return VideoShards(
         files,
         rows,
         labels,
-        sample_ids=table.get("sample_id") or [f"{split}/{number}" for number in range(len(labels))],
+        sample_ids=ids,
         columns={"split": [split] * len(labels)} | {name: table[name] for name in SAMPLE_COLUMNS if name in table},
         label_names=label.names if is_numbered else sorted(set(labels)),
         storage_options=storage_options,
@@ -118,6 +132,8 @@ def _find_files(name: str, split: str, config: str | None, storage_options: dict
             raise ValueError(f"{name} is not complete: let `python -m training.prepare` finish.")
         groups = list(manifest["counts"])
         wanted = [split] if split in groups else []
+        if config is not None and not manifest["folds"]:
+            raise ValueError(f"{name} has no configuration {config!r}: it was not prepared in folds.")
         if manifest["folds"]:
             if config not in groups:
                 raise ValueError(f"{name} has the configurations {groups}, not {config!r}.")
@@ -125,10 +141,11 @@ def _find_files(name: str, split: str, config: str | None, storage_options: dict
             wanted = {"train": others, "test": [config]}.get(split, [])
         files = [f"{name}/{shard['file']}" for shard in manifest["shards"] if shard["group"] in wanted]
     else:
+        check_complete(name)
         found = datasets.load_dataset_builder(name, config).config.data_files or {}
         groups, files = list(found), [str(file) for file in found.get(split, [])]
     if not files:
-        raise ValueError(f"{name} has the splits {groups}, not {split!r}.")
+        raise NoSuchSplitError(f"{name} has the splits {groups}, not {split!r}.")
     if other := [file for file in files if not file.endswith(".parquet")]:
         raise ValueError(
             f"Only Parquet files are streamed; {name} has {other[0]}. Without streaming others are read, too."
@@ -345,4 +362,4 @@ class StreamedBatches(IterableDataset):
             yield self.collate([videos._example(video, index) for index, video in taken]) if batch >= skip else {}
 
 
-__all__ = ["StreamedBatches", "StreamedVideos", "VideoShards", "load_shards"]
+__all__ = ["NoSuchSplitError", "StreamedBatches", "StreamedVideos", "VideoShards", "load_shards"]

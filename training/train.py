@@ -27,14 +27,14 @@ from modeling_rdfer import (
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
 from modeling_rdfer.labels_rdfer import group_labels
 from modeling_rdfer.metrics_rdfer import recognition_metrics
-from modeling_rdfer.trainer_rdfer import RDFERTrainer, RDFERTrainingArguments
+from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from training.build_aen_small import FOLDER as AEN_SMALL
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
-from training.datasets.common import map_labels, to_videos
+from training.datasets.common import map_labels, some, to_videos
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
 from training.sources import SourceArguments, load_source, parse_options
-from training.streaming import StreamedVideos, VideoShards, load_shards
+from training.streaming import NoSuchSplitError, StreamedVideos, VideoShards, load_shards
 
 logger = logging.get_logger(__name__)
 
@@ -50,6 +50,11 @@ EXAMPLES = """examples:
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
   python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
 """
+# What a run leaves beside its model.
+RESULT_FILES = (
+    *("all_results.json", "train_results.json", "eval_results.json", "confusion_matrix.json", "confusion_matrix.png"),
+    "curves.png",
+)
 
 
 @dataclass
@@ -176,7 +181,7 @@ def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
     for split in ("test", "validation"):
         try:
             return training, load_shards(data.root, split, config)
-        except ValueError as error:  # no such split
+        except NoSuchSplitError as error:
             logger.warning(str(error))
     return training, None
 
@@ -189,6 +194,9 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
         ValueError, FileNotFoundError: see [`training.datasets.load`]; or nothing is given to train on.
     """
     choosing = None
+    others = ("train_dir", "validation_dir", "train_list", "validation_list", "dataset_name", "validation_split")
+    if data.dataset and (given := [f"--{name}" for name in others if getattr(data, name)]):
+        raise ValueError(f"--dataset {data.dataset} is a source by itself; {', '.join(given)} cannot be beside it.")
     if data.streaming:
         training, test = load_streams(data)
     elif data.dataset:
@@ -266,6 +274,8 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
             group_labels(labels, groups)
         except ValueError as error:
             raise ValueError(f"{error} On the command line: --emotion_groups LABEL=GROUP,...") from error
+    if arguments.preset and arguments.model_name_or_path:
+        raise ValueError("--preset starts from scratch, --model_name_or_path from a checkpoint: give one of them.")
     if arguments.preset:
         # RDFER has no groups of its own: the trainer finds them there all the same.
         overrides |= {"emotion_groups": groups} if groups else {}
@@ -347,6 +357,20 @@ def to_labels(videos: Videos, label2id: dict[str, int]) -> Videos:
     return videos.rename_labels(map_labels(sorted(set(videos.labels)), list(label2id)))
 
 
+def warn_of_overlap(training: Videos, test: Videos):
+    """Warns of videos and people that are both in the training set and among what is reported."""
+    hashes = set(training.columns.get("content_hash", ())) - {None}
+    same = [name for name, value in zip(test.sample_ids, test.columns.get("content_hash", ())) if value in hashes]
+    if same:
+        logger.warning(
+            f"{len(same)} videos of the reported set are in the training set, too, by their content: {some(same)}."
+        )
+    if training_people := set(getattr(training, "persons", None) or ()):
+        people = sorted(training_people & set(test.persons or ()), key=str)
+        if people:
+            logger.warning(f"{len(people)} people are in the training set and in the reported set: {some(people)}.")
+
+
 def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) -> dict:
     """What the reported figures are of, and how the model was chosen, for `all_results.json`."""
     selection = data.model_selection
@@ -368,23 +392,31 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if test is None and args.eval_strategy != "no":
         raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
     labels, num_found = training.label_names, len(training)
-    if not data.streaming:  # what is streamed was read by training.prepare, or is not at hand
-        training = check_videos(training, data.on_bad_video, "checking training videos")
-        if choosing is not None and choosing is not test:
-            choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
-        if test is not None:
-            test = check_videos(test, data.on_bad_video, "checking test videos")
-
     try:
+        if not data.streaming:  # what is streamed was read by training.prepare, or is not at hand
+            training = check_videos(training, data.on_bad_video, "checking training videos")
+            if choosing is not None and choosing is not test:
+                choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
+            if test is not None:
+                test = check_videos(test, data.on_bad_video, "checking test videos")
+        if test is not None:
+            warn_of_overlap(training, test)
         model, processor = build_model(model_arguments, labels)
-    except ValueError as error:
+        label2id = model.config.label2id
+        training, choosing, test = (
+            None if videos is None else to_labels(videos, label2id) for videos in (training, choosing, test)
+        )
+    except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
+    if args.should_save:
+        # Of another model, or cut off: nothing of it may stand beside this one. The table goes on when resuming.
+        for name in (*RESULT_FILES, *([] if args.resume_from_checkpoint else [SAMPLE_TABLE_NAME])):
+            (Path(args.output_dir) / name).unlink(missing_ok=True)
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
-    label2id = model.config.label2id
     dataset_class = StreamedVideos if data.streaming else VideoDataset
     train_dataset = dataset_class(
-        to_labels(training, label2id),
+        training,
         label2id,
         processor,
         training=True,
@@ -393,10 +425,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         crop_scale=(data.crop_scale, 1.0),
         colour_jitter=data.colour_jitter,
     )
-    test_dataset = None if test is None else dataset_class(to_labels(test, label2id), label2id, processor)
+    test_dataset = None if test is None else dataset_class(test, label2id, processor)
     eval_dataset = test_dataset
     if choosing is not None and data.model_selection == "held_out":
-        eval_dataset = VideoDataset(to_labels(choosing, label2id), label2id, processor)
+        eval_dataset = VideoDataset(choosing, label2id, processor)
     callbacks = [EarlyStoppingCallback(data.early_stopping_patience)] if data.early_stopping_patience else []
     trainer = RDFERTrainer(
         model=model,

@@ -20,6 +20,9 @@ from training.data import Videos
 logger = logging.get_logger(__name__)
 
 OnMissing = Literal["error", "skip"]
+# What people call the splits.
+SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+SPLIT_NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 # Columns that say who is seen. People are kept apart when a part is held out of the training set.
 PERSON_COLUMNS = ("actor", "subject", "person")
 # Columns that go into the sample table, or, of prepared sets, say how to read the video.
@@ -219,7 +222,8 @@ def build(
         no decoder is shared between processes.
 
     Raises:
-        ValueError: an id occurs twice or in two splits, a label is unknown, or a split is empty.
+        ValueError: an id occurs twice or in two splits, two ids are the same clip, a label is unknown, or a split is
+            empty.
         FileNotFoundError: a row has no clip.
     """
     listed = {}
@@ -245,7 +249,11 @@ def build(
     extra = sorted(clips.keys() - set().union(*listed.values()))
     if extra:
         logger.warning(f"{root}: {len(extra)} clips are in no split and are left out: {some(extra)}.")
-    made = {}
+    made, places = {}, {}
+    for name in set().union(*listed.values()) & clips.keys():
+        other = places.setdefault(os.path.normpath(clips[name]), name)
+        if other != name:
+            raise ValueError(f"{root}: {other} and {name} are the same clip, {clips[name]}.")
     for split, rows in splits.items():
         rows = [row for row in rows if row["sample_id"] in clips]
         if not rows:

@@ -1,7 +1,12 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """A dataset of the datasets library, from the Hub or local: any with a Video column, and prepared ones."""
 
+import json
+from pathlib import Path
+
 import datasets
+
+from .common import some
 
 
 def load(root, fold: int | None = None, config: str | None = None) -> datasets.DatasetDict:
@@ -18,8 +23,12 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
         (ClassLabel; labels that are strings are put in alphabetical order), `sample_id` and what else it has.
 
     Raises:
-        ValueError: a column is missing, naming those that are there.
+        ValueError: a column is missing, naming those that are there; a label is none; an id is in two splits; or a
+            prepared set is not complete.
     """
+    if "://" in str(root):
+        raise ValueError(f"{root}: URLs are read while training, with --streaming true; expected a name or a folder.")
+    check_complete(root)
     if fold is not None and config is not None:
         raise ValueError(f"fold={fold} and config={config!r}: a fold is a configuration itself; give one of them.")
     found = datasets.load_dataset(str(root), config if fold is None else f"fold_{fold}")
@@ -30,6 +39,9 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
         # A decoder of a worker process is dead in another one: the processor decodes itself.
         if isinstance(dataset.features["video"], datasets.Video):
             dataset = dataset.cast_column("video", datasets.Video(decode=False))
+        labels = dataset.unique("label")
+        if any(label is None or label == -1 for label in labels):
+            raise ValueError(f"{root} ({split}) has videos without a label (null or -1).")
         if "sample_id" not in dataset.column_names:
             dataset = dataset.add_column("sample_id", [f"{split}/{number}" for number in range(len(dataset))])
         found[split] = dataset
@@ -39,4 +51,15 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
             if dataset.features["label"].dtype != "string":
                 dataset = dataset.cast_column("label", datasets.Value("string"))
             found[split] = dataset.cast_column("label", datasets.ClassLabel(names=names))
+    seen = {}
+    for split, dataset in found.items():
+        if both := sorted(name for name in dataset["sample_id"] if seen.setdefault(name, split) != split):
+            raise ValueError(f"{root}: {len(both)} clips are in {seen[both[0]]} and in {split}: {some(both)}.")
     return found
+
+
+def check_complete(root):
+    """Raises ValueError for a local folder that `training.prepare` has begun and not finished."""
+    manifest = Path(root) / "manifest.json"
+    if manifest.is_file() and not json.loads(manifest.read_text(encoding="utf-8")).get("complete", True):
+        raise ValueError(f"{root} is not complete: let `python -m training.prepare` finish.")

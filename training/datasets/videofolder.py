@@ -7,11 +7,7 @@ import datasets
 
 from modeling_rdfer.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-from .common import build, loader
-
-SPLITS = {name: "train" for name in ("train", "training")}
-SPLITS |= {name: "validation" for name in ("validation", "valid", "val", "dev")}
-SPLITS |= {name: "test" for name in ("test", "testing")}
+from .common import SPLIT_NAMES, build, loader
 
 
 @loader
@@ -26,10 +22,17 @@ def load(root) -> datasets.DatasetDict:
 
     Raises:
         FileNotFoundError: a folder is missing or holds no videos, naming what was expected.
+        ValueError: two folders mean the same split.
     """
     folders = _folders(root)
-    if folders and all(folder.name.lower() in SPLITS for folder in folders):
-        parts = {SPLITS[folder.name.lower()]: folder for folder in folders}
+    if folders and all(folder.name.lower() in SPLIT_NAMES for folder in folders):
+        parts = {}
+        for folder in folders:
+            other = parts.setdefault(SPLIT_NAMES[folder.name.lower()], folder)
+            if other != folder:
+                raise ValueError(
+                    f"{root} has {other.name} and {folder.name}, which mean the same split; keep one of them."
+                )
     else:
         parts = {"train": root}
     clips, splits = {}, {}
@@ -38,7 +41,7 @@ def load(root) -> datasets.DatasetDict:
             path.relative_to(root).as_posix(): path
             for folder in _folders(part)
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in VIDEO_SUFFIXES or _is_frame_folder(path)
+            if not path.name.startswith(".") and (path.suffix.lower() in VIDEO_SUFFIXES or _is_frame_folder(path))
         }
         if not found:
             raise FileNotFoundError(f"{part} holds no videos: expected {part}/<label>/<video or folder of frames>.")
