@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import platform
+import socket
 import sys
 from pathlib import Path
 
@@ -98,6 +99,12 @@ def _timeline(arguments) -> int:
 def _demo(arguments) -> int:
     if importlib.util.find_spec("gradio") is None:
         raise ValueError("the demo needs Gradio: pip install 'modeling-rdfer[demo]'")
+    if arguments.port is not None:
+        if arguments.port > 65535:
+            raise ValueError(f"--port {arguments.port}: ports go up to 65535")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", arguments.port)) == 0:
+                raise ValueError(f"--port {arguments.port} is taken by another program; choose another one")
     from .demo_rdfer import launch_demo
 
     launch_demo(arguments.model, server_name="127.0.0.1", server_port=arguments.port)

@@ -2,6 +2,7 @@
 import csv
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,12 @@ def test_env_names_versions_and_the_decoder(capsys, monkeypatch):
     assert main(["env"]) == 0
     out = capsys.readouterr().out
     assert "video decoder" in out and "pyav" in out and "RDFER_VIDEO_DECODER" in out
+
+
+def test_ports_that_the_demo_cannot_have_are_named(capsys):
+    pytest.importorskip("gradio")
+    assert main(["demo", "--port", "99999"]) == 1
+    assert "ports go up to 65535" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert main(["demo", "--port", str(server.getsockname()[1])]) == 1
+    assert "is taken by another program" in capsys.readouterr().err

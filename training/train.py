@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from huggingface_hub.errors import HTTPError
 from transformers import (
     AutoConfig,
     AutoModelForVideoClassification,
@@ -430,14 +431,17 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if choosing is not None and data.model_selection == "held_out":
         eval_dataset = VideoDataset(choosing, label2id, processor)
     callbacks = [EarlyStoppingCallback(data.early_stopping_patience)] if data.early_stopping_patience else []
-    trainer = RDFERTrainer(
-        model=model,
-        args=args,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        processing_class=processor,
-        callbacks=callbacks,
-    )
+    try:
+        trainer = RDFERTrainer(
+            model=model,
+            args=args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processor,
+            callbacks=callbacks,
+        )
+    except (ValueError, OSError, HTTPError) as error:  # settings that do not fit, a Hub that refuses or is not there
+        raise SystemExit(f"error: {error}") from error
     facts = trainer.card_facts = facts_of_run(model_arguments, data, training)
     facts.num_left_out_videos = num_found - len(training)
     if test is not None:
