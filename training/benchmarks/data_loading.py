@@ -83,7 +83,7 @@ def epoch(dataset):
 
 
 def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
-    """An epoch of reading in one process, without augmentation, which is the same work for both."""
+    """An epoch of reading in one process, and the augmentation, which is the same work for both."""
     results = {}
     for kind, write in (("1440x1080 videos", write_1080p), ("224x224 JPEG folders", write_frame_folders)):
         root, out = folder / kind.split()[0], folder / f"{kind.split()[0]}-prepared"
@@ -106,6 +106,8 @@ def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
             for name, time in times.items()
         }
         result["originals : prepared"] = times["originals"]["median"] / times["prepared"]["median"]
+        original, ready, augmented = (result[f"{name}, ms a video"]["median"] for name in functions)
+        result["originals : prepared, both augmented"] = (original + augmented) / (ready + augmented)
         files = [path for path in root.rglob("*") if path.is_file()]
         result["originals, KB a video"] = sum(path.stat().st_size for path in files) / clips / 1024
         result["prepared, KB a video"] = sum(f.stat().st_size for f in out.rglob("*.parquet")) / clips / 1024
@@ -128,7 +130,7 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
     )
 
     def load_batch():
-        return collate([dataset[number] for number in range(BATCH_SIZE)])
+        return collate([dataset[number % len(dataset)] for number in range(BATCH_SIZE)])
 
     def stream_batch():
         return next(iter(stream.batches(BATCH_SIZE, collate)))
@@ -159,7 +161,7 @@ def stream_once(prepared: str):
     print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000)) -> dict:
+def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000, 3000)) -> dict:
     """Peak resident memory of a process that streams sets of copies of the prepared videos."""
     import datasets
 
@@ -183,8 +185,9 @@ def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000)) -> 
         )
         result[f"{count} videos, peak MB"] = int(run.stdout.split()[-1]) / 1024
         shutil.rmtree(out)
-    first, last = result.values()
-    result["slope, KB a video"] = (last - first) * 1024 / (counts[-1] - counts[0])
+    peaks = list(zip(counts, result.values()))
+    for (few, low), (many, high) in zip(peaks, peaks[1:]):
+        result[f"slope from {few} to {many}, KB a video"] = (high - low) * 1024 / (many - few)
     return result
 
 
