@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, Literal
 
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
@@ -154,7 +154,8 @@ class CardFacts:
         # Decided while the folder is there: later "output/demo" could as well be a name on the Hub.
         for name in ("base_model", "backbone", "dataset_name", "dataset_id"):
             if getattr(self, name):
-                setattr(self, name, public_name(getattr(self, name)))
+                setattr(self, name, public_name(getattr(self, name)) or None)
+        self.hyperparameters = _public_value(self.hyperparameters)
 
     def filled_from(self, other: "CardFacts") -> "CardFacts":
         """These facts, with what is missing taken from others; hyperparameters are those of both."""
@@ -211,6 +212,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
     Returns:
         `str`: Markdown with metadata; `model-index` holds WAR and UAR if the dataset has a name.
     """
+    facts = replace(facts)  # what was set since it was made becomes public here
     name = facts.model_name or name
     metrics = facts.metrics
     labels = [config.id2label[number] for number in range(config.num_labels)]
@@ -506,15 +508,56 @@ def _pipeline_line(repo_id: str | None, revision: str | None) -> str:
 # Facts
 # ---------------------------------------------------------------------------------------------------------------------
 def public_name(name: str) -> str:
-    """A name on the Hub as it is; of a path on this machine only the last part, rdfer-small for the embedded one."""
+    """
+    A name on the Hub as it is; of a path on this machine or a URL only the last part, without what a URL has of
+    credentials, query and fragment; rdfer-small for the embedded one; nothing where that part names a user.
+    """
     name, embedded = str(name), packaged_checkpoint()
     if os.path.exists(name):
         if embedded and os.path.samefile(name, embedded):
             return "rdfer-small"
-        return Path(name).resolve().name
+        path = Path(name).resolve()
+        return "" if _names_a_user(path) else path.name
+    is_url = re.search(r"\w:/|[?&]\w+=", name)
+    has_credentials = re.match(r"[^\s/]+@[^\s/]+[:/]", name)  # also as of ssh: git@host:folder
+    if is_url or has_credentials:
+        name = re.sub(r"[?#].*", "", name, flags=re.DOTALL).rstrip("/")
+        return re.split(r"[/\\@:]", name)[-1]
     if re.match(r"[/~.]|[A-Za-z]:", name) or name.count("/") > 1 or "\\" in name:
-        return PureWindowsPath(name).name  # it takes both separators
+        path = PureWindowsPath(name)  # it takes both separators
+        return "" if _names_a_user(path) else path.name
     return name
+
+
+def _names_a_user(path: PurePath) -> bool:
+    """Whether the last part of a path is, or could be, the name of a user rather than of what is in the folder."""
+    home, name = Path.home(), path.name
+    among_users = path.parent.name.lower() in ("home", "homes", "user", "users")
+    if name in ("root", "~", home.name) or path == home.resolve() or among_users:
+        return True
+    try:
+        import pwd
+    except ModuleNotFoundError:  # Windows
+        return False
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return name.startswith("~")
+    return True
+
+
+def _public_value(value):
+    """A setting with public names only, also within lists, dictionaries and `a=b,c=d`."""
+    if isinstance(value, dict):
+        return {key: _public_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_public_value(item) for item in value]
+    if not isinstance(value, (str, os.PathLike)):
+        return value
+    value = str(value)
+    if re.match(r"\s*\w+\s*=", value):
+        return re.sub(r"(?<==)[^,]*", lambda found: public_name(found[0].strip()), value)
+    return public_name(value)
 
 
 def trained_origins(base_model: str | None, has_face_detector: bool) -> list[tuple[str, str, str]]:
