@@ -245,6 +245,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
         hyperparameters=[(f"`{key}`", _cell(value)) for key, value in sorted(facts.hyperparameters.items())],
         uses_and_misuses=uses_and_misuses(facts.people or _people(facts)),
         limits=_limits(facts, labels),
+        brief_expressions=BRIEF_EXPRESSIONS[config.model_type],
         origins=facts.origins,
         rebuild=facts.rebuild or "",
         citation=CITATION,
@@ -252,6 +253,15 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
     return _signed(str(card))
 
 
+BRIEF_EXPRESSIONS = {
+    "rdfer": """\
+One answer for a whole video is about the expression that shows in most frames. A brief expression is outvoted, and
+  the clips are taken where the more frequent one shows, so that they agree: a surprise in a third of a video can give
+  neutral with agreement 1. Use windows (`rdfer timeline`) where expressions change.""",
+    "aen": """\
+One answer for a whole video is about all of it: frames are taken evenly, without a look at what they show. An
+  expression that shows in few of them is outvoted. Use windows (`rdfer timeline`) where expressions change.""",
+}
 METRIC_TITLES = {
     "war": "WAR (weighted average recall: accuracy)",
     "uar": "UAR (unweighted average recall over the labels)",

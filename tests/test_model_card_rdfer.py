@@ -4,12 +4,14 @@ import tomllib
 from types import SimpleNamespace
 
 import pytest
+import torch
+from conftest import AEN_CHECKPOINT, DATA
 from huggingface_hub import DatasetCard, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from training_job import LABELS, Videos, make_model, make_trainer
 from transformers import EarlyStoppingCallback, ResNetBackbone, ResNetConfig
 
-from modeling_rdfer import CardFacts, RDFERForVideoClassification
+from modeling_rdfer import AENForVideoClassification, CardFacts, RDFERForVideoClassification, RDFERVideoProcessor
 from modeling_rdfer.model_card_rdfer import (
     DatasetCardFacts,
     dataset_card,
@@ -201,6 +203,24 @@ def test_uses_and_misuses_stand_in_every_card():
 def test_committed_cards_are_those_of_the_templates():
     for path, text in render().items():
         assert path.read_text(encoding="utf-8") == text, f"{path} is stale: run python -m training.render_cards"
+
+
+def test_cards_of_aen_say_how_it_answers():
+    of_rdfer, of_aen = (
+        (HUB_CARDS / name / "README.md").read_text(encoding="utf-8") for name in ("rdfer-small", "aen-small")
+    )
+    assert "where the more frequent one shows" in of_rdfer and "taken evenly" not in of_rdfer
+    assert "where the more frequent one shows" not in of_aen and "taken evenly" in of_aen
+    model = AENForVideoClassification.from_pretrained(AEN_CHECKPOINT)
+    videos = RDFERVideoProcessor.from_pretrained(AEN_CHECKPOINT)([str(DATA / "cap13_edit2.mp4")], return_tensors="pt")
+    with torch.no_grad():
+        frames = model(**videos).frame_logits[0]
+    surprised = (frames.argmax(-1) == model.config.label2id["surprise"]).sum()
+    neutral = model.config.label2id["neutral"]
+    of_scores, of_probabilities = frames.mean(0).softmax(-1)[neutral], frames.softmax(-1).mean(0)[neutral]
+    text = " ".join(of_aen.split())
+    assert f"where {surprised} of its {len(frames)} frames show surprise" in text
+    assert f"{of_scores:.1%}".replace("%", " %") in text and f"{of_probabilities:.1%}".replace("%", " %") in text
 
 
 def test_the_wheel_gets_every_template():
