@@ -16,7 +16,15 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import logging
 from transformers.utils.hub import hf_api
 
-from .model_card_rdfer import CARD_NAME, CardFacts, is_unedited, model_card, pin_card, pinned_revision, write_card
+from .model_card_rdfer import (
+    CARD_NAME,
+    facts_of_loaded,
+    is_unedited,
+    model_card,
+    pin_card,
+    pinned_revision,
+    write_card,
+)
 
 logger = logging.get_logger(__name__)
 
@@ -131,7 +139,10 @@ def push_files(
         if remote is not None and not overwrite_card and (keep_card or (edited_there and is_unedited(text))):
             operations.pop(CARD_NAME)
             if not keep_card:
-                logger.warning(f"Kept the card of {repo_id}: it was edited there. overwrite_card=True replaces it.")
+                logger.warning_once(
+                    f"Kept the card of {repo_id}: it was edited there. python -m training.push --overwrite_card "
+                    "replaces it (in Python: overwrite_card=True)."
+                )
         elif is_unedited(text):
             # The commit of before, so that nothing is committed where nothing has changed.
             before = None if remote is None else pinned_revision(remote)
@@ -252,7 +263,7 @@ def _with_card(save_pretrained):
             return
         facts = getattr(self, "card_facts", None)
         if facts is not None or overwrite_card or not (Path(save_directory) / CARD_NAME).exists():
-            facts = facts or CardFacts()
+            facts = facts or facts_of_loaded(self.name_or_path)
             facts = replace(facts, tags=[*facts.tags, *(self.model_tags or [])])
             name = Path(save_directory).resolve().name
             write_card(save_directory, model_card(self.config, self.num_parameters(), facts, name), overwrite_card)

@@ -5,13 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import AEN_CHECKPOINT, DATA
+from conftest import AEN_CHECKPOINT, CHECKPOINT, DATA
 from huggingface_hub import DatasetCard, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from training_job import LABELS, Videos, make_model, make_trainer
-from transformers import EarlyStoppingCallback, ResNetBackbone, ResNetConfig
+from transformers import AutoModelForVideoClassification, EarlyStoppingCallback, ResNetBackbone, ResNetConfig
 
-from modeling_rdfer import AENForVideoClassification, CardFacts, RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer import (
+    AENConfig,
+    AENForVideoClassification,
+    CardFacts,
+    RDFERForVideoClassification,
+    RDFERVideoProcessor,
+)
 from modeling_rdfer.model_card_rdfer import (
     DatasetCardFacts,
     dataset_card,
@@ -23,7 +29,8 @@ from modeling_rdfer.model_card_rdfer import (
     write_card,
 )
 from training.render_cards import HUB_CARDS, render
-from training.reports import _name
+from training.reports import _name, facts_of_run
+from training.train import DataArguments, ModelArguments
 
 METRICS = {"war": 0.61234, "uar": 0.5, "recall_red": 0.9, "recall_green": 0.1}
 
@@ -50,7 +57,12 @@ def test_figures_are_read_back_from_the_model_index():
     assert name == "name" and card.data.pipeline_tag == "video-classification"
     assert card.data.datasets == ["somebody/dfew"]
     found = {result.metric_name: (result.metric_type, result.metric_value) for result in results}
-    assert found == {"WAR": ("accuracy", 0.6123), "UAR": ("recall", 0.5)}
+    assert found == {
+        "WAR": ("accuracy", 0.6123),
+        "UAR": ("recall", 0.5),
+        "recall red": ("recall", 0.9),
+        "recall green": ("recall", 0.1),
+    }
     for result in results:
         assert (result.task_type, result.dataset_type) == ("video-classification", "somebody/dfew")
         assert (result.dataset_name, result.dataset_config, result.dataset_split) == ("DFEW", "fold 3", "test")
@@ -248,9 +260,61 @@ def test_an_edited_card_is_kept(tmp_path, caplog):
     path.write_text(edited)
     model.card_facts = CardFacts(summary="Third.")
     model.save_pretrained(tmp_path)
-    assert path.read_text() == edited and f"Kept {path}" in caplog.text
+    model.save_pretrained(tmp_path)
+    assert path.read_text() == edited and caplog.text.count(f"Kept {path}") == 1
     model.save_pretrained(tmp_path, overwrite_card=True)
     assert "Third." in path.read_text()
+
+
+def test_a_card_claims_no_training_that_is_not_recorded(tmp_path):
+    make_model().save_pretrained(tmp_path / "new")
+    card = ModelCard.load(tmp_path / "new" / "README.md").text
+    assert "No training of it is recorded." in card and "are random" in card and "training videos" not in card
+    RDFERForVideoClassification.from_pretrained(tmp_path / "new").save_pretrained(tmp_path / "again")
+    card = ModelCard.load(tmp_path / "again" / "README.md").text
+    assert "Its weights were loaded from new, and possibly changed since; see the card of new." in card
+    assert "training videos" not in card and "fine-tuned" not in card and "face-api" not in card
+
+
+@pytest.mark.parametrize("checkpoint", [CHECKPOINT, AEN_CHECKPOINT])
+def test_the_assembled_checkpoints_keep_licence_and_origin(tmp_path, checkpoint):
+    model = AutoModelForVideoClassification.from_pretrained(checkpoint)
+    model.save_pretrained(tmp_path / "saved")
+    make_trainer(tmp_path / "trainer", model=model).save_model()
+    for folder in ("saved", "trainer"):
+        card = ModelCard.load(tmp_path / folder / "README.md")
+        assert card.data.license == "apache-2.0" and f"loaded from {checkpoint.name}, and possibly" in card.text
+        assert "| the weights as loaded | face expression model of face-api.js" in card.text
+        assert "classifier of images whose people are not known" in card.text and "training videos" not in card.text
+
+
+def test_guidance_of_frames_is_told_with_its_teacher(tmp_path):
+    labels = ["happy", "sad", "angry"]
+    trainer = make_trainer(
+        tmp_path / "out", Videos(4), labels=labels, frame_guidance_weight=0.7, emotion_grouping=False
+    )
+    trainer.train()
+    trainer.create_model_card()
+    card = ModelCard.load(tmp_path / "out" / "README.md").text
+    assert "| weights of its further parts | frame_guidance_weight 0.7 |" in card
+    assert "| teacher of the guidance of frames | rdfer-small |" in card and "| `emotion_grouping` | False |" in card
+    assert "`gradient_checkpointing`" not in card
+    assert "| the classifier that guided frames in training | face expression model of face-api.js" in card
+    assert "guided frames learned from people who are not known" in card
+    # The default of AEN says nothing in the settings and guides all the same.
+    model = AENForVideoClassification(AENConfig.from_preset("tiny", num_clips=2, id2label=dict(enumerate(labels))))
+    trainer = make_trainer(tmp_path / "aen", Videos(4), model=model)
+    trainer.train()
+    facts = trainer.collect_card_facts()
+    assert facts.loss_weights["frame_guidance_weight"] == model.config.frame_guidance_weight
+    assert facts.loss_weights["clip_guidance_weight"] == model.config.clip_guidance_weight
+    assert facts.frame_teacher == "rdfer-small" and "emotion_grouping" not in facts.hyperparameters
+
+
+def test_groups_of_labels_stand_in_the_settings(tmp_path):
+    arguments, data = ModelArguments(emotion_groups="bored=negative"), DataArguments(train_dir=str(tmp_path))
+    facts = facts_of_run(arguments, data, SimpleNamespace(columns={"split": ["train"]}))
+    assert facts.hyperparameters == {"emotion_groups": "bored=negative"}
 
 
 def test_a_model_of_which_nothing_is_known_replaces_no_card(tmp_path):

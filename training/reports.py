@@ -109,7 +109,7 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
     """
     changed = {}
     for arguments, names in (
-        (model_arguments, ("config_overrides",)),
+        (model_arguments, ("config_overrides", "emotion_groups")),
         (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
