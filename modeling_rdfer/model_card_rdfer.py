@@ -244,7 +244,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
         model_name=name,
         summary=facts.summary or _summary(config, labels, num_parameters),
         story=_story(facts),
-        pipeline_line=_pipeline_line(facts.repo_id, facts.revision),
+        example=_example(facts.repo_id, facts.revision),
         evaluated_on=_dataset(facts, facts.eval_split, facts.num_eval_videos),
         metrics=[(title, _percent(metrics[key])) for key, title in METRIC_TITLES.items() if key in metrics],
         selection=_selection(facts) if metrics else "",
@@ -485,7 +485,11 @@ def _size_category(count: int) -> str:
 # Cards as files
 # ---------------------------------------------------------------------------------------------------------------------
 _MARK = re.compile(r"\n*<!-- Written by modeling-rdfer; an edited card is kept\. sha256 ([0-9a-f]{64}) -->\s*\Z")
-_PIPELINE_LINE = re.compile(r'^classify = pipeline\("video-classification", model="[^"\n]*".*$', re.MULTILINE)
+_EXAMPLE = re.compile(
+    r'^(?:classify = pipeline\("video-classification", model="[^"\n]*".*\nclassify\("clip\.mp4"\)'
+    r"|# No example yet: .*)$",
+    re.MULTILINE,
+)
 
 
 def _digest(text: str) -> str:
@@ -527,7 +531,9 @@ def write_card(folder, text: str, overwrite: bool = False) -> bool:
     return True
 
 
-def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | None = None) -> str:
+def pin_card(
+    text: str, repo_id: str, revision: str | None, folder_name: str | None = None, can_run: bool = True
+) -> str:
     """
     A card whose example loads the model from a repository of the Hub, at a commit if one is given.
 
@@ -535,6 +541,7 @@ def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | N
         text (`str`): a card that nobody edited.
         repo_id (`str`): name of the repository.
         revision (`str`, *optional*): commit.
+        can_run (`bool`): whether model and processor are there; without them there is no example.
         folder_name (`str`, *optional*): where the model is only named after its folder, it gets the repository's name.
     """
     text = _MARK.sub("", text)
@@ -542,22 +549,24 @@ def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | N
         name = repo_id.split("/")[-1]
         text = text.replace(f"\n# {folder_name}\n", f"\n# {name}\n", 1)
         text = re.sub(r"^model-index:\n- name: .*$", f'model-index:\n- name: "{name}"', text, flags=re.MULTILINE)
-    return _signed(_PIPELINE_LINE.sub(lambda _: _pipeline_line(repo_id, revision), text))
+    return _signed(_EXAMPLE.sub(lambda _: _example(repo_id, revision, can_run), text))
 
 
 def pinned_revision(text: str) -> str | None:
     """The commit that a card's example pins, None if there is none."""
-    line = _PIPELINE_LINE.search(text)
-    revision = line and re.search(r'revision="([^"]+)"', line[0])
+    example = _EXAMPLE.search(text)
+    revision = example and re.search(r'revision="([^"]+)"', example[0])
     return revision[1] if revision else None
 
 
-def _pipeline_line(repo_id: str | None, revision: str | None) -> str:
+def _example(repo_id: str | None, revision: str | None, can_run: bool = True) -> str:
+    if not can_run:
+        return f'# No example yet: model and processor have to be here; processor.push_to_hub("{repo_id}") adds it.'
     if not repo_id:
         where, note = 'model="."', "  # in the folder of this card"
     else:
         where, note = f'model="{repo_id}"' + (f', revision="{revision}"' if revision else ""), ""
-    return f'classify = pipeline("video-classification", {where}, trust_remote_code=True){note}'
+    return f'classify = pipeline("video-classification", {where}, trust_remote_code=True){note}\nclassify("clip.mp4")'
 
 
 # ---------------------------------------------------------------------------------------------------------------------
