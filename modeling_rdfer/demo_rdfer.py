@@ -178,7 +178,7 @@ def _analyse(path: Path, model: str | None, progress) -> str:
             if source.height * source.width > MAX_PIXELS:
                 raise _Refused("too_big", f"This video has {source.width} x {source.height} pixels.")
             duration = source.duration_seconds or 0.0
-        progress(0.1, desc="Looking for the face and its key expression")
+        progress(0.1, desc="Looking for the face and its expression")
         answer = predict(path, model, return_clips=True)
         windows = timeline(
             path,
@@ -231,7 +231,7 @@ def _answer_html(answer: dict, windows: list[Window], config) -> str:
     return (
         f'<div class="rdfer-answer" data-label="{html.escape(top["label"])}">'
         f"{_summary_html(answer, colour)}{_certainty_html(answer, windows)}"
-        f"{_timeline_html(windows, names, colour)}{_clips_html(answer, colour)}"
+        f"{_timeline_html(windows, names, colour)}{_clips_html(answer, colour, config.model_type)}"
         '<p class="rdfer-small">Your video has been deleted from the server. What you see here is in your browser '
         "only.</p></div>"
     )
@@ -360,7 +360,15 @@ def _timeline_html(windows: list[Window], names: list[str], colour: dict) -> str
 </section>"""
 
 
-def _clips_html(answer: dict, colour: dict) -> str:
+CLIPS = {
+    "rdfer": '<h3>Key frames</h3><p class="rdfer-small">The model chose these clips, where the key expression of the '
+    "video shows, and answered from them.</p>",
+    "aen": '<h3>Frames</h3><p class="rdfer-small">The model looked at these frames, spread evenly over the video. '
+    "Each group is a part of it, one after the other; the answer is about all of them.</p>",
+}
+
+
+def _clips_html(answer: dict, colour: dict, model_type: str) -> str:
     clips = ""
     for clip in answer["clips"]:
         seconds = clip["seconds"] and f"{clip['seconds'][0]:.1f} to {clip['seconds'][-1]:.1f}&nbsp;s"
@@ -372,17 +380,14 @@ def _clips_html(answer: dict, colour: dict) -> str:
             f"<figcaption><b>{html.escape(clip['label'])}</b> {_percent(clip['score'])}"
             f"<span>{seconds or ''}</span></figcaption></figure>"
         )
-    return (
-        '<section><h3>Key frames</h3><p class="rdfer-small">The model chose these clips, where the key expression of '
-        f'the video shows, and answered from them.</p><div class="rdfer-clips">{clips}</div></section>'
-    )
+    return f'<section>{CLIPS[model_type]}<div class="rdfer-clips">{clips}</div></section>'
 
 
 # The page ------------------------------------------------------------------------------------------------------------
 
 NOTICE = f"""
 <header class="rdfer-header"><h1>The expression in a video of a face</h1>
-<p>RDFER finds the face, picks the clips where its key expression shows, and says what it shows and when.</p></header>
+<p>It finds the face and says which expression it shows and when.</p></header>
 <aside class="rdfer-notice" role="note"><p><b>An expression is not a feeling.</b> {NOT_FOR}</p>
 <details><summary>More on what this is not fit for</summary><ul>
 <li>The EU AI Act, Article 5(1)(f), prohibits emotion recognition at the workplace and in education.</li>

@@ -16,7 +16,15 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import logging
 from transformers.utils.hub import hf_api
 
-from .model_card_rdfer import CARD_NAME, CardFacts, is_unedited, model_card, pin_card, pinned_revision, write_card
+from .model_card_rdfer import (
+    CARD_NAME,
+    facts_of_loaded,
+    is_unedited,
+    model_card,
+    pin_card,
+    pinned_revision,
+    write_card,
+)
 
 logger = logging.get_logger(__name__)
 
@@ -102,8 +110,9 @@ def push_files(
     pin: bool = True,
 ) -> CommitInfo:
     """
-    Commits files to a repository; what it has already is not sent again. The example of a card that nobody edited
-    gets the repository and, in a second commit, the commit to pin.
+    Commits files to a repository; what it has already is not sent again. The example of a card that nobody edited,
+    also of one that is there, gets the repository and, in a second commit, the commit to pin. Where model or processor
+    is missing there is no example.
 
     Args:
         files (`dict[str, Path]`): file for each name in the repository.
@@ -121,22 +130,28 @@ def push_files(
     if revision and not revision.startswith("refs/pr/"):
         api.create_branch(repo_id, branch=revision, token=token, exist_ok=True)
     options = {"token": token, "revision": revision}
-    head = api.repo_info(repo_id, **options).sha
+    info = api.repo_info(repo_id, **options)
+    head, can_run = info.sha, _can_run({file.rfilename for file in info.siblings} | set(files))
     operations = {name: CommitOperationAdd(name, str(path)) for name, path in files.items()}
-    card = None
+    card, remote = None, _remote_card(repo_id, **options)
     if CARD_NAME in files:
         text = files[CARD_NAME].read_text(encoding="utf-8")
-        remote = _remote_card(repo_id, **options)
         edited_there = remote is not None and not is_unedited(remote)
         if remote is not None and not overwrite_card and (keep_card or (edited_there and is_unedited(text))):
             operations.pop(CARD_NAME)
             if not keep_card:
-                logger.warning(f"Kept the card of {repo_id}: it was edited there. overwrite_card=True replaces it.")
+                logger.warning_once(
+                    f"Kept the card of {repo_id}: it was edited there. python -m training.push --overwrite_card "
+                    "replaces it (in Python: overwrite_card=True)."
+                )
         elif is_unedited(text):
             # The commit of before, so that nothing is committed where nothing has changed.
-            before = None if remote is None else pinned_revision(remote)
-            card = pin_card(text, repo_id, before, folder_name=files[CARD_NAME].parent.name)
+            before = pinned_revision(remote) if remote is not None and can_run else None
+            card = pin_card(text, repo_id, before, folder_name=files[CARD_NAME].parent.name, can_run=can_run)
             operations[CARD_NAME] = CommitOperationAdd(CARD_NAME, card.encode())
+    if CARD_NAME not in operations and remote is not None and is_unedited(remote):
+        # What comes now may be what its example lacked. A model that it does not describe is not pinned in its place.
+        card = None if keep_card and CARD_NAME in files and pinned_revision(remote) else remote
     commit = api.create_commit(
         repo_id,
         list(operations.values()),
@@ -146,12 +161,19 @@ def push_files(
         **options,
     )
     nothing_new = commit.oid == head and pinned_revision(card or "") is not None
-    if card is None or not pin or create_pr or nothing_new:
+    if card is None or not pin or not can_run or create_pr or nothing_new:
         return commit
     pinned = CommitOperationAdd(CARD_NAME, pin_card(card, repo_id, commit.oid).encode())
     return api.create_commit(
         repo_id, [pinned], commit_message=f"Pin {commit.oid[:8]} in the example of the card", **options
     )
+
+
+def _can_run(names: set[str]) -> bool:
+    """Whether files of these names are a model with its processor, which the example of a card needs."""
+    processor = {"video_preprocessor_config.json", "processor_config.json", "preprocessor_config.json"}
+    weights = {"model.safetensors", "model.safetensors.index.json"}
+    return "config.json" in names and bool(processor & names) and bool(weights & names)
 
 
 def push_folder(folder, repo_id: str, *, private: bool | None = None, include: Iterable[str] = (), **options):
@@ -252,7 +274,7 @@ def _with_card(save_pretrained):
             return
         facts = getattr(self, "card_facts", None)
         if facts is not None or overwrite_card or not (Path(save_directory) / CARD_NAME).exists():
-            facts = facts or CardFacts()
+            facts = facts or facts_of_loaded(self.name_or_path)
             facts = replace(facts, tags=[*facts.tags, *(self.model_tags or [])])
             name = Path(save_directory).resolve().name
             write_card(save_directory, model_card(self.config, self.num_parameters(), facts, name), overwrite_card)

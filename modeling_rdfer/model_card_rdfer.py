@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, Literal
 
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
@@ -88,6 +88,8 @@ class CardFacts:
         language (`str`): language of the labels.
         tags (`list[str]`): beyond the usual ones.
         base_model (`str`): checkpoint that training started from; of a local folder only the last part is shown.
+        loaded_from (`str`): instead of that, checkpoint that the weights are from if it is not known what was done to
+            them since; of a local folder only the last part is shown.
         backbone (`str`): pretrained backbone that was copied in.
         preset (`str`): preset of a model trained from scratch.
         origins (list of (part, origin, licence)): where parts of the checkpoint come from, Markdown.
@@ -101,6 +103,9 @@ class CardFacts:
             not at all; by videos that the figures are not of; by those that they are of.
         held_out_share (`float`, 0..1): share of the training videos held out to choose it.
         loss (`str`): loss of the training.
+        loss_weights (`dict[str, float]`): weights of its further parts, of the sentiment and of guidance.
+        frame_teacher (`str`): checkpoint whose pseudo-labels guided frames; of a local folder only the last part is
+            shown.
         hyperparameters (`dict[str, Any]`): settings that differ from the defaults.
         partitions (`dict[str, dict[str, int]]`): training videos that are clean, hard and noisy, for each label.
         metrics (`dict[str, float]`, 0..1): `war`, `uar`, `recall_<label>`, `ece` of the final evaluation.
@@ -121,6 +126,7 @@ class CardFacts:
     language: str | None = None
     tags: list[str] = field(default_factory=list)
     base_model: str | None = None
+    loaded_from: str | None = None
     backbone: str | None = None
     preset: str | None = None
     origins: list[tuple[str, str, str]] = field(default_factory=list)
@@ -135,6 +141,8 @@ class CardFacts:
     model_selection: Literal["last", "held_out", "best_on_validation", "best_on_test"] | None = None
     held_out_share: float | None = None
     loss: str | None = None
+    loss_weights: dict[str, float] = field(default_factory=dict)
+    frame_teacher: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     partitions: dict[str, dict[str, int]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -152,9 +160,10 @@ class CardFacts:
         if self.model_selection not in (None, *SELECTIONS):
             raise ValueError(f"model_selection must be one of {list(SELECTIONS)}, got {self.model_selection!r}.")
         # Decided while the folder is there: later "output/demo" could as well be a name on the Hub.
-        for name in ("base_model", "backbone", "dataset_name", "dataset_id"):
+        for name in ("base_model", "loaded_from", "frame_teacher", "backbone", "dataset_name", "dataset_id"):
             if getattr(self, name):
-                setattr(self, name, public_name(getattr(self, name)))
+                setattr(self, name, public_name(getattr(self, name)) or None)
+        self.hyperparameters = _public_value(self.hyperparameters)
 
     def filled_from(self, other: "CardFacts") -> "CardFacts":
         """These facts, with what is missing taken from others; hyperparameters are those of both."""
@@ -209,8 +218,9 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
         name (`str`): its name where the facts have none.
 
     Returns:
-        `str`: Markdown with metadata; `model-index` holds WAR and UAR if the dataset has a name.
+        `str`: Markdown with metadata; `model-index` holds WAR, UAR and recalls if the dataset has a name.
     """
+    facts = replace(facts)  # what was set since it was made becomes public here
     name = facts.model_name or name
     metrics = facts.metrics
     labels = [config.id2label[number] for number in range(config.num_labels)]
@@ -224,7 +234,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
         metrics=["accuracy", "recall"] if metrics else None,
         tags=[*TAGS, config.model_type, *facts.tags],  # double ones are dropped
         model_name=name,
-        eval_results=_eval_results(facts) or None,
+        eval_results=_eval_results(facts, labels) or None,
     )
     if data.eval_results is None:
         data.model_name = None  # only part of the model-index
@@ -234,7 +244,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
         model_name=name,
         summary=facts.summary or _summary(config, labels, num_parameters),
         story=_story(facts),
-        pipeline_line=_pipeline_line(facts.repo_id, facts.revision),
+        example=_example(facts.repo_id, facts.revision),
         evaluated_on=_dataset(facts, facts.eval_split, facts.num_eval_videos),
         metrics=[(title, _percent(metrics[key])) for key, title in METRIC_TITLES.items() if key in metrics],
         selection=_selection(facts) if metrics else "",
@@ -243,6 +253,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
         hyperparameters=[(f"`{key}`", _cell(value)) for key, value in sorted(facts.hyperparameters.items())],
         uses_and_misuses=uses_and_misuses(facts.people or _people(facts)),
         limits=_limits(facts, labels),
+        brief_expressions=BRIEF_EXPRESSIONS[config.model_type],
         origins=facts.origins,
         rebuild=facts.rebuild or "",
         citation=CITATION,
@@ -250,6 +261,15 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
     return _signed(str(card))
 
 
+BRIEF_EXPRESSIONS = {
+    "rdfer": """\
+One answer for a whole video is about the expression that shows in most frames. A brief expression is outvoted, and
+  the clips are taken where the more frequent one shows, so that they agree: a surprise in a third of a video can give
+  neutral with agreement 1. Use windows (`rdfer timeline`) where expressions change.""",
+    "aen": """\
+One answer for a whole video is about all of it: frames are taken evenly, without a look at what they show. An
+  expression that shows in few of them is outvoted. Use windows (`rdfer timeline`) where expressions change.""",
+}
 METRIC_TITLES = {
     "war": "WAR (weighted average recall: accuracy)",
     "uar": "UAR (unweighted average recall over the labels)",
@@ -257,7 +277,7 @@ METRIC_TITLES = {
 }
 
 
-def _eval_results(facts: CardFacts) -> list[EvalResult]:
+def _eval_results(facts: CardFacts, labels: list[str]) -> list[EvalResult]:
     dataset = facts.dataset_name or facts.dataset_id
     if dataset is None:
         return []  # a model-index needs it
@@ -269,9 +289,11 @@ def _eval_results(facts: CardFacts) -> list[EvalResult]:
         "dataset_config": ", ".join(_where(facts)) or None,
         "dataset_split": facts.eval_split,
     }
+    kinds = {"war": ("accuracy", "WAR"), "uar": ("recall", "UAR")}
+    kinds |= {f"recall_{label}": ("recall", f"recall {label}") for label in labels}
     return [
-        EvalResult(metric_type=kind, metric_name=key.upper(), metric_value=round(facts.metrics[key], 4), **common)
-        for key, kind in {"war": "accuracy", "uar": "recall"}.items()
+        EvalResult(metric_type=kind, metric_name=title, metric_value=round(facts.metrics[key], 4), **common)
+        for key, (kind, title) in kinds.items()
         if key in facts.metrics
     ]
 
@@ -304,15 +326,32 @@ def _story(facts: CardFacts) -> str:
             "classifier for single images."
         )
     elif name:
-        link = f"[{name}](https://huggingface.co/{name})" if "/" in name else name
-        start = f"It was fine-tuned from {link}."
+        start = f"It was fine-tuned from {_link(name)}."
     elif facts.preset or facts.backbone:
         start = "It was trained from scratch" + (f" with the preset `{facts.preset}`" if facts.preset else "")
         start += f"; its backbone started from {facts.backbone}." if facts.backbone else "."
+    elif facts.loaded_from:
+        link = _link(facts.loaded_from)
+        start = f"Its weights were loaded from {link}, and possibly changed since; see the card of {link}."
+    elif not _is_told(facts):
+        start = (
+            "No training of it is recorded. Weights that were neither copied from a pretrained backbone nor trained "
+            "without a record are random."
+        )
     else:
         start = ""
     trained_on = _dataset(facts, facts.train_split, facts.num_train_videos)
     return " ".join(part for part in (start, f"Trained on {trained_on}." if trained_on else "") if part)
+
+
+def _link(name: str) -> str:
+    return f"[{name}](https://huggingface.co/{name})" if "/" in name else name
+
+
+def _is_told(facts: CardFacts) -> bool:
+    """Whether anything is known about what the weights learned from."""
+    said = (facts.summary, facts.base_model, facts.dataset_name, facts.dataset_id, facts.num_train_videos, facts.loss)
+    return any(said) or bool(facts.metrics or facts.people)
 
 
 def _selection(facts: CardFacts) -> str:
@@ -343,7 +382,7 @@ def _label_table(labels: list[str], facts: CardFacts) -> dict:
     if facts.partitions:
         note = (
             "Clean, hard, noisy: the verdict on each training video at the end of training. Hard: its clips disagree. "
-            "Noisy: they agree on another label than the given one."
+            "Noisy: they agree on another label than the given one, and its loss is large."
         )
         if facts.loss and not facts.loss.startswith("agreement"):
             note += " With this loss the verdict changed nothing in training."
@@ -353,6 +392,8 @@ def _label_table(labels: list[str], facts: CardFacts) -> dict:
 def _training(facts: CardFacts) -> list[tuple[str, str]]:
     rows = {
         "loss": facts.loss,
+        "weights of its further parts": ", ".join(f"{name} {w:g}" for name, w in facts.loss_weights.items()) or None,
+        "teacher of the guidance of frames": facts.frame_teacher,
         "epochs": None if facts.epochs is None else f"{facts.epochs:g}",
         "training videos": facts.num_train_videos,
         "videos left out because they cannot be read": facts.num_left_out_videos or None,
@@ -367,9 +408,23 @@ def _training(facts: CardFacts) -> list[tuple[str, str]]:
 def _people(facts: CardFacts) -> str:
     name = facts.dataset_name or facts.dataset_id or ""
     known = PEOPLE.get(re.sub(r"[^a-z0-9]", "", name.rsplit("/", 1)[-1].lower()))
-    text = known or "the people of the training videos and nobody else; who they are was not recorded."
-    if facts.base_model in ASSEMBLED:
-        text += " Training started from a classifier of images whose people are not known."
+    if known:
+        text = known
+    elif any((name, facts.base_model, facts.num_train_videos, facts.loss)):
+        text = "the people of the training videos and nobody else; who they are was not recorded."
+    elif facts.loaded_from:
+        text = "not recorded here."
+        if facts.loaded_from not in ASSEMBLED:
+            return f"{text[:-1]}; see the card of {_link(facts.loaded_from)}."
+    else:
+        text = "not known, no training is recorded."
+    if facts.base_model in ASSEMBLED or facts.loaded_from in ASSEMBLED:
+        what = "Training started" if facts.base_model in ASSEMBLED else "The weights come"
+        text += f" {what} from a classifier of images whose people are not known."
+    if facts.frame_teacher in ASSEMBLED:
+        text += " The classifier of images that guided frames learned from people who are not known, either."
+    elif facts.frame_teacher:
+        text += f" Frames were guided by {facts.frame_teacher}; whom it learned from was not recorded."
     return text
 
 
@@ -430,7 +485,11 @@ def _size_category(count: int) -> str:
 # Cards as files
 # ---------------------------------------------------------------------------------------------------------------------
 _MARK = re.compile(r"\n*<!-- Written by modeling-rdfer; an edited card is kept\. sha256 ([0-9a-f]{64}) -->\s*\Z")
-_PIPELINE_LINE = re.compile(r'^classify = pipeline\("video-classification", model="[^"\n]*".*$', re.MULTILINE)
+_EXAMPLE = re.compile(
+    r'^(?:classify = pipeline\("video-classification", model="[^"\n]*".*\nclassify\("clip\.mp4"\)'
+    r"|# No example yet: .*)$",
+    re.MULTILINE,
+)
 
 
 def _digest(text: str) -> str:
@@ -462,14 +521,19 @@ def write_card(folder, text: str, overwrite: bool = False) -> bool:
     """
     path = Path(folder) / CARD_NAME
     if path.exists() and not overwrite and not is_unedited(path.read_text(encoding="utf-8")):
-        logger.warning(f"Kept {path}: it was written or edited by hand. overwrite_card=True replaces it.")
+        logger.warning_once(
+            f"Kept {path}: it was written or edited by hand. To get a new one, delete it (in Python: "
+            "overwrite_card=True)."
+        )
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return True
 
 
-def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | None = None) -> str:
+def pin_card(
+    text: str, repo_id: str, revision: str | None, folder_name: str | None = None, can_run: bool = True
+) -> str:
     """
     A card whose example loads the model from a repository of the Hub, at a commit if one is given.
 
@@ -477,6 +541,7 @@ def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | N
         text (`str`): a card that nobody edited.
         repo_id (`str`): name of the repository.
         revision (`str`, *optional*): commit.
+        can_run (`bool`): whether model and processor are there; without them there is no example.
         folder_name (`str`, *optional*): where the model is only named after its folder, it gets the repository's name.
     """
     text = _MARK.sub("", text)
@@ -484,44 +549,107 @@ def pin_card(text: str, repo_id: str, revision: str | None, folder_name: str | N
         name = repo_id.split("/")[-1]
         text = text.replace(f"\n# {folder_name}\n", f"\n# {name}\n", 1)
         text = re.sub(r"^model-index:\n- name: .*$", f'model-index:\n- name: "{name}"', text, flags=re.MULTILINE)
-    return _signed(_PIPELINE_LINE.sub(lambda _: _pipeline_line(repo_id, revision), text))
+    return _signed(_EXAMPLE.sub(lambda _: _example(repo_id, revision, can_run), text))
 
 
 def pinned_revision(text: str) -> str | None:
     """The commit that a card's example pins, None if there is none."""
-    line = _PIPELINE_LINE.search(text)
-    revision = line and re.search(r'revision="([^"]+)"', line[0])
+    example = _EXAMPLE.search(text)
+    revision = example and re.search(r'revision="([^"]+)"', example[0])
     return revision[1] if revision else None
 
 
-def _pipeline_line(repo_id: str | None, revision: str | None) -> str:
+def _example(repo_id: str | None, revision: str | None, can_run: bool = True) -> str:
+    if not can_run:
+        return f'# No example yet: model and processor have to be here; processor.push_to_hub("{repo_id}") adds it.'
     if not repo_id:
         where, note = 'model="."', "  # in the folder of this card"
     else:
         where, note = f'model="{repo_id}"' + (f', revision="{revision}"' if revision else ""), ""
-    return f'classify = pipeline("video-classification", {where}, trust_remote_code=True){note}'
+    return f'classify = pipeline("video-classification", {where}, trust_remote_code=True){note}\nclassify("clip.mp4")'
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Facts
 # ---------------------------------------------------------------------------------------------------------------------
 def public_name(name: str) -> str:
-    """A name on the Hub as it is; of a path on this machine only the last part, rdfer-small for the embedded one."""
+    """
+    A name on the Hub as it is; of a path on this machine or a URL only the last part, without what a URL has of
+    credentials, query and fragment; rdfer-small for the embedded one; nothing where that part names a user.
+    """
     name, embedded = str(name), packaged_checkpoint()
     if os.path.exists(name):
         if embedded and os.path.samefile(name, embedded):
             return "rdfer-small"
-        return Path(name).resolve().name
+        path = Path(name).resolve()
+        return "" if _names_a_user(path) else path.name
+    is_url = re.search(r"\w:/|[?&]\w+=", name)
+    has_credentials = re.match(r"[^\s/]+@[^\s/]+[:/]", name)  # also as of ssh: git@host:folder
+    if is_url or has_credentials:
+        name = re.sub(r"[?#].*", "", name, flags=re.DOTALL).rstrip("/")
+        return re.split(r"[/\\@:]", name)[-1]
     if re.match(r"[/~.]|[A-Za-z]:", name) or name.count("/") > 1 or "\\" in name:
-        return PureWindowsPath(name).name  # it takes both separators
+        path = PureWindowsPath(name)  # it takes both separators
+        return "" if _names_a_user(path) else path.name
     return name
 
 
-def trained_origins(base_model: str | None, has_face_detector: bool) -> list[tuple[str, str, str]]:
-    """Where the parts of a trained checkpoint come from, as far as they come from elsewhere; see [`CardFacts`]."""
-    origins = [("the weights that training started from", FRAME_NET_ORIGIN, "MIT")]
-    origins = origins if base_model in ASSEMBLED else []
+def _names_a_user(path: PurePath) -> bool:
+    """Whether the last part of a path is, or could be, the name of a user rather than of what is in the folder."""
+    home, name = Path.home(), path.name
+    among_users = path.parent.name.lower() in ("home", "homes", "user", "users")
+    if name in ("root", "~", home.name) or path == home.resolve() or among_users:
+        return True
+    try:
+        import pwd
+    except ModuleNotFoundError:  # Windows
+        return False
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return name.startswith("~")
+    return True
+
+
+def _public_value(value):
+    """A setting with public names only, also within lists, dictionaries and `a=b,c=d`."""
+    if isinstance(value, dict):
+        return {key: _public_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_public_value(item) for item in value]
+    if not isinstance(value, (str, os.PathLike)):
+        return value
+    value = str(value)
+    if re.match(r"\s*\w+\s*=", value):
+        return re.sub(r"(?<==)[^,]*", lambda found: public_name(found[0].strip()), value)
+    return public_name(value)
+
+
+def origins_of(
+    base_model: str | None, has_face_detector: bool, frame_teacher: str | None = None, part: str = ""
+) -> list[tuple[str, str, str]]:
+    """
+    Where the parts of a checkpoint come from, as far as they come from elsewhere; see [`CardFacts`].
+
+    Args:
+        base_model, frame_teacher (`str`, *optional*): public names of what it started from and what guided it.
+        has_face_detector (`bool`): whether a face detector is among its files.
+        part (`str`): what comes from the base model.
+    """
+    part = part or "the weights that training started from"
+    origins = [(part, FRAME_NET_ORIGIN, "MIT")] if base_model in ASSEMBLED else []
+    if frame_teacher in ASSEMBLED:
+        origins.append(("the classifier that guided frames in training", FRAME_NET_ORIGIN, "MIT"))
     return [*origins, *([FACE_DETECTOR_ORIGIN] if has_face_detector else []), CODE_ORIGIN]
+
+
+def facts_of_loaded(name_or_path: str | None) -> CardFacts:
+    """What is known of a model that nothing was said about, but which checkpoint it was loaded from, if any."""
+    facts = CardFacts(loaded_from=name_or_path)
+    if facts.loaded_from in ASSEMBLED:
+        facts.license = "apache-2.0"
+        facts.origins = origins_of(facts.loaded_from, False, part="the weights as loaded")
+    return facts
 
 
 def library_versions() -> dict[str, str]:

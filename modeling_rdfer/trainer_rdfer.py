@@ -35,11 +35,12 @@ from .loss_rdfer import PARTITIONS, cross_entropy, sample_loss_function, weighte
 from .metrics_rdfer import recognition_metrics
 from .model_card_rdfer import (
     CardFacts,
+    facts_of_loaded,
     hardware,
     library_versions,
     model_card,
+    origins_of,
     public_name,
-    trained_origins,
     write_card,
 )
 from .modeling_rdfer import distinct_clips
@@ -388,7 +389,7 @@ class RDFERTrainer(Trainer):
             sce_beta=self.args.sce_beta,
         )
         self.record, self._looks, self._looks_epoch, self._sampler, self._batches = None, [], 0, None, None
-        self._pseudo_labels = None
+        self._pseudo_labels = self._frame_teacher = None
         if train_dataset is not None:
             self._set_up_record(train_dataset)
             self._set_up_grouping_and_guidance(train_dataset)
@@ -474,9 +475,13 @@ class RDFERTrainer(Trainer):
         if (is_grouped or needs_teacher) and config.problem_type not in (None, "single_label_classification"):
             raise ValueError(f"Grouping and guidance need one label a video, problem_type is {config.problem_type!r}.")
         self._groups = None
+        if needs_teacher:
+            given = "pseudo_labels" in dataset[0]
+            teacher = public_name(args.frame_teacher or embedded_checkpoint())
+            self._frame_teacher = "the dataset's own pseudo-labels" if given else teacher
         if is_grouped:
             self._groups = number_groups(self.class_names, getattr(config, "emotion_groups", None))[1]
-        if needs_teacher and "pseudo_labels" not in dataset[0]:
+        if needs_teacher and not given:
             teacher = load_teacher(args.frame_teacher or embedded_checkpoint(), args.device)
             # Other processes find the file that the first has written.
             with args.main_process_first(local=False, desc="labelling frames"):
@@ -735,13 +740,21 @@ class RDFERTrainer(Trainer):
         collected = CardFacts(
             model_name=hub_model_id.split("/")[-1] if hub_model_id else Path(args.output_dir).resolve().name,
             repo_id=self.hub_model_id,
-            base_model=self._base_model,
-            origins=trained_origins(self._base_model, isinstance(self.processing_class, RDFERVideoProcessor)),
         )
+        has_face_detector = isinstance(self.processing_class, RDFERVideoProcessor)
+        if state.global_step == 0:
+            loaded = facts_of_loaded(self._base_model)
+            collected.loaded_from, collected.license = loaded.loaded_from, loaded.license
+            collected.origins = origins_of(self._base_model, has_face_detector, part="the weights as loaded")
+        else:
+            collected.base_model, collected.frame_teacher = self._base_model, self._frame_teacher
+            collected.origins = origins_of(self._base_model, has_face_detector, self._frame_teacher)
         if state.global_step > 0 and self.record is not None:
             runtimes = [log["train_runtime"] for log in state.log_history if "train_runtime" in log]
             weighted = f"agreement, weighting {args.base_loss}"
             collected.loss = weighted if args.loss == "agreement" else args.loss
+            weights = {"sentiment_loss_weight": self._sentiment_loss_weight, **self._unlabelled_loss_weights}
+            collected.loss_weights = {name: weight for name, weight in weights.items() if weight}
             collected.hyperparameters = _changed_settings(args)
             collected.num_train_videos = len(self.train_dataset)
             collected.epochs = round(state.epoch, 2)
@@ -917,7 +930,8 @@ def _changed_settings(args: RDFERTrainingArguments) -> dict:
             value, default = (getattr(v, "value", v) for v in (value, default))  # of enumerations
             if setting.name == "lr_scheduler_kwargs" and isinstance(value, str):
                 value = json.loads(value)
-            if value != default and not (default is None and value is False):
+            # Of those of `TrainingArguments` None becomes False without anybody's doing.
+            if value != default and not (default is None and value is False and setting.name not in own):
                 changed[setting.name] = value
     return changed
 

@@ -218,12 +218,44 @@ def test_model_and_processor_push_what_they_are(hub, tmp_path):
     assert set(pushed(hub, repo_id)) == {"config.json", "configuration_rdfer.py"}
 
 
-def test_pipeline_in_a_process_without_the_package(hub, tmp_path):
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_pushed_without_the_processor_has_no_example_until_it_comes(hub, known):
+    model = RDFERForVideoClassification.from_pretrained(CHECKPOINT)
+    model.card_facts = CardFacts(dataset_name="DFEW") if known else None
+    processor, repo_id = RDFERVideoProcessor.from_pretrained(CHECKPOINT), new_repo_id()
+    for _ in range(2):
+        model.push_to_hub(repo_id)
+        card = pushed(hub, repo_id)["README.md"].decode()
+        assert is_unedited(card) and "pipeline(" not in card and "classify(" not in card
+        assert f'processor.push_to_hub("{repo_id}")' in card
+    processor.push_to_hub(repo_id)
+    card = pushed(hub, repo_id)["README.md"].decode()
+    revision = pinned_revision(card)
+    assert is_unedited(card) and set(hub.repos[repo_id].commits[revision].files) >= COMPLETE
+    assert 'classify("clip.mp4")' in card and "No example yet" not in card and ("DFEW" in card) == known
+    commits = len(hub.repos[repo_id].commits)
+    processor.push_to_hub(repo_id)  # nothing has changed
+    assert len(hub.repos[repo_id].commits) == commits
+    processor.on_missing_face = "full_frame"
+    processor.push_to_hub(repo_id)
+    again = pinned_revision(pushed(hub, repo_id)["README.md"].decode())
+    files = hub.repos[repo_id].commits[again].files
+    assert json.loads(files["video_preprocessor_config.json"])["on_missing_face"] == "full_frame"
+    edited = pushed(hub, repo_id)["README.md"].replace(b"## Use", b"Mine.")
+    HfApi().upload_file(path_or_fileobj=edited, path_in_repo="README.md", repo_id=repo_id)
+    processor.on_missing_face = "error"
+    processor.push_to_hub(repo_id)
+    assert pushed(hub, repo_id)["README.md"] == edited
+
+
+@pytest.mark.parametrize("order", ["processor first", "model first"])
+def test_pipeline_in_a_process_without_the_package(hub, tmp_path, order):
     """From the server, at a commit: the same answer as here, from the code that came with the model."""
     repo_id = new_repo_id()
     clip = DATA / "cap13_edit2.mp4"
-    RDFERVideoProcessor.from_pretrained(CHECKPOINT).push_to_hub(repo_id)
-    RDFERForVideoClassification.from_pretrained(CHECKPOINT).push_to_hub(repo_id)
+    parts = [RDFERVideoProcessor, RDFERForVideoClassification]
+    for part in parts if order == "processor first" else parts[::-1]:
+        part.from_pretrained(CHECKPOINT).push_to_hub(repo_id)
     pinned = pinned_revision(pushed(hub, repo_id)["README.md"].decode())
     # What came later than the pinned commit must not matter.
     HfApi().upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id=repo_id)
@@ -355,10 +387,8 @@ def test_the_training_command_pushes_with_its_figures(hub, tmp_path):
     assert set(files) == COMPLETE | figures | {"confusion_matrix.json", "confusion_matrix.png"}
     assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
     card = ModelCard(files["README.md"].decode())
-    assert card.data.license == "cc-by-4.0" and {result.metric_name for result in card.data.eval_results} == {
-        "WAR",
-        "UAR",
-    }
+    figures = {result.metric_name for result in card.data.eval_results}
+    assert card.data.license == "cc-by-4.0" and figures == {"WAR", "UAR", "recall happy", "recall sad"}
     assert pinned_revision(card.content) in hub.repos[repo_id].commits and hub.repos[repo_id].private
 
 

@@ -1,13 +1,23 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import json
 import tomllib
+from types import SimpleNamespace
 
 import pytest
+import torch
+from conftest import AEN_CHECKPOINT, CHECKPOINT, DATA
 from huggingface_hub import DatasetCard, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from training_job import LABELS, Videos, make_model, make_trainer
-from transformers import EarlyStoppingCallback, ResNetBackbone, ResNetConfig
+from transformers import AutoModelForVideoClassification, EarlyStoppingCallback, ResNetBackbone, ResNetConfig
 
-from modeling_rdfer import CardFacts, RDFERForVideoClassification
+from modeling_rdfer import (
+    AENConfig,
+    AENForVideoClassification,
+    CardFacts,
+    RDFERForVideoClassification,
+    RDFERVideoProcessor,
+)
 from modeling_rdfer.model_card_rdfer import (
     DatasetCardFacts,
     dataset_card,
@@ -19,6 +29,8 @@ from modeling_rdfer.model_card_rdfer import (
     write_card,
 )
 from training.render_cards import HUB_CARDS, render
+from training.reports import _name, facts_of_run
+from training.train import DataArguments, ModelArguments
 
 METRICS = {"war": 0.61234, "uar": 0.5, "recall_red": 0.9, "recall_green": 0.1}
 
@@ -45,7 +57,12 @@ def test_figures_are_read_back_from_the_model_index():
     assert name == "name" and card.data.pipeline_tag == "video-classification"
     assert card.data.datasets == ["somebody/dfew"]
     found = {result.metric_name: (result.metric_type, result.metric_value) for result in results}
-    assert found == {"WAR": ("accuracy", 0.6123), "UAR": ("recall", 0.5)}
+    assert found == {
+        "WAR": ("accuracy", 0.6123),
+        "UAR": ("recall", 0.5),
+        "recall red": ("recall", 0.9),
+        "recall green": ("recall", 0.1),
+    }
     for result in results:
         assert (result.task_type, result.dataset_type) == ("video-classification", "somebody/dfew")
         assert (result.dataset_name, result.dataset_config, result.dataset_split) == ("DFEW", "fold 3", "test")
@@ -102,6 +119,71 @@ def test_of_local_paths_only_the_last_part_is_shown(tmp_path, monkeypatch):
     assert public_name("RAVDESS (speech/song)") == "RAVDESS (speech/song)"
 
 
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("https://host/x?token=SECRET", "x"),
+        ("https://ada:SECRET@host/you/x/#SECRET", "x"),
+        ("https://SECRET@host", "host"),
+        ("s3://bucket/key/x", "x"),
+        ("host/x?token=SECRET", "x"),
+        ("git@host:secret/x", "x"),
+        ("file:/secret/x", "x"),
+        ("/gone/secret/x", "x"),
+        ("~/secret/x", "x"),
+        ("/home/ada", ""),
+        ("/home/ada/", ""),
+        ("C:\\Users\\ada", ""),
+        ("~ada", ""),
+        ("/root", ""),
+        ("/data/root", ""),
+        ("you/model", "you/model"),
+        ("model", "model"),
+    ],
+)
+def test_names_from_paths_and_urls_are_public(name, public):
+    assert public_name(name) == public
+
+
+def test_settings_show_no_path_and_no_secret(tmp_path):
+    trainer = make_trainer(
+        tmp_path / "out",
+        Videos(4),
+        frame_teacher=str(tmp_path / "secret" / "teacher"),
+    )
+    trainer.card_facts = CardFacts(hyperparameters={"config_overrides": f"num_frames=8,x={tmp_path}/y,z=1"})
+    trainer.train()
+    schedule = {"min_lr": 1e-6, "from": ["https://host/schedule?token=SECRET", str(tmp_path / "plan")]}
+    trainer.args.lr_scheduler_kwargs = json.dumps(schedule)
+    trainer.card_facts.hyperparameters["set_later"] = str(tmp_path / "later")
+    trainer.create_model_card()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "| `frame_teacher` | teacher |" in text and "num_frames=8,x=y,z=1" in text
+    assert "| `lr_scheduler_kwargs` | {'min_lr': 1e-06, 'from': ['schedule', 'plan']} |" in text
+    assert "| `set_later` | later |" in text and str(tmp_path) not in text and "SECRET" not in text
+
+
+def test_the_name_of_a_user_is_no_name_of_a_dataset(tmp_path, monkeypatch):
+    home = tmp_path / "ada"
+    (home / "train").mkdir(parents=True)
+    (home / "faces" / "train").mkdir(parents=True)
+    (home / "labels.csv").touch()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+
+    def name(**source):
+        sources = {"train_dir": None, "train_list": None, "dataset_name": None, "root": None}
+        return _name(SimpleNamespace(**sources | {key: str(path) for key, path in source.items()}))
+
+    assert name(train_dir=home / "train") is name(train_list=home / "labels.csv") is name(root=home) is None
+    assert name(train_dir=home / "faces" / "train") == name(root=home / "faces") == "faces"
+    (tmp_path / "Users" / "bob" / "train").mkdir(parents=True)
+    assert name(train_dir=tmp_path / "Users" / "bob" / "train") is None
+    facts = CardFacts(dataset_name=str(home), num_train_videos=3, metrics=METRICS)
+    card = card_of(facts)
+    assert "ada" not in card.content and "Trained on 3 videos." in card.text and card.data.eval_results is None
+
+
 def test_tables_hold_any_label():
     card = dataset_card(
         DatasetCardFacts("D", counts={"train": {"happy|sad": 1200, "neutral": 1}, "test": {"neutral": 2}})
@@ -135,6 +217,24 @@ def test_committed_cards_are_those_of_the_templates():
         assert path.read_text(encoding="utf-8") == text, f"{path} is stale: run python -m training.render_cards"
 
 
+def test_cards_of_aen_say_how_it_answers():
+    of_rdfer, of_aen = (
+        (HUB_CARDS / name / "README.md").read_text(encoding="utf-8") for name in ("rdfer-small", "aen-small")
+    )
+    assert "where the more frequent one shows" in of_rdfer and "taken evenly" not in of_rdfer
+    assert "where the more frequent one shows" not in of_aen and "taken evenly" in of_aen
+    model = AENForVideoClassification.from_pretrained(AEN_CHECKPOINT)
+    videos = RDFERVideoProcessor.from_pretrained(AEN_CHECKPOINT)([str(DATA / "cap13_edit2.mp4")], return_tensors="pt")
+    with torch.no_grad():
+        frames = model(**videos).frame_logits[0]
+    surprised = (frames.argmax(-1) == model.config.label2id["surprise"]).sum()
+    neutral = model.config.label2id["neutral"]
+    of_scores, of_probabilities = frames.mean(0).softmax(-1)[neutral], frames.softmax(-1).mean(0)[neutral]
+    text = " ".join(of_aen.split())
+    assert f"where {surprised} of its {len(frames)} frames show surprise" in text
+    assert f"{of_scores:.1%}".replace("%", " %") in text and f"{of_probabilities:.1%}".replace("%", " %") in text
+
+
 def test_the_wheel_gets_every_template():
     settings = tomllib.loads((HUB_CARDS.parent / "pyproject.toml").read_text())
     included = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
@@ -160,9 +260,61 @@ def test_an_edited_card_is_kept(tmp_path, caplog):
     path.write_text(edited)
     model.card_facts = CardFacts(summary="Third.")
     model.save_pretrained(tmp_path)
-    assert path.read_text() == edited and f"Kept {path}" in caplog.text
+    model.save_pretrained(tmp_path)
+    assert path.read_text() == edited and caplog.text.count(f"Kept {path}") == 1
     model.save_pretrained(tmp_path, overwrite_card=True)
     assert "Third." in path.read_text()
+
+
+def test_a_card_claims_no_training_that_is_not_recorded(tmp_path):
+    make_model().save_pretrained(tmp_path / "new")
+    card = ModelCard.load(tmp_path / "new" / "README.md").text
+    assert "No training of it is recorded." in card and "are random" in card and "training videos" not in card
+    RDFERForVideoClassification.from_pretrained(tmp_path / "new").save_pretrained(tmp_path / "again")
+    card = ModelCard.load(tmp_path / "again" / "README.md").text
+    assert "Its weights were loaded from new, and possibly changed since; see the card of new." in card
+    assert "training videos" not in card and "fine-tuned" not in card and "face-api" not in card
+
+
+@pytest.mark.parametrize("checkpoint", [CHECKPOINT, AEN_CHECKPOINT])
+def test_the_assembled_checkpoints_keep_licence_and_origin(tmp_path, checkpoint):
+    model = AutoModelForVideoClassification.from_pretrained(checkpoint)
+    model.save_pretrained(tmp_path / "saved")
+    make_trainer(tmp_path / "trainer", model=model).save_model()
+    for folder in ("saved", "trainer"):
+        card = ModelCard.load(tmp_path / folder / "README.md")
+        assert card.data.license == "apache-2.0" and f"loaded from {checkpoint.name}, and possibly" in card.text
+        assert "| the weights as loaded | face expression model of face-api.js" in card.text
+        assert "classifier of images whose people are not known" in card.text and "training videos" not in card.text
+
+
+def test_guidance_of_frames_is_told_with_its_teacher(tmp_path):
+    labels = ["happy", "sad", "angry"]
+    trainer = make_trainer(
+        tmp_path / "out", Videos(4), labels=labels, frame_guidance_weight=0.7, emotion_grouping=False
+    )
+    trainer.train()
+    trainer.create_model_card()
+    card = ModelCard.load(tmp_path / "out" / "README.md").text
+    assert "| weights of its further parts | frame_guidance_weight 0.7 |" in card
+    assert "| teacher of the guidance of frames | rdfer-small |" in card and "| `emotion_grouping` | False |" in card
+    assert "`gradient_checkpointing`" not in card
+    assert "| the classifier that guided frames in training | face expression model of face-api.js" in card
+    assert "guided frames learned from people who are not known" in card
+    # The default of AEN says nothing in the settings and guides all the same.
+    model = AENForVideoClassification(AENConfig.from_preset("tiny", num_clips=2, id2label=dict(enumerate(labels))))
+    trainer = make_trainer(tmp_path / "aen", Videos(4), model=model)
+    trainer.train()
+    facts = trainer.collect_card_facts()
+    assert facts.loss_weights["frame_guidance_weight"] == model.config.frame_guidance_weight
+    assert facts.loss_weights["clip_guidance_weight"] == model.config.clip_guidance_weight
+    assert facts.frame_teacher == "rdfer-small" and "emotion_grouping" not in facts.hyperparameters
+
+
+def test_groups_of_labels_stand_in_the_settings(tmp_path):
+    arguments, data = ModelArguments(emotion_groups="bored=negative"), DataArguments(train_dir=str(tmp_path))
+    facts = facts_of_run(arguments, data, SimpleNamespace(columns={"split": ["train"]}))
+    assert facts.hyperparameters == {"emotion_groups": "bored=negative"}
 
 
 def test_a_model_of_which_nothing_is_known_replaces_no_card(tmp_path):

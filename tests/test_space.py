@@ -19,7 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import DATA
+from conftest import AEN_CHECKPOINT, CHECKPOINT, DATA
 
 from modeling_rdfer.cli import main
 
@@ -412,6 +412,15 @@ def test_rdfer_demo_serves_this_computer_only_and_leaves_nothing(tmp_path, stret
     finally:
         server.stop()
     assert server.files() == []
+
+
+@pytest.mark.parametrize(("checkpoint", "chooses"), [(CHECKPOINT, True), (AEN_CHECKPOINT, False)])
+def test_the_answer_says_of_either_family_where_its_clips_come_from(checkpoint, chooses):
+    from modeling_rdfer.demo_rdfer import _analyse
+
+    answer = _analyse(DATA / "cap13_edit2.mp4", str(checkpoint), lambda *_, **__: None)
+    assert ("where the key expression of the video shows" in answer) == chooses
+    assert ("spread evenly over the video" in answer) != chooses
 
 
 def test_rdfer_demo_says_what_is_missing(tmp_path, monkeypatch, capsys):

@@ -68,6 +68,7 @@ def make_trainer(
     dropout=0.0,
     labels=LABELS,
     processing_class=None,
+    model=None,
     **options,
 ):
     defaults = {
@@ -84,7 +85,7 @@ def make_trainer(
     }
     args = RDFERTrainingArguments(output_dir=str(output_dir), **{**defaults, **options})
     return RDFERTrainer(
-        model=make_model(dropout, labels),
+        model=model or make_model(dropout, labels),
         args=args,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,

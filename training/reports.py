@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from modeling_rdfer.loss_rdfer import PARTITIONS
-from modeling_rdfer.model_card_rdfer import CardFacts
+from modeling_rdfer.model_card_rdfer import CardFacts, public_name
 from training.datasets import options
 from training.sources import parse_options
 
@@ -109,7 +109,7 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
     """
     changed = {}
     for arguments, names in (
-        (model_arguments, ("config_overrides",)),
+        (model_arguments, ("config_overrides", "emotion_groups")),
         (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
@@ -144,7 +144,7 @@ TITLES = {
 }
 
 
-def _name(data) -> str:
+def _name(data) -> str | None:
     """Name of anyone's own dataset: of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
     source = data.train_dir or data.train_list or data.dataset_name or data.root
     path = Path(source)
@@ -155,7 +155,7 @@ def _name(data) -> str:
     settings = folder / "dataset.json"
     if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
         return "synthetic"
-    return folder.name
+    return public_name(folder) or None  # a home folder's name is its user's
 
 
 __all__ = ["facts_of_run", "plot_confusions", "plot_curves", "print_partitions", "write_confusion"]
