@@ -70,6 +70,7 @@ def test_training_leaves_a_card(trained, root):
     assert {result.metric_name: result.metric_value for result in card.data.eval_results} == {
         "WAR": pytest.approx(results["eval_war"], abs=1e-4),
         "UAR": pytest.approx(results["eval_uar"], abs=1e-4),
+        **{f"recall {name}": pytest.approx(results[f"eval_recall_{name}"], abs=1e-4) for name in ("happy", "sad")},
     }
     evaluated = card.data.eval_results[0]
     assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "validation")
