@@ -38,7 +38,7 @@ from modeling_rdfer.video_decoding_rdfer import VideoReadError
 from training.data import content_hash
 from training.datasets import load, options
 from training.datasets.common import some
-from training.sources import SourceArguments, parse_options
+from training.sources import SourceArguments, chosen_options
 
 logger = logging.get_logger(__name__)
 
@@ -584,9 +584,7 @@ def main(argv: list[str] | None = None) -> dict:
     if not source.dataset or not source.root:
         parser.error("pass --dataset and --root")
     try:
-        chosen = parse_options(source.dataset, source.dataset_options)
-        if source.fold is not None:
-            chosen["fold"] = source.fold
+        chosen = chosen_options(source)
         manifest = prepare(source.dataset, source.root, dataset_options=chosen, **vars(arguments))
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error

@@ -52,6 +52,12 @@ def parse_options(dataset: str, text: str | None) -> dict:
     return parsed
 
 
+def chosen_options(source: SourceArguments) -> dict:
+    """The options of the dataset's loader, --fold among them. Raises ValueError: see [`parse_options`]."""
+    fold = {} if source.fold is None else {"fold": source.fold}
+    return parse_options(source.dataset, source.dataset_options) | fold
+
+
 def load_source(source: SourceArguments) -> dict[str, Videos]:
     """
     The videos of each split of the dataset that the arguments name.
@@ -61,10 +67,8 @@ def load_source(source: SourceArguments) -> dict[str, Videos]:
     """
     if not source.root:
         raise ValueError(f"--dataset {source.dataset} needs --root, where it is.")
-    chosen = parse_options(source.dataset, source.dataset_options)
-    if source.fold is not None:
-        chosen["fold"] = source.fold
-    return {split: to_videos(dataset, split) for split, dataset in load(source.dataset, source.root, **chosen).items()}
+    splits = load(source.dataset, source.root, **chosen_options(source))
+    return {split: to_videos(dataset, split) for split, dataset in splits.items()}
 
 
-__all__ = ["SourceArguments", "load_source", "parse_options"]
+__all__ = ["SourceArguments", "chosen_options", "load_source", "parse_options"]
