@@ -25,7 +25,7 @@ from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoP
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer_rdfer import collate
 from modeling_rdfer.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
-from training.benchmarks.speed import CLIP, measure
+from training.benchmarks.timing import CLIP, measure
 from training.data import VideoDataset
 from training.datasets import load
 from training.datasets.common import to_videos

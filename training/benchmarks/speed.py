@@ -1,21 +1,44 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Speed of inference as ratios of runs that alternate in one process: medians, with the spread between quartiles."""
+"""
+Speed and memory on a CPU, against what people would use instead and against the machine's limit. Five parts: latency
+(one video, file to label), forward (the networks alone), folder (many videos), training, scaling (peak memory; cost
+against the length and the number of videos). Runs that are compared take turns in one process; what `scaling` measures
+runs alone in a process each. Models that are compared have random weights, which take as long as trained ones.
+
+The videos are made of the real clip of the tests and kept in --work. One JSON file a part goes to results/speed/, all
+tables to results/speed/tables.md, the most important ones to README.md. results/speed/README.md says what was changed
+because of such figures.
+"""
 
 import argparse
+import contextlib
+import io
 import json
-import platform
-import statistics
-import time
-from importlib.metadata import version
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.video import r3d_18
+from tqdm.auto import tqdm
 from transformers import (
+    ResNetBackbone,
+    TimesformerConfig,
+    TimesformerForVideoClassification,
     VideoMAEConfig,
     VideoMAEForVideoClassification,
     VideoMAEVideoProcessor,
     pipeline,
 )
+from transformers.utils import logging
 
 from modeling_rdfer import (
     AENConfig,
@@ -23,136 +46,531 @@ from modeling_rdfer import (
     RDFERConfig,
     RDFERForVideoClassification,
     RDFERVideoProcessor,
+    cli,
+    predict,
+    video_processing_rdfer,
 )
-from modeling_rdfer.face_rdfer import crop_faces, track_faces
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.video_decoding_rdfer import decoder_in_use, open_video
+from modeling_rdfer.trainer_rdfer import collate
+from modeling_rdfer.video_backbone_rdfer import VideoBackbonePreTrainedModel
+from modeling_rdfer.video_decoding_rdfer import VideoSource, open_video, resize_frames
+from modeling_rdfer.video_processing_rdfer import FACE_MAX_SIDE
+from training.benchmarks.tables import write_tables
+from training.benchmarks.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
+from training.data import VideoDataset, Videos
 
-CLIP = Path(__file__).parents[2] / "tests" / "data" / "cap13_edit2.mp4"
+RESULTS = Path(__file__).parent / "results" / "speed"
+EXAMPLES = """examples:
+  python -m training.benchmarks.speed                    all parts; about 20 minutes on two cores
+  python -m training.benchmarks.speed --only forward     one of them
+  python -m training.benchmarks.speed --render           the tables from the files, without running anything
+"""
+LABELS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
+VIDEOMAE = "VideoMAE-base"
+CLIPS = ("2 s 224x224.mp4", "30 s 400x300.mp4", "10 min 1080p.mp4")
+LENGTHS = (2, 10, 30, 120, 600)  # seconds of video
+COUNTS = (10, 100, 1000)  # videos
+FOLDERS, FOLDER_CLIPS = 5, 40  # a turn reads one folder
 
 
-def measure(functions: dict, repeats: int) -> dict[str, dict[str, float]]:
-    """Seconds of each function: median and quartiles of runs that take turns, after one run that does not count."""
-    seconds = {name: [] for name in functions}
-    for turn in range(repeats + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    result = {}
-    for name, values in seconds.items():
-        low, median, high = statistics.quantiles(values, n=4)
-        result[name] = {"median": median, "low": low, "high": high}
-    return result
+# ---------------------------------------------------------------------------------------------------------------------
+# Videos
+# ---------------------------------------------------------------------------------------------------------------------
+def write_video(path: Path, frames):
+    """Encodes uint8 frames (3, H, W) at 25 a second, with x264's reordered frames and a key frame in 250."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+                stream.height, stream.width, stream.pix_fmt = *frame.shape[-2:], "yuv420p"
+            picture = av.VideoFrame.from_ndarray(frame.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
 
 
-@torch.inference_mode()
-def forward_against_backbones(repeats: int) -> dict:
-    """Forward of `base`, one video, against its two backbones on the same frames."""
-    model = RDFERForVideoClassification(RDFERConfig.from_preset("base", num_labels=7)).eval()
-    video = torch.randint(0, 256, (1, 64, 3, 112, 112), dtype=torch.uint8)
-    detector, recogniser = model.rdfer.detector.backbone, model.rdfer.backbone
-    detector_frames = torch.randn(16, 3, 56, 56).contiguous(memory_format=torch.channels_last)
-    clip_frames = torch.randn(16, 3, 112, 112).contiguous(memory_format=torch.channels_last)
-    times = measure(
-        {"base": lambda: model(video), "backbones": lambda: (detector(detector_frames), recogniser(clip_frames))},
-        repeats,
+def write_repeated(path: Path, source: Path, seconds: float):
+    """Copies the packets of a video, as many times as it takes to reach a length."""
+    import av
+
+    with av.open(str(path), "w") as container, av.open(str(source)) as original:
+        from_stream = original.streams.video[0]
+        stream = container.add_stream_from_template(from_stream)
+        offset = 0
+        while offset * from_stream.time_base < seconds:
+            original.seek(0, stream=from_stream)
+            for packet in original.demux(from_stream):
+                if packet.size:
+                    packet.pts += offset
+                    packet.dts += offset
+                    packet.stream = stream
+                    container.mux(packet)
+            offset += from_stream.duration
+
+
+def write_copy(path: Path, source: Path):
+    shutil.copyfile(source, path)
+
+
+def make_videos(work: Path):
+    """Makes what the parts read, unless it is there."""
+    for folder in range(FOLDERS):
+        (work / f"folder {folder}").mkdir(parents=True, exist_ok=True)
+
+    def make(name: str, write: Callable, *arguments):
+        if not (work / name).exists():
+            write(work / "unfinished.mp4", *arguments)
+            (work / "unfinished.mp4").rename(work / name)
+
+    def cut(first: int, count: int) -> torch.Tensor:
+        return video.get_frames([number % len(video) for number in range(first, first + count)])
+
+    def large():
+        for first in range(0, len(video), 15):
+            for frame in resize_frames(cut(first, 15), (1080, 1440)):
+                yield F.pad(frame, (240, 240), value=128)
+
+    with open_video(CLIP) as video:
+        make(CLIPS[0], write_video, resize_frames(cut(0, 50)[..., 50:350], (224, 224)))
+        make(CLIPS[1], write_repeated, CLIP, 30)
+        make("30 s 1080p.mp4", write_video, large())
+        make(CLIPS[2], write_repeated, work / "30 s 1080p.mp4", 600)
+        for seconds in LENGTHS:
+            if seconds < 30:
+                make(f"{seconds} s.mp4", write_video, cut(0, 25 * seconds))
+            else:
+                make(f"{seconds} s.mp4", write_repeated, CLIP, seconds)
+        for number in range(FOLDERS * FOLDER_CLIPS):
+            start = 15 * number % len(video)  # 51 different ones
+            make(f"start {start}.mp4", lambda path, start=start: write_video(path, cut(start, 75)))
+            make(f"folder {number % FOLDERS}/{number:03}.mp4", write_copy, work / f"start {start}.mp4")
+
+
+def folder_clips(work: Path) -> list[str]:
+    return sorted(str(path) for path in work.glob("folder */*.mp4"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Systems
+# ---------------------------------------------------------------------------------------------------------------------
+def _rdfer(preset: str):
+    return RDFERForVideoClassification(RDFERConfig.from_preset(preset, id2label=LABELS))
+
+
+def _aen(preset: str):
+    return AENForVideoClassification(AENConfig.from_preset(preset, id2label=LABELS))
+
+
+def _videomae(**options):
+    return VideoMAEForVideoClassification(VideoMAEConfig(num_labels=len(LABELS), **options))
+
+
+def _timesformer():
+    return TimesformerForVideoClassification(TimesformerConfig(num_labels=len(LABELS)))
+
+
+def _sampled_frames(videos: int):
+    return torch.randint(0, 256, (videos, 64, 3, 112, 112), dtype=torch.uint8)
+
+
+# Name -> what makes the model, what makes the input of so many videos.
+NETWORKS = {
+    "RDFER small": (partial(_rdfer, "small"), _sampled_frames),
+    "RDFER base": (partial(_rdfer, "base"), _sampled_frames),
+    "RDFER paper": (partial(_rdfer, "paper"), _sampled_frames),
+    "AEN base": (partial(_aen, "base"), _sampled_frames),
+    VIDEOMAE: (_videomae, lambda videos: torch.randn(videos, 16, 3, 224, 224)),
+    "VideoMAE-small": (
+        partial(_videomae, hidden_size=384, num_attention_heads=6, intermediate_size=1536),
+        lambda videos: torch.randn(videos, 16, 3, 224, 224),
+    ),
+    "TimeSformer-base": (_timesformer, lambda videos: torch.randn(videos, 8, 3, 224, 224)),
+    "R3D-18": (partial(r3d_18, num_classes=len(LABELS)), lambda videos: torch.randn(videos, 3, 16, 112, 112)),
+}
+
+
+def _rdfer_pipeline(model, **options):
+    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), **options)
+    # For batches the pipeline asks for a `feature_extractor`.
+    return pipeline("video-classification", model=model(), video_processor=processor, feature_extractor=processor)
+
+
+def _videomae_pipeline():
+    processor = VideoMAEVideoProcessor(
+        size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224}, do_sample_frames=True
     )
-    times["ratio"] = times["base"]["median"] / times["backbones"]["median"]
-    return times
+    return pipeline("video-classification", model=_videomae().eval(), video_processor=processor)
 
 
-@torch.inference_mode()
-def aen_against_rdfer(repeats: int) -> dict:
-    """Forward of AEN's `base`, one video, against that of RDFER's."""
-    aen = AENForVideoClassification(AENConfig.from_preset("base")).eval()
-    rdfer = RDFERForVideoClassification(RDFERConfig.from_preset("base", num_labels=7)).eval()
-    video = torch.randint(0, 256, (1, 64, 3, 112, 112), dtype=torch.uint8)
-    times = measure({"aen base": lambda: aen(video), "rdfer base": lambda: rdfer(video)}, repeats)
-    times["aen : rdfer"] = times["aen base"]["median"] / times["rdfer base"]["median"]
-    return times
+def _rdfer_small():
+    return RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
 
 
-def pipeline_against_videomae(repeats: int) -> dict:
-    """File to label through transformers' pipeline, with and without face crop, against VideoMAE-base."""
-    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint())
-    uncropped = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
-    model = RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
-    # Random weights take as long as trained ones.
-    videomae = pipeline(
-        "video-classification",
-        model=VideoMAEForVideoClassification(VideoMAEConfig()).eval(),
-        video_processor=VideoMAEVideoProcessor(
-            size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224}, do_sample_frames=True
+PIPELINES = {
+    "RDFER small": partial(_rdfer_pipeline, _rdfer_small),
+    "RDFER small, no face crop": partial(_rdfer_pipeline, _rdfer_small, do_face_crop=False),
+    "RDFER base": partial(_rdfer_pipeline, lambda: _rdfer("base").eval()),
+    VIDEOMAE: _videomae_pipeline,
+}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Parts: each gives tables {title: {row: {column: figure}}}; a figure is a number, or median and quartiles
+# ---------------------------------------------------------------------------------------------------------------------
+def compared(seconds: dict[str, list[float]], reference: str, per: int = 1) -> dict:
+    """Rows with milliseconds (of one of `per` items) and how many times as fast as the reference each is."""
+    return {
+        name: {
+            "ms": summary([1000 * value / per for value in values]),
+            f"times as fast as {reference}": ratio(seconds[reference], values),
+        }
+        for name, values in seconds.items()
+    }
+
+
+def latency(work: Path, repeats: int) -> dict:
+    classifiers = {name: make() for name, make in PIPELINES.items()}
+    tables = {}
+    for clip in CLIPS:
+        path, name = str(work / clip), clip.removesuffix(".mp4")
+        long = clip == CLIPS[-1]
+        turns = min(repeats, 3) if long else repeats
+        functions = {system: partial(classify, path) for system, classify in classifiers.items()}
+        seconds = take_turns(functions, turns, warm_up=0 if long else 1)
+        tables[f"Latency, file to label: {name}"] = compared(seconds, VIDEOMAE)
+        tables[f"Where the time goes: {name}"] = where_time_goes(classifiers, path, turns)
+        if long:
+            tables[f"Decoding for one label: {name}"] = against_ffmpeg(path, turns)
+    return tables
+
+
+def where_time_goes(classifiers: dict, path: str, turns: int) -> dict:
+    rows = {}
+    for system in ("RDFER small", "RDFER base"):
+        classify = classifiers[system]
+        places = [
+            (video_processing_rdfer, "open_video", "open: the index of frames"),
+            (VideoSource, "get_frames", "decode"),
+            (video_processing_rdfer, "track_faces", "face crop"),
+            (video_processing_rdfer, "crop_faces", "face crop"),
+            (VideoBackbonePreTrainedModel, "_normalise", "normalise"),
+            (classify.model, "forward", "forward"),
+        ]
+        parts = {}
+        for _ in range(turns):
+            watch = Stopwatch()
+            with watch.on(places):
+                watch.timed(classify, "rest")(path)
+            for part, value in watch.seconds.items():
+                parts.setdefault(part, []).append(1000 * value)
+        for part in dict.fromkeys([*(part for _, _, part in places), "rest"]):
+            rows.setdefault(part, {})[f"{system}, ms"] = summary(parts[part])
+    return rows
+
+
+def against_ffmpeg(path: str, turns: int) -> dict:
+    """The 64 frames of a label at the size in which faces are looked for: ours and the ways of the ffmpeg command."""
+    with open_video(path) as video:
+        indices = RDFERVideoProcessor().sample_frames(argparse.Namespace(total_num_frames=len(video)), 64).tolist()
+        times = video.pts_seconds
+    scale = f"scale={FACE_MAX_SIDE}:-2:flags=bilinear"
+    output = ["-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-f", "rawvideo", "-y", os.devnull]
+
+    def ours():
+        with open_video(path) as video:
+            video.get_frames(indices, max_side=FACE_MAX_SIDE)
+
+    def ffmpeg(*options):
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *options, *output], check=True)
+
+    def one_pass():
+        wanted = "+".join(f"eq(n,{index})" for index in indices)
+        ffmpeg("-i", path, "-vf", f"select='{wanted}',{scale}")
+
+    def seek(index):
+        # It gives the first frame at or after the time: a little less than that of the frame.
+        ffmpeg("-ss", f"{max(0.0, times[index] - 0.01):.3f}", "-i", path, "-frames:v", "1", "-vf", scale)
+
+    def seeks(at_once):
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(seek, indices))
+
+    functions = {"this package": ours}
+    if shutil.which("ffmpeg"):
+        functions["ffmpeg, one pass that selects"] = one_pass
+        functions["ffmpeg -ss for each frame, one by one"] = partial(seeks, 1)
+        functions["ffmpeg -ss for each frame, one a core at once"] = partial(seeks, machine()["cores"])
+    seconds = take_turns(functions, turns, warm_up=0)
+    return {
+        name: {
+            "ms": summary([1000 * value for value in values]),
+            "this package's time in units of it": ratio(seconds["this package"], values),
+        }
+        for name, values in seconds.items()
+    }
+
+
+def forward(work: Path, repeats: int) -> dict:
+    functions, flops = {}, {}
+
+    def add(name, model, inputs):
+        model.eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(inputs)
+        functions[name], flops[name] = partial(model, inputs), counter.get_total_flops()
+
+    for name, (make, videos) in NETWORKS.items():
+        add(name, make(), videos(1))
+    base = RDFERConfig.from_preset("base")
+    frames = torch.randn(16, 3, 112, 112).contiguous(memory_format=torch.channels_last)
+    add("ResNet-18 alone, 16 frames of 112x112", ResNetBackbone(base.backbone_config), frames)
+    matrix = torch.randn(2048, 2048)
+    limit = "matrix product 2048x2048 (the limit)"
+    functions[limit], flops[limit] = partial(torch.matmul, matrix, matrix), 2 * 2048**3
+    with torch.inference_mode():
+        seconds = take_turns(functions, repeats)
+    rows = compared(seconds, VIDEOMAE)
+    for name, row in rows.items():
+        row["G multiply-adds"] = flops[name] / 2e9
+        speed = [flops[name] / value for value in seconds[name]]
+        row["share of the limit, %"] = ratio(
+            [100 * value for value in speed], [flops[limit] / value for value in seconds[limit]]
+        )
+    del rows[limit][f"times as fast as {VIDEOMAE}"]
+    return {"Forward of one video": rows}
+
+
+def folder(work: Path, repeats: int) -> dict:
+    classify, count = PIPELINES["RDFER small"](), FOLDER_CLIPS
+    folders = {}  # each of the functions has its own turn
+
+    def turn(name, function):
+        def run():
+            folders[name] = (folders.get(name, -1) + 1) % FOLDERS
+            return function(work / f"folder {folders[name]}")
+
+        return run
+
+    def files(path):
+        return [str(file) for file in sorted(path.iterdir())]
+
+    def command(*options):
+        def run(path):
+            with contextlib.redirect_stdout(io.StringIO()):
+                if cli.main(["predict", str(path), "--json", *options]):
+                    raise RuntimeError(f"rdfer predict {path} failed")
+
+        return run
+
+    one_by_one = "predict() of each file"
+    functions = {
+        one_by_one: lambda path: [predict(file) for file in files(path)],
+        "rdfer predict FOLDER": command(),
+        "rdfer predict FOLDER --batch-size 8": command("--batch-size", "8"),
+        "pipeline, one by one": lambda path: [classify(file) for file in files(path)],
+        "pipeline(files, batch_size=8)": lambda path: classify(files(path), batch_size=8),
+        "pipeline(files, batch_size=8, num_workers=2)": lambda path: classify(
+            files(path), batch_size=8, num_workers=2
         ),
-    )
-    classify = pipeline("video-classification", model=model, video_processor=uncropped)
-    classify_face = pipeline("video-classification", model=model, video_processor=processor)
-    path = str(CLIP)
+    }
+    functions = {name: turn(name, function) for name, function in functions.items()}
+    seconds = take_turns(functions, FOLDERS, warm_up=1)
+    rows = compared(seconds, one_by_one, per=count)
+    return {f"Many videos: {FOLDERS} folders of {count} clips, 3 s of 400x300, time of one clip": rows}
 
-    video = open_video(path)
-    indices = list(uncropped.sample_frames(type("Metadata", (), {"total_num_frames": video.num_frames}), 64))
-    frames = video.get_frames(indices)
-    detector = processor.face_detector()
 
-    def open_and_decode():
-        with open_video(path) as source:
-            source.get_frames(indices, size=(112, 112))
+def training(work: Path, repeats: int) -> dict:
+    turns, videos = min(repeats, 3), 2
+    functions = {}
+    for name, (make, inputs) in NETWORKS.items():
+        functions[name] = _training_step(make().train(), inputs(videos))
+    rows = compared(take_turns(functions, turns), VIDEOMAE, per=videos)
 
-    times = measure(
-        {
-            "rdfer-small": lambda: classify(path),
-            "rdfer-small with face crop": lambda: classify_face(path),
-            "VideoMAE-base": lambda: videomae(path),
-            "open + decode + resize": open_and_decode,
-            "find, follow and crop the face": lambda: crop_faces(frames, track_faces(frames, detector)[0].boxes),
-        },
-        repeats,
+    paths = folder_clips(work)[:48]
+    labels = [LABELS[number % len(LABELS)] for number in range(len(paths))]
+    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint())
+    label2id = {label: number for number, label in enumerate(LABELS)}
+    dataset = VideoDataset(Videos(paths, labels, paths), label2id, processor, training=True)
+
+    def epoch(workers):
+        for _ in DataLoader(dataset, batch_size=8, num_workers=workers, collate_fn=collate):
+            pass
+
+    none = "in the process itself"
+    loading = {none: partial(epoch, 0), "1 worker": partial(epoch, 1), "2 workers": partial(epoch, 2)}
+    return {
+        f"Training step, batch of {videos}, time of one video": rows,
+        "Reading for training with face crop and augmentation, 3 s of 400x300, time of one video": compared(
+            take_turns(loading, turns), none, per=len(paths)
+        ),
+    }
+
+
+def _training_step(model, inputs) -> Callable:
+    optimizer = torch.optim.AdamW(model.parameters())
+    labels = torch.arange(len(inputs)) % len(LABELS)
+
+    def step():
+        if isinstance(model, torch.nn.Module) and hasattr(model, "config"):
+            loss = model(inputs, labels=labels).loss
+        else:
+            loss = F.cross_entropy(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def scaling(work: Path, repeats: int) -> dict:
+    def alone(*task) -> dict:
+        command = [sys.executable, "-m", "training.benchmarks.speed", "--work", str(work), "--task", *map(str, task)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{run.stderr}")
+        return json.loads(run.stdout.splitlines()[-1])
+
+    memory = {"the libraries, imported": alone("nothing")}
+    for name in PIPELINES:
+        memory[f"{name}: file to label"] = alone("pipeline", name)
+    for name in NETWORKS:
+        memory[f"{name}: training step of 2 videos"] = alone("training", name)
+    memory = {name: {"MB": result["peak"]} for name, result in memory.items()}
+    lengths = {seconds: alone("length", seconds) for seconds in LENGTHS}
+    counts = {count: alone("count", count) for count in COUNTS}
+    return {
+        "Peak memory of a process": memory,
+        "RDFER small against the length of a video (400x300)": slopes(lengths, "s of video"),
+        "`rdfer predict` against the number of videos (3 s of 400x300)": slopes(counts, "videos"),
+    }
+
+
+def slopes(results: dict[int, dict], unit: str) -> dict:
+    rows = {}
+    for number, (size, result) in enumerate(results.items()):
+        row = rows[f"{size:,} {unit}"] = {"ms": 1000 * result["seconds"], "peak MB": result["peak"]}
+        if number:
+            before = list(results)[number - 1]
+            row[f"ms more for one of {unit}"] = (
+                1000 * (result["seconds"] - results[before]["seconds"]) / (size - before)
+            )
+            row[f"KB more for one of {unit}"] = 1024 * (result["peak"] - results[before]["peak"]) / (size - before)
+    return rows
+
+
+def task(work: Path, kind: str, value: str | None) -> dict:
+    """What `scaling` measures in a process of its own: seconds and peak memory in MB."""
+    if kind == "nothing":
+        return {"peak": peak_megabytes()}
+    if kind == "pipeline":
+        PIPELINES[value]()(str(work / CLIPS[1]))
+        return {"peak": peak_megabytes()}
+    if kind == "training":
+        make, inputs = NETWORKS[value]
+        _training_step(make().train(), inputs(2))()
+        return {"peak": peak_megabytes()}
+    if kind == "length":
+        path = str(work / f"{value} s.mp4")
+        seconds = take_turns({"": partial(predict, path)}, 3)[""]
+        return {"seconds": summary(seconds)["median"], "peak": peak_megabytes()}
+    clips = folder_clips(work)
+    paths = [clips[number % len(clips)] for number in range(int(value))]
+    predict(paths[:2])
+    seconds = take_turns({"": partial(predict, paths)}, 1, warm_up=0)[""]
+    return {"seconds": seconds[0], "peak": peak_megabytes()}
+
+
+PARTS = {part.__name__: part for part in (latency, forward, folder, training, scaling)}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------------------------------
+# What README.md shows: part, beginning of the title, rows (all if empty).
+HEADLINES = (
+    ("latency", f"Latency, file to label: {CLIPS[1].removesuffix('.mp4')}", ()),
+    ("latency", "Decoding for one label", ()),
+    ("forward", "Forward of one video", ()),
+    ("folder", "Many videos", ()),
+    ("training", "Training step", ("RDFER small", "RDFER base", "AEN base", VIDEOMAE, "TimeSformer-base", "R3D-18")),
+)
+
+
+def _figure(value) -> str:
+    if isinstance(value, dict):
+        return f"{_figure(value['median'])} ({_figure(value['low'])}..{_figure(value['high'])})"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def render_table(title: str, rows: dict[str, dict]) -> str:
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    lines = [f"{title}:\n", f"| | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+    for name, row in rows.items():
+        cells = (_figure(row[column]) if column in row else "" for column in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _measured_with(results: dict) -> str:
+    machines = {json.dumps({k: v for k, v in part["machine"].items() if k != "load"}): 0 for part in results.values()}
+    return "; ".join(", ".join(f"{k} {v}" for k, v in json.loads(text).items()) for text in machines)
+
+
+def load_results(folder: Path = RESULTS) -> dict[str, dict]:
+    """Part -> what its file holds, in the order of the parts."""
+    return {part: json.loads(p.read_text()) for part in PARTS if (p := folder / f"{part}.json").is_file()}
+
+
+def render(results: dict[str, dict]) -> str:
+    """The tables of README.md."""
+    tables = []
+    for part, beginning, rows in HEADLINES:
+        for title, table in results.get(part, {}).get("tables", {}).items():
+            if title.startswith(beginning):
+                tables.append(render_table(title, {row: table[row] for row in rows or table}))
+    return "\n\n".join([*tables, f"Measured with {_measured_with(results)}."])
+
+
+def render_all(results: dict[str, dict]) -> str:
+    """All tables."""
+    tables = [render_table(*table) for part in results.values() for table in part["tables"].items()]
+    return (
+        "\n\n".join(["# Tables of the speed benchmark", *tables, f"Measured with {_measured_with(results)}."]) + "\n"
     )
-    median = {name: value["median"] for name, value in times.items()}
-    times["VideoMAE-base : rdfer-small"] = median["VideoMAE-base"] / median["rdfer-small"]
-    times["VideoMAE-base : rdfer-small with face crop"] = (
-        median["VideoMAE-base"] / median["rdfer-small with face crop"]
-    )
-    times["face crop : decoding"] = median["find, follow and crop the face"] / median["open + decode + resize"]
-    return times
 
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m training.benchmarks.speed --repeats 20 --out speed.json"
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=15, help="runs of each (default: 15)")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="parts to run (default: all)")
+    parser.add_argument("--repeats", type=int, default=10, help="turns; at most 3 for what takes long (default: 10)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="print rows of a Markdown table")
-    parser.add_argument("--out", help="also write the figures to this JSON file")
+    parser.add_argument("--work", type=Path, default=Path("output/speed"), help="folder for the videos")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: results/speed)")
+    parser.add_argument("--render", action="store_true", help="only write the tables")
+    parser.add_argument("--task", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    results = {
-        "machine": {
-            "processor": platform.machine(),
-            "threads": torch.get_num_threads(),
-            **{name: version(name) for name in ("torch", "transformers", "torchcodec", "av")},
-            "decoder": decoder_in_use()[0],
-            "seed": 0,
-        }
-    }
-    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
-    for benchmark in (forward_against_backbones, aen_against_rdfer, pipeline_against_videomae):
-        print(f"\n{benchmark.__doc__}")
-        results[benchmark.__name__] = benchmark(arguments.repeats)
-        for name, value in results[benchmark.__name__].items():
-            if isinstance(value, dict):
-                low, median, high = (1000 * value[key] for key in ("low", "median", "high"))
-                figure = f"{median:.0f} ms ({low:.0f}..{high:.0f})"
-            else:
-                figure = f"{value:.2f} x"
-            print(f"| {name} | {figure} |" if arguments.markdown else f"  {name:<45}{figure:>24}")
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps(results, indent=2) + "\n")
+    if arguments.task:
+        return print(json.dumps(task(arguments.work, *[*arguments.task, None][:2])))
+    if not arguments.render:
+        make_videos(arguments.work)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for part in tqdm(arguments.only or list(PARTS), unit="part"):
+            result = {"machine": machine(), "tables": PARTS[part](arguments.work, arguments.repeats)}
+            (arguments.out / f"{part}.json").write_text(json.dumps(result, indent=2) + "\n")
+            tqdm.write("\n\n".join(render_table(*table) for table in result["tables"].items()) + "\n")
+    results = load_results(arguments.out)
+    (arguments.out / "tables.md").write_text(render_all(results))
+    if arguments.out.resolve() == RESULTS:
+        write_tables("training.benchmarks.speed", render(results))
 
 
 if __name__ == "__main__":

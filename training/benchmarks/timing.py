@@ -1,0 +1,118 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""How the benchmarks measure: runs that take turns in one process, ratios within a turn, peak memory of a process."""
+
+import functools
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+from modeling_rdfer.video_decoding_rdfer import decoder_in_use
+
+CLIP = Path(__file__).parents[2] / "tests" / "data" / "cap13_edit2.mp4"
+
+
+def take_turns(functions: dict[str, Callable], repeats: int, warm_up: int = 1) -> dict[str, list[float]]:
+    """Seconds of each run of each function; they take turns. The first `warm_up` turns do not count."""
+    seconds = {name: [] for name in functions}
+    for turn in range(warm_up + repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if turn >= warm_up:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Median and quartiles; of fewer than four values the least and the greatest instead of quartiles."""
+    if len(values) < 4:
+        return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+    low, median, high = statistics.quantiles(values, n=4)
+    return {"median": median, "low": low, "high": high}
+
+
+def measure(functions: dict[str, Callable], repeats: int) -> dict[str, dict[str, float]]:
+    """Seconds of each function: median and quartiles of runs that take turns, after one run that does not count."""
+    return {name: summary(values) for name, values in take_turns(functions, repeats).items()}
+
+
+def ratio(numerator: list[float], denominator: list[float]) -> dict[str, float]:
+    """Of runs in the same turn, so that what slows a turn down slows both down."""
+    return summary([above / below for above, below in zip(numerator, denominator)])
+
+
+class Stopwatch:
+    """
+    Seconds spent in named parts of a call. Functions are wrapped where they are looked up; the time of a part that
+    runs inside another one counts for the inner one only.
+    """
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._inner = [0.0]
+
+    def timed(self, function: Callable, part: str) -> Callable:
+        @functools.wraps(function)
+        def run(*args, **kwargs):
+            self._inner.append(0.0)
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent = time.perf_counter() - start
+                self.seconds[part] = self.seconds.get(part, 0.0) + spent - self._inner.pop()
+                self._inner[-1] += spent
+
+        return run
+
+    @contextmanager
+    def on(self, places: list[tuple[object, str, str]]):
+        """Watches (owner, attribute, part) while inside."""
+        patches = [
+            mock.patch.object(owner, name, self.timed(getattr(owner, name), part)) for owner, name, part in places
+        ]
+        for patch in patches:
+            patch.start()
+        try:
+            yield self
+        finally:
+            for patch in patches:
+                patch.stop()
+
+
+def machine() -> dict:
+    """What figures depend on."""
+    model = re.search(r"model name\s*:\s*(.+)", _read("/proc/cpuinfo"))
+    return {
+        "processor": (model[1] if model else platform.processor()) or platform.machine(),
+        "architecture": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "transformers", "torchcodec", "av")},
+        "decoder": decoder_in_use()[0],
+        "seed": 0,
+    }
+
+
+def peak_megabytes() -> float | None:
+    """
+    Most resident memory this process has had (Linux; None elsewhere). `resource.getrusage` also counts the process
+    that started it.
+    """
+    peak = re.search(r"VmHWM:\s+(\d+) kB", _read("/proc/self/status"))
+    return int(peak[1]) / 1024 if peak else None
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if Path(path).is_file() else ""
