@@ -28,6 +28,7 @@ import torch
 from packaging.version import Version
 from PIL import Image
 
+from modeling_rdfer import video_decoding_rdfer
 from modeling_rdfer.video_decoding_rdfer import (
     VideoNotFoundError,
     VideoReadError,
@@ -163,6 +164,11 @@ def test_real_clip_has_the_same_frames_with_both_decoders():
     for size in (None, (112, 112)):
         a, b = (open_video(CLIP, name).get_frames(indices, size=size).float() for name in ("pyav", "torchcodec"))
         assert (a - b).abs().mean((1, 2, 3)).max() < 2
+        # Left to itself, the package takes PyAV for few frames of a file that torchcodec reads otherwise.
+        with open_video(CLIP) as video:
+            assert torch.equal(video.get_frames(indices, size=size).float(), a)
+            few, all_of_them = video.get_frames([14, 15]), video.get_frames(range(10, 20))
+            assert (few.float() - all_of_them[4:6].float()).abs().mean() < 2
 
 
 @pytest.mark.parametrize(
@@ -204,6 +210,39 @@ def test_index_is_the_frame_number_in_every_format(decoder, video_folder, file, 
     for index in scattered:  # each from wherever the one before left the decoder
         assert numbers_of(video.get_frames([index])) == [index]
     np.testing.assert_allclose(video.pts_seconds - video.pts_seconds[0], np.arange(40) / 25, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bf": "3", "g": "12"},
+        {"x264-params": "open-gop=1:keyint=10:bframes=4:b-pyramid=strict:b-adapt=0"},
+        {"x264-params": "keyint=250:bframes=16:b-pyramid=normal:b-adapt=0:ref=4"},
+        {"x264-params": "bframes=2:b-adapt=0:interlaced=1"},
+        {"tune": "zerolatency"},
+    ],
+    ids=["plain", "open_gop", "pyramid", "interlaced", "no_b_frames"],
+)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_frames_read_here_and_there_are_those_of_reading_all(decoder, tmp_path, monkeypatch, options, suffix):
+    """Not decoding what is neither wanted nor referred to changes no pixel, whatever was read before."""
+    path = write_video(tmp_path / f"video.{suffix}", num_frames=60, options=options)
+    expected = open_video(path).get_frames(range(60))
+    assert numbers_of(expected) == numbers_of(
+        torch.from_numpy(np.stack([picture(n) for n in range(60)])).movedim(-1, 1)
+    )
+    video, random_numbers = open_video(path), random.Random(0)
+    for _ in range(12):
+        indices = random_numbers.sample(range(60), random_numbers.randint(1, 8))
+        assert torch.equal(video.get_frames(indices), expected[indices]), indices
+    for first in range(0, 60, 10):  # as a timeline reads: parts that overlap
+        indices = range(first, min(60, first + 14), 3)
+        assert torch.equal(video.get_frames(indices), expected[list(indices)])
+    # A read that breaks off in its middle leaves nothing behind.
+    monkeypatch.setattr(video_decoding_rdfer, "CHUNK_BYTES", 1)
+    with pytest.raises(ZeroDivisionError):
+        video.get_frames(range(3, 50, 11), size=lambda frames: 1 / 0)
+    assert torch.equal(video.get_frames([4, 5, 6, 7]), expected[4:8])
 
 
 def test_variable_frame_rate_has_exact_times(decoder, video_folder):
