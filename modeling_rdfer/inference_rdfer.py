@@ -3,6 +3,7 @@
 
 import functools
 import math
+import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ from .video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, packaged
 # The timeline reads a video in parts whose frames take at most this much memory.
 PART_BYTES = 96 * 1024 * 1024
 WINDOWS_PER_BATCH = 8
+# Threads of `predict`, at most one for each of torch's. Each may hold 180 MB of whole frames while it looks for faces.
+WORKERS_AT_MOST = 8
 
 
 def embedded_checkpoint() -> str:
@@ -108,7 +111,8 @@ def predict(
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
         device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
-        batch_size (`int`, defaults to 1): videos that go through the model at once. Reading goes on meanwhile.
+        batch_size (`int`, defaults to 1): most videos that go through the model at once. Several videos are read and
+            computed at a time in any case, one in each of torch's threads (at most 8).
         do_face_crop (`bool`, *optional*): whether to find and crop the face; as the checkpoint says by default.
         on_missing_face (`"error"` or `"full_frame"`, *optional*): as the checkpoint says by default.
         face (`"largest"`, `"all"` or `int`, *optional*): which face where there are several; `"all"` gives an answer
@@ -144,15 +148,21 @@ def predict(
     if face is None:
         face = processor.face
     # What is None is as the checkpoint says.
-    read = functools.partial(
-        _read, processor=processor, do_face_crop=do_face_crop, on_missing_face=on_missing_face, face=face
-    )
+    options = {"do_face_crop": do_face_crop, "on_missing_face": on_missing_face, "face": face}
+    workers = min(torch.get_num_threads(), WORKERS_AT_MOST, len(videos))
+    batches = list(_batches(videos, min(batch_size, math.ceil(len(videos) / workers))))
+
+    def answer(batch):
+        read = [_read(video, processor, **options) for video in batch]
+        return len(batch), _answer(network, read, top_k, face == "all", on_error, return_clips)
+
     results = []
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
-        # Decoding of the next videos and computing overlap: both release Python's lock.
-        for batch in _batches(_prefetch(read, videos, ahead=batch_size + 1), batch_size):
-            results.extend(_answer(network, batch, top_k, face == "all", on_error, return_clips))
-            bar.update(len(batch))
+        # Each thread reads and computes by itself: decoding uses one core, and networks two cores better on two videos
+        # than on one. All of it releases Python's lock.
+        for done, answers in _map_in_threads(answer, batches, min(workers, len(batches))):
+            results.extend(answers)
+            bar.update(done)
     return results[0] if is_single and face != "all" else results
 
 
@@ -164,20 +174,37 @@ def _read(video, processor, **options):
         return video, error
 
 
-def _prefetch(function, items: Iterable, ahead: int) -> Iterator:
-    """`map` in one background thread that works up to `ahead` items ahead."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
+def _map_in_threads(function: Callable, items: list, workers: int) -> Iterator:
+    """`map` in threads that share the threads of torch among them; at most two results wait for each."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    threads = torch.get_num_threads()
+    share = (max(1, threads // workers), threads)
+    with ThreadPoolExecutor(workers, initializer=_use_threads, initargs=share) as pool:
         pending = deque()
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) > ahead:
+                if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-        finally:
+        finally:  # of an error or of Ctrl-C: no further video is begun
             for future in pending:
                 future.cancel()
+
+
+def _use_threads(count: int, others: int):
+    """
+    Lets torch compute with `count` threads where this is called from. `torch.set_num_threads` does that, and is also
+    what threads go by that come later: that is set back to `others`, from a thread that ends here.
+    """
+    torch.set_num_threads(count)
+    torch.get_num_threads()  # a thread takes over the common number when it first asks for it
+    helper = threading.Thread(target=torch.set_num_threads, args=(others,))
+    helper.start()
+    helper.join()
 
 
 def _batches(items: Iterable, size: int) -> Iterator[list]:

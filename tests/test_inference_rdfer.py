@@ -1,8 +1,10 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import csv
+import io
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,73 @@ def test_predict_many_keeps_order_and_goes_on_after_a_bad_file(expected, noise_v
         else:
             assert len(answer["predictions"]) == 2
             assert answer["predictions"][0]["score"] == pytest.approx(max(expected.values()), abs=1e-5)
+
+
+@pytest.fixture
+def threads():
+    """Several threads of torch, as users have them; the other tests have one."""
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(1)
+
+
+def threads_of_a_new_thread() -> int:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+def test_predict_in_threads_gives_what_one_by_one_gives(threads, tmp_path):
+    """Different videos, a broken one among them: the same answers in the same order, and torch's threads are kept."""
+    frames = RDFERVideoProcessor(do_resize=False, num_frames=765)(CLIP, return_tensors="pt").pixel_values_videos[0]
+    videos = [frames[start : start + 20] for start in range(0, 760, 95)]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    videos.insert(3, broken)
+    expected = [predict(video, on_error="report") for video in videos]
+    assert (
+        len({max(scores_of(answer.get("predictions", [{"label": "", "score": 0}])).values()) for answer in expected})
+        == 9
+    )
+    for batch_size in (1, 3):
+        answers = predict(videos, on_error="report", batch_size=batch_size)
+        for answer, one in zip(answers, expected, strict=True):
+            assert answer["file"] == one["file"] and answer.get("error") == one.get("error")
+            if "error" not in one:
+                assert scores_of(answer["predictions"]) == pytest.approx(scores_of(one["predictions"]), abs=1e-4)
+    assert torch.get_num_threads() == threads_of_a_new_thread() == threads
+
+
+class CountedFile(io.BytesIO):
+    opened = 0
+
+    def read(self, *arguments):
+        CountedFile.opened += 1
+        return super().read(*arguments)
+
+
+def test_predict_begins_no_further_videos_after_an_error(threads, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    rest = [CountedFile(CLIP.read_bytes()) for _ in range(30)]
+    with pytest.raises(VideoReadError, match="broken.mp4"):
+        predict([CLIP, tmp_path / "broken.mp4", *rest])
+    assert CountedFile.opened <= 2 * threads
+
+
+def test_predict_stops_on_ctrl_c():
+    script = f"""
+import os, signal, threading, torch
+from modeling_rdfer import predict
+torch.set_num_threads(2)
+predict({str(CLIP)!r})
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    predict([{str(CLIP)!r}] * 5000)
+except KeyboardInterrupt:
+    print("stopped", torch.get_num_threads())
+"""
+    # The timeout is for a dead-lock, or for going on with 5,000 videos.
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert result.stdout == "stopped 2\n", result.stderr
 
 
 def test_predict_raises_by_default(tmp_path):
