@@ -218,7 +218,8 @@ def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     table = pq.read_table(tmp_path / "t.parquet")
     expected = (
         "sample_id path content_hash split fold epoch given_label predicted_label suggested_label probabilities "
-        "label_quality clip_agreement clip_std num_valid_clips loss weight partition num_frames decode_ok"
+        "label_quality clip_agreement clip_std num_valid_clips loss weight partition num_frames decode_ok "
+        "confidence variability correctness"
     )
     assert table.column_names == expected.split()
     assert json.loads(table.schema.metadata[b"label_names"]) == ["sad", "happy", "angry"]

@@ -164,6 +164,24 @@ def load_videos(
     return to_videos(found[split], split)
 
 
+def load_split(
+    source: SourceArguments, folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str]
+) -> Videos | None:
+    """
+    The videos of the first of `splits` that --dataset has, or else those that [`load_videos`] finds.
+
+    Raises:
+        ValueError, FileNotFoundError: see there and [`load_source`]; or the dataset has no such split.
+    """
+    if not source.dataset:
+        return load_videos(folder, file, dataset, splits)
+    found = load_source(source)
+    split = next((split for split in splits if split in found), None)
+    if split is None:
+        raise ValueError(f"{source.root} has none of the splits {list(splits)}; it has {list(found)}.")
+    return found[split]
+
+
 def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
     """
     The shards to train on and those to report, if there are any.
@@ -385,14 +403,13 @@ def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) ->
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Trains, evaluates and writes everything into `--output_dir`. Returns the metrics of the evaluation."""
     model_arguments, data, args = parse_arguments(sys.argv[1:] if argv is None else argv)
-    set_seed(args.seed)
     try:
         training, choosing, test = load_parts(data, args.seed)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f"error: {error}") from error
     if test is None and args.eval_strategy != "no":
         raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
-    labels, num_found = training.label_names, len(training)
+    num_found = len(training)
     try:
         if not data.streaming:  # what is streamed was read by training.prepare, or is not at hand
             training = check_videos(training, data.on_bad_video, "checking training videos")
@@ -400,9 +417,36 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
                 choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
             if test is not None:
                 test = check_videos(test, data.on_bad_video, "checking test videos")
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+    return fit(model_arguments, data, args, training, choosing, test, num_found - len(training))
+
+
+def fit(
+    model_arguments: ModelArguments,
+    data: DataArguments,
+    args: RDFERTrainingArguments,
+    training: Videos,
+    choosing: Videos | None = None,
+    test: Videos | None = None,
+    num_left_out: int = 0,
+) -> dict[str, float]:
+    """
+    Trains on videos that have been checked, evaluates, and writes everything into `--output_dir`.
+
+    Args:
+        model_arguments, data, args: of `parse_arguments`.
+        training, choosing, test ([`Videos`]): see [`load_parts`].
+        num_left_out (`int`): training videos that could not be read, for the card.
+
+    Returns:
+        The metrics of the evaluation; none without `test`.
+    """
+    set_seed(args.seed)
+    try:
         if test is not None:
             warn_of_overlap(training, test)
-        model, processor = build_model(model_arguments, labels)
+        model, processor = build_model(model_arguments, training.label_names)
         label2id = model.config.label2id
         training, choosing, test = (
             None if videos is None else to_labels(videos, label2id) for videos in (training, choosing, test)
@@ -443,7 +487,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     except (ValueError, OSError, HTTPError) as error:  # settings that do not fit, a Hub that refuses or is not there
         raise SystemExit(f"error: {error}") from error
     facts = trainer.card_facts = facts_of_run(model_arguments, data, training)
-    facts.num_left_out_videos = num_found - len(training)
+    facts.num_left_out_videos = num_left_out
     if test is not None:
         facts.eval_split = test.columns["split"][0]
         facts.model_selection = protocol(data, args, test)["model_selection"]
