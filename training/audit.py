@@ -13,6 +13,7 @@ The scores must come from a model that has not learnt the labels they judge. The
 """
 
 import argparse
+import functools
 import gc
 import hashlib
 import heapq
@@ -39,7 +40,7 @@ from modeling_rdfer.modeling_rdfer import distinct_clips
 from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
 from training import train
-from training.audit_metrics import detection_quality, estimated_joint, label_scores, suspicion_order
+from training.audit_metrics import detection_quality, estimated_joint, label_scores
 from training.cross_validate import last_checkpoint, read_json, settings_of
 from training.data import Examples, Videos, open_videos, report_bad_videos
 from training.datasets.common import map_labels, some
@@ -93,20 +94,18 @@ class Cards:
 
     Args:
         most (`int`): cards to keep.
-        agreement_threshold (`float`): opposing agreement above which a video may turn out to be noisy.
     """
 
-    def __init__(self, most: int, agreement_threshold: float):
-        self.most, self.agreement_threshold = most, agreement_threshold
-        self._heap: list[tuple] = []  # the least suspicious first
+    def __init__(self, most: int):
+        self.most = most
+        self._heap: list[tuple[float, int, dict]] = []  # the least suspicious first
 
-    def offer(self, number: int, quality: float, opposing: float, make: Callable[[], dict]):
+    def offer(self, number: int, loss: float, make: Callable[[], dict]):
         """Takes the card that `make` makes if the video is among the most suspicious."""
-        key = (opposing > self.agreement_threshold, -quality, -number)
         if len(self._heap) < self.most:
-            heapq.heappush(self._heap, (key, number, make()))
-        elif self._heap and key > self._heap[0][0]:
-            heapq.heapreplace(self._heap, (key, number, make()))
+            heapq.heappush(self._heap, (loss, number, make()))
+        elif self._heap and (loss, number) > self._heap[0][:2]:
+            heapq.heapreplace(self._heap, (loss, number, make()))
 
     @property
     def cards(self) -> dict[int, dict]:
@@ -166,16 +165,9 @@ def _look(model, dataset: ReadVideos, read: list[tuple[int, dict]], numbers, car
     clip_mask = distinct_clips(outputs.key_frame_indices).cpu()
     clips, places = outputs.clip_logits.float().softmax(-1).cpu(), outputs.key_frame_indices.cpu()
     for row, example in enumerate(examples):
-        given = looks.probabilities[row, labels[row]].item()
-        others = looks.probabilities[row].clone()
-        others[labels[row]] = -1
         valid = clip_mask[row]
-        cards.offer(
-            int(index[row]),
-            given,
-            others.max().item() - given,
-            lambda row=row, example=example, valid=valid: make_card(example, clips[row][valid], places[row][valid]),
-        )
+        make = functools.partial(make_card, example, clips[row][valid], places[row][valid])
+        cards.offer(int(index[row]), looks.loss[row].item(), make)
     return looks
 
 
@@ -303,7 +295,7 @@ def score_in_sample(arguments, data, args) -> Audit:
     videos, _ = map_videos(videos, model.config.label2id, arguments.on_unknown_label)
     videos, errors = check(videos, data.on_bad_video)
     numbers = [number for number in range(len(videos)) if number not in errors]
-    cards = Cards(arguments.max_cards, arguments.agreement_threshold)
+    cards = Cards(arguments.max_cards)
     looks, further = score(model, processor, videos, numbers, args, cards)
     _refuse(further, len(videos), data.on_bad_video, looks)
     return Audit(
@@ -326,7 +318,7 @@ def _refuse(errors: dict[int, Exception], count: int, on_bad_video: str, looks):
 
 
 def _cards_of(model, processor, videos: Videos, wanted: list[int], args) -> dict[int, dict]:
-    cards = Cards(len(wanted), 1.0)
+    cards = Cards(len(wanted))
     score(model, processor, videos, wanted, args, cards, "frames for the page")
     return cards.cards
 
@@ -387,7 +379,7 @@ def score_by_folds(arguments, rest: list[str], data, args) -> Audit:
     del model
     kept = [number for number, name in enumerate(videos.sample_ids) if name not in unreadable]
     parts = [[kept[place] for place in part] for part in videos.select(kept).folds(count, args.seed)]
-    cards = Cards(arguments.max_cards, arguments.agreement_threshold)
+    cards = Cards(arguments.max_cards)
     scored = videos.rename_labels(names)
     looks, fold_of = [], {}
     for fold, part in enumerate(parts, start=1):
@@ -525,7 +517,7 @@ def read_sample_table(arguments, data, args) -> Audit:
         out_of_sample=False,
         source="training run",
         epoch=max((value for value in rows.get("epoch", []) if value is not None), default=None),
-        cards=Cards(0, 1.0),
+        cards=Cards(0),
         missing_cards=lambda wanted: {},
         dynamics={n: np.array(rows[n], float) for n in ("confidence", "variability", "correctness") if n in rows},
     )
@@ -565,7 +557,6 @@ def add_videos(audit: Audit, found: Videos, model: str, file: Path, data, args):
             raise ValueError(f"{file}: {len(changed)} videos have changed since the training: {some(changed)}.")
         return _cards_of(network, processor, audit.videos, wanted, args)
 
-    audit.cards = Cards(1, 1.0)  # all are missing
     audit.missing_cards = cards
 
 
@@ -653,7 +644,7 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
     return [
         scored,
         "label_quality is the probability of the given label, mean of the video's and of its clips'; low is "
-        "suspicious. Noisy videos come first, then the lowest label quality.",
+        "suspicious. suspicion_rank orders all videos by the loss of the given label, the largest first.",
         "noisy: the clips agree on another label (its probability exceeds that of the given one by more than "
         f"{record.agreement_threshold:g}), and {loss}, and the video has at least two distinct clips. At most "
         f"{record.max_noisy_share:.0%} of a label's videos can be noisy, so that a rare label is not wiped out.",
@@ -758,7 +749,13 @@ def write_outputs(audit: Audit, record: SampleRecord, arguments, args, data) -> 
         if missing := truth[0].count(None):
             print(f"{missing} of {count} videos have no true label in {file}; the figures are of the others.")
     summary = summarise(audit, record, arguments, args, data, truth)
-    further = {"in_sample": [not audit.out_of_sample] * count, **audit.dynamics}
+    ranked = audit.looks.index[audit.looks.loss.argsort(descending=True, stable=True)].tolist()
+    ranks = {number: rank for rank, number in enumerate(ranked, start=1)}
+    further = {
+        "suspicion_rank": [ranks.get(number) for number in range(count)],
+        "in_sample": [not audit.out_of_sample] * count,
+        **audit.dynamics,
+    }
     if truth is not None:
         further["true_label"] = truth[0]
     columns = {"sample_id": audit.videos.sample_ids, **audit.videos.columns}
@@ -773,10 +770,8 @@ def write_outputs(audit: Audit, record: SampleRecord, arguments, args, data) -> 
     title = summary["title"] + ("" if audit.out_of_sample else "\nIN SAMPLE: wrong labels may have been learnt")
     plot_agreement_loss(table, summary["agreement_loss"], title, out / "agreement_loss.png")
 
-    quality = table["label_quality"].to_numpy().astype(float)
-    order = suspicion_order(quality, (record.partition == NOISY).numpy())
-    readable = set(audit.looks.index.tolist())
-    wanted = [number for number in order.tolist() if number in readable][: arguments.max_cards]
+    # Those with a suggestion first, as on the page.
+    wanted = sorted(ranked, key=lambda number: record.partition[number] != NOISY)[: arguments.max_cards]
     cards = audit.cards.cards
     if missing := [number for number in wanted if number not in cards]:
         cards |= audit.missing_cards(missing)

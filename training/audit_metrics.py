@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What follows from the probabilities of an audit: order of suspicion, given x true, and quality by the truth."""
+"""What follows from the probabilities of an audit: given x true, and how good scores are where the truth is known."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,24 +10,10 @@ import numpy as np
 RESAMPLES = 1000
 
 
-def suspicion_order(label_quality, noisy) -> np.ndarray:
-    """
-    The videos from the most to the least suspicious: noisy ones first, then by label quality.
-
-    Args:
-        label_quality (array of shape `(N,)`, 0..1, low: suspicious): probability of the given label; NaN comes last.
-        noisy (array of shape `(N,)`, bool): whether the partition is noisy.
-
-    Returns:
-        Numbers of the videos, `(N,)`.
-    """
-    return np.lexsort([np.asarray(label_quality), ~np.asarray(noisy, dtype=bool)])
-
-
 def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
     """
-    Scores by which wrong labels can be looked for in the same probabilities, all low for suspicious; ours and what
-    there is beside it.
+    Scores by which wrong labels can be looked for in the same probabilities, all low for suspicious; the audit's and
+    what there is beside it.
 
     Args:
         probabilities (array of shape `(N, C)`), labels (array of shape `(N,)`, int), losses (array of shape `(N,)`),
@@ -42,16 +29,19 @@ def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
     probabilities = probabilities / probabilities.sum(1, keepdims=True)
     labels = np.asarray(labels)
     quality = probabilities[np.arange(len(labels)), labels]
-    rank = np.empty(len(labels))
-    rank[suspicion_order(quality, noisy)] = np.arange(len(labels))
+    losses = np.asarray(losses, dtype=float)
+    noisy_first = np.empty(len(labels))
+    noisy_first[np.lexsort([-losses, ~np.asarray(noisy, dtype=bool)])] = np.arange(len(labels))
     others = probabilities.copy()
     others[np.arange(len(labels)), labels] = -np.inf
     entropy = get_label_quality_scores(labels, probabilities, method="confidence_weighted_entropy")
-    issues = find_label_issues(labels, probabilities, n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="May not flag all label issues")  # of labels with few videos
+        issues = find_label_issues(labels, probabilities, n_jobs=1)
     return {
-        "audit: noisy first, then label quality": rank,
-        "label quality (self-confidence)": quality,
-        "loss": -np.asarray(losses, dtype=float),
+        "loss: the audit's suspicion_rank": -losses,
+        "noisy first, then loss": noisy_first,
+        "label_quality (self-confidence)": quality,
         "normalised margin": quality - others.max(1),
         "cleanlab confidence-weighted entropy": entropy,
         "cleanlab confident learning, then self-confidence": quality - issues,
@@ -170,4 +160,4 @@ def detection_quality(scores: dict[str, np.ndarray], wrong, hard=None, seed: int
     return result
 
 
-__all__ = ["detection_quality", "estimated_joint", "label_scores", "suspicion_order"]
+__all__ = ["detection_quality", "estimated_joint", "label_scores"]

@@ -10,6 +10,7 @@ import numpy as np
 from modeling_rdfer.loss_rdfer import PARTITIONS
 from modeling_rdfer.model_card_rdfer import CardFacts, public_name
 from training.datasets import options
+from training.decisions import decisions_hash
 from training.sources import parse_options
 
 
@@ -185,6 +186,8 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
         dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
         fold=data.fold,
         train_split=training.columns["split"][0],
+        decisions_hash=decisions_hash(data.decisions) if data.decisions else None,
+        decision_counts=data.decision_counts or {},
         hyperparameters=changed,
     )
 

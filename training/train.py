@@ -33,6 +33,7 @@ from training.build_aen_small import FOLDER as AEN_SMALL
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
 from training.datasets.common import map_labels, some, to_videos
+from training.decisions import apply_decisions, describe
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
 from training.sources import SourceArguments, load_source, parse_options
 from training.streaming import NoSuchSplitError, StreamedVideos, VideoShards, load_shards
@@ -47,6 +48,7 @@ EXAMPLES = """examples:
   python -m training.train --train_dir D/train --output_dir out --model_type aen --preset base
   python -m training.train --dataset dfew --root D --fold 1 --face_crop false --output_dir out
   python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
+  python -m training.train --train_dir D/train --decisions decisions.csv --output_dir out
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
   python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
@@ -132,6 +134,15 @@ class DataArguments(SourceArguments):
     )
     crop_scale: float = field(default=0.7, metadata={"help": "Least share of the area a random crop keeps."})
     colour_jitter: float = field(default=0.4, metadata={"help": "Strength of colour jitter (authors: 0.4)."})
+    decisions: str | None = field(
+        default=None,
+        metadata={
+            "help": "decisions.csv of the page of training.audit: which training videos to relabel or drop. Refused "
+            "if labels or files have changed since."
+        },
+    )
+    # How many, by kind; set when the videos are loaded.
+    decision_counts: dict | None = field(default=None, init=False)
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "Stop after so many evaluations without a better --metric_for_best_model."}
     )
@@ -216,6 +227,9 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
     others = ("train_dir", "validation_dir", "train_list", "validation_list", "dataset_name", "validation_split")
     if data.dataset and (given := [f"--{name}" for name in others if getattr(data, name)]):
         raise ValueError(f"--dataset {data.dataset} is a source by itself; {', '.join(given)} cannot be beside it.")
+    if data.streaming and data.decisions:
+        raise ValueError("--decisions needs all videos at hand: leave --streaming out.")
+    elsewhere = set()
     if data.streaming:
         training, test = load_streams(data)
     elif data.dataset:
@@ -225,12 +239,16 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
         choosing = splits.get("validation") if "test" in splits else None
         if training is None:
             raise ValueError(f"{data.root} has no split for training, only {list(splits)}.")
+        elsewhere = {name for split, videos in splits.items() if split != "train" for name in videos.sample_ids}
     else:
         training = load_videos(data.train_dir, data.train_list, data.dataset_name, [data.train_split])
         validation = [data.validation_split] if data.dataset_name else ["validation", "test"]
         test = load_videos(data.validation_dir, data.validation_list, data.dataset_name, validation)
         if training is None:
             raise ValueError("Nothing to train on: pass --dataset, --train_dir, --train_list or --dataset_name.")
+    if data.decisions:
+        training, data.decision_counts = apply_decisions(training, data.decisions, elsewhere)
+        print(f"Decisions of {data.decisions}: {describe(data.decision_counts)}.")
     if data.model_selection == "last":
         return training, None, test
     if test is None:
