@@ -17,6 +17,7 @@ import functools
 import gc
 import hashlib
 import heapq
+import importlib.util
 import io
 import json
 import sys
@@ -667,11 +668,12 @@ def summarise(audit: Audit, record: SampleRecord, arguments, args, data, truth) 
         for number, name in enumerate(audit.label_names)
     }
     title = dataset_title(data) if has_source(data) else audit.model
+    split = next(iter(audit.videos.columns.get("split") or []), None) or arguments.split
     finite = float(record.last_threshold) if np.isfinite(record.last_threshold) else None
     summary = {
-        "title": f"Audit of {title}, split {arguments.split}",
+        "title": f"Audit of {title}, split {split}",
         "dataset": title,
-        "split": arguments.split,
+        "split": split,
         "model": audit.model,
         "model_revision": audit.revision,
         "out_of_sample": audit.out_of_sample,
@@ -864,7 +866,11 @@ def main(argv: list[str] | None = None) -> dict:
             parser.error(f"--noisy_loss_threshold must be auto or a number, got {arguments.noisy_loss_threshold!r}")
     if not (arguments.in_sample or arguments.sample_table) and arguments.model:
         rest += ["--model_name_or_path", arguments.model]
+    if importlib.util.find_spec("cleanlab") is None:  # found out now and not after the trainings
+        parser.error('an audit needs cleanlab: pip install -e ".[audit]"')
     _, data, args = train.parse_arguments([*rest, "--output_dir", str(arguments.out)])
+    if args.world_size > 1:
+        parser.error("an audit runs in one process: start it without torchrun")
     if arguments.truth and not arguments.truth_file and not (data.train_list or data.dataset == "videolist"):
         parser.error("--truth names a column of a list: pass --truth_file, or --train_list or --dataset videolist")
     if arguments.truth_file and not arguments.truth_file.is_file():
