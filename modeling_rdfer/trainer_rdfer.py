@@ -593,26 +593,8 @@ class RDFERTrainer(Trainer):
         loss = loss + unlabelled_losses(outputs, self._groups, pseudo_labels, **self._unlabelled_loss_weights).mean()
         if self._batches is not None:
             loss = loss * (len(labels) / self._batches.mean_batch_size)
-        self._look(outputs, labels, clip_mask, index)
+        self._looks.append(SampleLooks.of_outputs(outputs, labels, index))
         return (loss, outputs) if return_outputs else loss
-
-    @torch.no_grad()
-    def _look(self, outputs, labels, clip_mask, sample_index):
-        clip_probabilities = outputs["clip_logits"].float().softmax(-1)
-        num_clips = clip_mask.sum(1)
-        mean = (clip_probabilities * clip_mask[..., None]).sum(1) / num_clips[:, None]
-        given = clip_probabilities.gather(-1, labels[:, None, None].expand(-1, clip_probabilities.shape[1], 1))[..., 0]
-        variance = ((given - mean.gather(1, labels[:, None])) ** 2 * clip_mask).sum(1) / num_clips
-        self._looks.append(
-            SampleLooks(
-                index=sample_index,
-                loss=cross_entropy(outputs["logits"], labels),
-                agreement=outputs["agreement"].float(),
-                clip_std=variance.sqrt(),
-                probabilities=(outputs["logits"].float().softmax(-1) + mean) / 2,
-                num_valid_clips=num_clips,
-            )
-        )
 
     def get_train_dataloader(self) -> DataLoader:
         """As `Trainer`; a stream deals its samples out to the processes itself: accelerate must not do it again."""

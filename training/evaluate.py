@@ -13,11 +13,11 @@ from transformers import HfArgumentParser
 
 from modeling_rdfer.inference_rdfer import load, probabilities
 from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
-from training.data import VideoDataset, check_videos
+from training.data import VideoDataset, Videos, check_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
-from training.sources import SourceArguments, load_source
-from training.train import load_videos
+from training.sources import SourceArguments
+from training.train import load_split
 
 EXAMPLES = """examples:
   python -m training.evaluate --model out --test_dir D/test --output_dir out/test
@@ -51,6 +51,26 @@ def predict_views(model, dataset: VideoDataset, num_views: int, batch_size: int,
         agreements.append(torch.stack([view.agreement for view in views]).mean(0).cpu())
         labels.append(batch["labels"])
     return tuple(torch.cat(values).numpy() for values in (scores, agreements, labels))
+
+
+def map_videos(videos: Videos, label2id: dict[str, int], on_unknown_label: str) -> tuple[Videos, Counter]:
+    """
+    The videos under the model's names of their labels; and, of those that are left out since the model has not their
+    label, how many there are of each.
+
+    Raises:
+        ValueError: the model has not all labels, with `on_unknown_label="error"`, or none of them.
+    """
+    occurring = [label for label in videos.label_names if label in set(videos.labels)]
+    try:
+        names = map_labels(occurring, list(label2id), leave_out=on_unknown_label == "skip")
+    except ValueError as error:
+        advice = " --on_unknown_label skip leaves their videos out." if on_unknown_label == "error" else ""
+        raise ValueError(f"{error}{advice}") from error
+    left_out = Counter(label for label in videos.labels if label not in names)
+    if left_out:
+        print(f"Left out, labels that the model has not: {dict(left_out)}.")
+    return videos.rename_labels(names), left_out
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -92,15 +112,9 @@ def main(argv: list[str] | None = None) -> dict:
         parser.error("--calibrate writes into the checkpoint: --model must be a folder")
     try:
         wanted = [arguments.split] if arguments.split else ["test", "validation"]
-        if source.dataset:
-            splits = load_source(source)
-            videos = next((splits[split] for split in wanted if split in splits), None)
-            if videos is None:
-                parser.error(f"{source.root} has none of the splits {wanted}; it has {list(splits)}")
-        else:
-            videos = load_videos(arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
-        if videos is None:
+        if not any((source.dataset, arguments.test_dir, arguments.test_list, arguments.dataset_name)):
             parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
+        videos = load_split(source, arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     try:
@@ -109,17 +123,9 @@ def main(argv: list[str] | None = None) -> dict:
         parser.error(str(error))
     if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
         parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
-    occurring = [label for label in videos.label_names if label in set(videos.labels)]
     try:
-        names = map_labels(occurring, list(model.config.label2id), leave_out=arguments.on_unknown_label == "skip")
-    except ValueError as error:
-        advice = " --on_unknown_label skip leaves their videos out." if arguments.on_unknown_label == "error" else ""
-        parser.error(f"{error}{advice}")
-    left_out = Counter(label for label in videos.labels if label not in names)
-    if left_out:
-        print(f"Left out, labels that the model has not: {dict(left_out)}.")
-    try:
-        videos = check_videos(videos.rename_labels(names), arguments.on_bad_video)
+        videos, left_out = map_videos(videos, model.config.label2id, arguments.on_unknown_label)
+        videos = check_videos(videos, arguments.on_bad_video)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     if arguments.face_crop is not None:
