@@ -127,7 +127,7 @@
     const button = (name, text) =>
       make("button", { type: "button", "data-do": name, "aria-pressed": "false", "aria-label": `${text}: ${row.sample_id}`,
         onclick: () => press(i, name, holder) }, text);
-    const holder = make("div", { class: "decider" }, button("keep", "Keep"), button("drop", "Drop"), button("relabel", "Relabel to"), choice,
+    const holder = make("div", { class: "decider" }, button("keep", "Keep"), button("relabel", "Relabel to"), choice, button("drop", "Drop"),
       make("span", { class: "state" }));
     return holder;
   }
@@ -249,7 +249,7 @@
     if (card.childElementCount > 1) return;
     const i = Number(card.dataset.row);
     const [row, { frames, frame_times: times, clips, clip_frames: centres }] = [rows[i], cards.get(i)];
-    const at = (index) => `frame ${index + 1}${times[index] === null ? "" : `, ${times[index].toFixed(2)} s`}`;
+    const moment = (index) => (times[index] === null ? `frame ${index + 1}` : `${times[index].toFixed(2)} s`);
     card.append(
       ...(row.path && row.path !== row.sample_id ? [make("small", {}, row.path)] : []),
       verdict(row),
@@ -258,13 +258,13 @@
       make("ol", { class: "strip", "aria-label": "Key frames" }, ...frames.map((frame, index) => {
         const of = centres.flatMap((centre, clip) => (centre === index ? [clip + 1] : []));
         const picture = make("img", { decoding: "async", src: `data:image/webp;base64,${frame}`,
-          alt: `${row.sample_id}: ${at(index)} of ${frames.length} frames${of.length ? `, centre of clip ${of.join(" and ")}` : ""}` });
-        return make("li", { class: of.length ? "centre" : null }, picture, times[index] === null ? `frame ${index + 1}` : `${times[index].toFixed(2)} s`,
+          alt: `${row.sample_id}, frame ${index + 1} of ${frames.length}${times[index] === null ? "" : ` at ${moment(index)}`}${of.length ? `, centre of clip ${of.join(" and ")}` : ""}` });
+        return make("li", { class: of.length ? "centre" : null }, picture, moment(index),
           of.length ? make("b", {}, ` clip ${of.join(", ")}`) : null);
       })),
       make("ul", { class: "clips", "aria-label": "What the model saw" },
         ...(row.probabilities ? [clipLine("Video", row.probabilities, row.given_label)] : []),
-        ...clips.map((probabilities, clip) => clipLine(`Clip ${clip + 1} (${at(centres[clip])})`, probabilities, row.given_label))),
+        ...clips.map((probabilities, clip) => clipLine(`Clip ${clip + 1}, ${moment(centres[clip])}`, probabilities, row.given_label))),
       decider(i),
     );
     paint(card);
@@ -304,9 +304,9 @@
   // Table: only the rows in sight are in the document -----------------------------------------------------------------
 
   const COLUMNS = [
-    ["sample_id", "Video", 17], ["partition", "Group", 7.5], ["given_label", "Given", 7], ["predicted_label", "Predicted", 7],
-    ["suggested_label", "Suggested", 7], ["true_label", "True", 7], ["label_quality", "Label quality", 5.5, 3], ["clip_agreement", "Agree- ment", 5.5, 2],
-    ["loss", "Loss", 5, 2], ["decision", "Decision", 26], ["rank", "Rank", 5, 0], ["clip_std", "Clip deviation", 6, 2], ["num_valid_clips", "Clips", 5, 0],
+    ["sample_id", "Video", 15], ["partition", "Group", 6.5], ["given_label", "Given", 6], ["predicted_label", "Predicted", 6],
+    ["suggested_label", "Suggested", 6.2], ["label_quality", "Label quality", 5, 3], ["decision", "Decision", 23.5], ["clip_agreement", "Agree- ment", 5.5, 2],
+    ["loss", "Loss", 5, 2], ["true_label", "True", 6], ["rank", "Rank", 5, 0], ["clip_std", "Clip deviation", 6, 2], ["num_valid_clips", "Clips", 5, 0],
     ["confidence", "Confi- dence", 5.5, 2], ["variability", "Varia- bility", 5.5, 2], ["correctness", "Correct- ness", 5.5, 2], ["weight", "Weight", 5.5, 2],
     ["num_frames", "Frames", 5.5, 0], ["split", "Split", 6.5], ["fold", "Fold", 4.5, 0], ["epoch", "Epoch", 5, 0],
   ].filter(([key]) => key === "rank" || key === "decision" || data.columns.includes(key));
@@ -447,7 +447,12 @@
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(filter)); // after the fields have changed
-    if (matchMedia("(max-width: 50rem)").matches) find("#filters").open = false;
+    const narrow = matchMedia("(max-width: 50rem)");
+    const fold = () => { find("#filters").open = !narrow.matches; };
+    narrow.addEventListener("change", fold);
+    fold();
+    // What is jumped to, or focused, comes to lie below the toolbar.
+    new ResizeObserver(() => find("#review").style.setProperty("--toolbar", `${find("#toolbar").offsetHeight}px`)).observe(find("#toolbar"));
   }
 
   function filter() {
@@ -481,18 +486,25 @@
   function makeMap() {
     const points = rows.map((row, i) => i).filter((i) => rows[i].partition && Number.isFinite(rows[i].clip_agreement) && Number.isFinite(rows[i].loss));
     const count = (partition) => points.filter((i) => rows[i].partition === partition).length;
+    const { noisy_loss_threshold: lossLimit, hard_agreement_threshold: hardLimit } = data.thresholds;
+    const limits = {
+      noisy: Number.isFinite(lossLimit) ? `: loss above ${number(lossLimit)}` : "",
+      hard: Number.isFinite(hardLimit) ? `: agreement at most ${number(hardLimit)}` : "",
+      clean: "",
+    };
     for (const partition of PARTITIONS) {
       const sign = drawn("svg", { width: 14, height: 14, "aria-hidden": "true", viewBox: "0 0 14 14", class: partition });
       sign.append(drawn("path", { d: MARKS[partition](7, 7), fill: "currentColor" }));
-      find("#legend").append(make("li", {}, sign, ` ${partition} (${count(partition)})`));
+      find("#legend").append(make("li", {}, sign, ` ${count(partition)} ${partition}${limits[partition]}`));
     }
     if (!points.length) { find("#plot").replaceChildren("There is nothing to draw."); return; }
     // One look at four clips gives four values: they are spread a little to the sides, or marks would hide each other.
-    const spread = new Set(points.map((i) => rows[i].clip_agreement)).size <= 20 ? 0.05 : 0;
+    const values = [...new Set(points.map((i) => rows[i].clip_agreement))].sort((a, b) => a - b);
+    const gap = Math.min(0.25, ...values.slice(1).map((value, k) => value - values[k]));
+    const spread = values.length <= 20 ? 0.4 * gap : 0;
     if (spread) find("#map p").append(" Marks with the same agreement are spread a little to the sides.");
-    const { noisy_loss_threshold: lossLimit, hard_agreement_threshold: hardLimit } = data.thresholds;
     const most = Math.max(points.reduce((top, i) => Math.max(top, rows[i].loss), 0), lossLimit ?? 0, 0.1) * 1.04;
-    const least = Math.min(...points.map((i) => rows[i].clip_agreement), hardLimit ?? 1) - 0.08;
+    const [least, utmost] = [Math.min(values[0], hardLimit ?? 1) - spread - 0.03, 1.03 + spread];
     const height = 400;
     const [left, right, top, bottom] = [46, 12, 14, 44];
     let places = [];
@@ -504,20 +516,19 @@
       const now = Math.round(find("#plot").clientWidth);
       if (now === width || now < 100) return;
       width = now;
-      const x = (value) => left + ((value - least) / (1.06 - least)) * (width - left - right);
+      const x = (value) => left + ((value - least) / (utmost - least)) * (width - left - right);
       const y = (value) => height - bottom - (value / most) * (height - top - bottom);
       const region = (name, from, to, low, high) =>
         drawn("rect", { class: `region ${name}`, x: x(from), y: y(high), width: x(to) - x(from), height: y(low) - y(high) });
-      const limit = hardLimit ?? least;
-      // The limit belongs to the hard ones: its line is drawn beside the marks that are on it.
-      const edge = hardLimit === null || hardLimit === undefined ? least : Math.min(1, limit + (spread ? spread * 1.2 : 0));
+      // The limit belongs to the hard ones: its line is drawn beside the marks that are spread around it.
+      const edge = Number.isFinite(hardLimit) ? Math.min(hardLimit + 1.25 * spread, utmost) : least;
       const high = lossLimit ?? most;
       svg.replaceChildren(
         drawn("title", {}, `Agreement and loss of ${points.length} videos: ${PARTITIONS.map((p) => `${count(p)} ${p}`).join(", ")}. The numbers are in the table of all videos.`),
-        region("clean", edge, 1.06, 0, high),
+        region("clean", edge, utmost, 0, high),
       );
       if (edge > least) svg.append(region("hard", least, edge, 0, most), drawn("path", { class: "threshold", d: `M${x(edge)},${y(0)}V${top}` }));
-      if (high < most) svg.append(region("noisy", edge, 1.06, high, most), drawn("path", { class: "threshold", d: `M${x(edge)},${y(high)}H${width - right}` }));
+      if (high < most) svg.append(region("noisy", edge, utmost, high, most), drawn("path", { class: "threshold", d: `M${x(edge)},${y(high)}H${width - right}` }));
       svg.append(drawn("path", { class: "axis", d: `M${left},${top}V${height - bottom}H${width - right}` }));
       const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((size) => most / size <= 8) ?? most;
       for (let tick = 0; tick <= most; tick += step)
@@ -532,13 +543,16 @@
         const shift = spread * (((i * 0.618034) % 1) * 2 - 1); // the golden ratio: even, and the same each time
         return [x(rows[i].clip_agreement + shift), y(rows[i].loss), i];
       });
-      for (const partition of [...PARTITIONS].reverse()) {
-        const d = places.filter(([, , i]) => rows[i].partition === partition)
-          .map(([px, py]) => MARKS[partition](Number(px.toFixed(1)), Number(py.toFixed(1)))).join("");
-        svg.append(drawn("path", { class: `marks ${partition}`, d }));
+      // In turns, so that no group covers the others.
+      for (let turn = 0; turn < 30; turn += 1) {
+        for (const partition of PARTITIONS) {
+          const d = places.filter(([, , i], k) => k % 30 === turn && rows[i].partition === partition)
+            .map(([px, py]) => MARKS[partition](Number(px.toFixed(1)), Number(py.toFixed(1)))).join("");
+          if (d) svg.append(drawn("path", { class: `marks ${partition}`, d }));
+        }
       }
-      if (edge > least) svg.append(drawn("text", { class: "title", x: x(least) + 8, y: top + 14 }, `hard: agreement ≤ ${Number(limit.toFixed(3))}`));
-      if (high < most) svg.append(drawn("text", { class: "title", x: width - right - 6, y: top + 14, "text-anchor": "end" }, `noisy: loss > ${number(high)}`));
+      if (edge > least) svg.append(drawn("text", { class: "title", x: x(least) + 8, y: top + 14 }, "hard"));
+      if (high < most) svg.append(drawn("text", { class: "title", x: width - right - 6, y: top + 14, "text-anchor": "end" }, "noisy"));
       svg.append(drawn("text", { class: "title", x: width - right - 6, y: y(0) - 8, "text-anchor": "end" }, "clean"), here);
       here.setAttribute("visibility", "hidden");
     }
@@ -587,6 +601,9 @@
     if (event.target.files.length) await load(event.target.files[0]);
     event.target.value = ""; // so that the same file can be chosen again
   });
+  // Cards on the way to the table get their true height only once they are near: the first jump misses a little.
+  for (const link of document.querySelectorAll('a[href="#table"]'))
+    link.addEventListener("click", () => requestAnimationFrame(() => requestAnimationFrame(() => find("#table").scrollIntoView())));
   for (const button of document.querySelectorAll(".more button")) button.addEventListener("click", () => { find(".more").open = false; });
   // Another tab with this page decides, too: both show, and neither overwrites, what the other did.
   addEventListener("storage", (event) => {

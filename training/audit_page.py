@@ -42,9 +42,10 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
 
     Args:
         path (`Path`): file to write; its folder exists.
-        rows (`list[dict]`): one a video, all of them; keys are the columns of section 6 of the design, and `true_label`,
-            `confidence`, `variability`, `correctness` (0..1) where known. `partition` is None for a file that could not
-            be read. They are shown in the order of suspicion: noisy ones by rising `label_quality`, then the others.
+        rows (`list[dict]`): one a video, all of them; keys are the columns of section 6 of the design, and
+            `true_label`, `confidence`, `variability`, `correctness` (0..1) where known. `partition` is None for a file
+            that could not be read. The page shows them in the order of suspicion: noisy ones by rising
+            `label_quality`, then the others.
         summary (`dict`): `title`, `dataset`, `split`, `model`, `model_revision`, `out_of_sample`, `folds`, `source`
             ("audit" or "training run"), `label_names`, `rule` (sentences), `partition_by_class` (label -> partition ->
             count), `joint` (C x C, share of videos by given label, a row, and true label, a column),
