@@ -117,7 +117,7 @@ def rows() -> list[dict]:
         make_row("clean-1", 20, 1, HAPPY),
         *(make_row(name, i, 0, probabilities[i]) for i, name in enumerate(IDS)),
         make_row("hard-1", 21, 2, FLAT, agreement=0.5),
-        make_row("hard-2", 22, 3, [0.02, 0.45, 0.43, 0.1], agreement=0.25),
+        make_row("hard-2", 22, 3, [0.02, 0.45, 0.529, 0.001], agreement=0.25),
         make_row("other", 23, 3, [0.005, 0.005, 0.98, 0.01]),
         unreadable_row("broken"),
     ]
@@ -223,6 +223,12 @@ def test_the_overview_says_what_was_found(visit, small_page):
     cells = page.locator("#matrix tbody tr:first-child > *").all_inner_texts()
     assert cells == ["neutral", "8 100.0 %", "0 0.0 %", "0 0.0 %", "8"]
     assert "neutral may be wiped out: 8 of its 8 videos" in " ".join(page.inner_text("#labels").split())
+    assert ids(page)[-4:] == [
+        "hard-2",
+        "hard-1",
+        "clean-1",
+        "broken",
+    ]  # though no label is less probable than hard-2's
     assert page.locator("#pairs tbody tr").all_inner_texts() == ["sad\thappy\t3\t1.2 %"]
     assert page.locator("#joint tbody tr:first-child td").all_inner_texts()[:2] == ["22.0 %", "1.0 %"]
     assert "Cards for the 8 most suspicious of 9 videos judged noisy" in page.inner_text("#cards")
@@ -272,7 +278,7 @@ def test_filters_and_search(visit, small_page):
     page.click("button[type=reset]")
     page.wait_for_function("() => document.querySelector('#shown').textContent.startsWith('13 ')")
     page.select_option("[name=predicted]", "sad")
-    assert ids(page) == ["other"]
+    assert ids(page) == ["other", "hard-2"]
     page.click("button[type=reset]")
     page.wait_for_function("() => document.querySelector('#shown').textContent.startsWith('13 ')")
     page.select_option("[name=partition]", "unreadable")
@@ -492,6 +498,20 @@ def test_a_browser_that_keeps_nothing_says_so(visit, small_page):
     by_id(page, "tr", "other").locator("[data-do=drop]").click()
     assert "does not keep decisions" in page.inner_text("#kept")
     assert [line[0] for line in downloaded(page)] == ["other"]
+
+
+def test_the_page_says_whose_cards_it_has(rows, tmp_path):
+    path, card = tmp_path / "audit.html", make_card([HAPPY])
+    quiet = [row for row in rows if row["partition"] != "noisy"]
+    noisy = [row["sample_id"] for row in rows if row["partition"] == "noisy"]
+    for kept, names, sentence in (
+        (rows, noisy, "Cards for all 9 videos judged noisy."),
+        (rows, [*noisy, "hard-1"], "Cards for all 9 videos judged noisy, and for 1 other of low label quality."),
+        (quiet, ["hard-1", "hard-2"], "No video was judged noisy. Cards for the 2 of lowest label quality."),
+        (rows, [], "No cards with frames were put into this page"),
+    ):
+        write_page(path, kept, summarise(kept), {name: card for name in names})
+        assert sentence in path.read_text(encoding="utf-8")
 
 
 def test_cards_that_do_not_fit_are_refused(rows, tmp_path):

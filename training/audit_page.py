@@ -224,15 +224,16 @@ def _cards_sentence(rows: list[dict], cards: dict) -> str:
     others = len(cards) - shown
     if not cards:
         return "No cards with frames were put into this page; all videos are in the table below."
+    if not noisy:
+        return f"No video was judged noisy. Cards for the {others} of lowest label quality."
     if shown < len(noisy):
-        sentence = (
+        return (
             f"Cards for the {shown} most suspicious of {len(noisy)} videos judged noisy: the others would make this "
             "page too large. They are in the table below, where they can be decided, too; --max_cards of the audit "
             "sets the limit."
         )
-    else:
-        sentence = f"Cards for all {len(noisy)} videos judged noisy."
-    return sentence + (f" And {others} cards for the most suspicious of the others." if others else "")
+    more = f", and for {others} other{'s' * (others > 1)} of low label quality" if others else ""
+    return f"Cards for all {len(noisy)} videos judged noisy{more}."
 
 
 __all__ = ["write_page"]
