@@ -236,7 +236,7 @@ def test_the_overview_says_what_was_found(visit, small_page):
     assert "Not for decisions about people" in page.inner_text("#limits")
     assert "torch" in page.inner_text("#facts") and page.locator("#truth").count() == 0
     legend = [text.strip() for text in page.locator("#legend li").all_inner_texts()]
-    assert legend == ["9 noisy", "2 hard: agreement at most 0.75", "1 clean"]
+    assert legend == ["9 noisy: no loss is high enough", "2 hard: agreement at most 0.75", "1 clean"]
 
 
 def test_cards_show_frames_and_clips_and_names_are_text(visit, small_page, rows):

@@ -488,7 +488,7 @@
     const count = (partition) => points.filter((i) => rows[i].partition === partition).length;
     const { noisy_loss_threshold: lossLimit, hard_agreement_threshold: hardLimit } = data.thresholds;
     const limits = {
-      noisy: Number.isFinite(lossLimit) ? `: loss above ${number(lossLimit)}` : "",
+      noisy: Number.isFinite(lossLimit) ? `: loss above ${number(lossLimit)}` : ": no loss is high enough",
       hard: Number.isFinite(hardLimit) ? `: agreement at most ${number(hardLimit)}` : "",
       clean: "",
     };
