@@ -145,21 +145,22 @@ def _metadata(config: PreTrainedConfig, processor: RDFERVideoProcessor | None) -
     return metadata
 
 
-def _random_videos(config, batch: int, num_frames: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _random_videos(config, batch: int, num_frames: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     shape = (batch, num_frames, config.num_channels, config.image_size, config.image_size)
     videos = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     num_real_frames = torch.randint(1, num_frames + 1, (batch, 1), generator=generator)
-    return videos, torch.arange(num_frames) < num_real_frames
+    return dict(zip(INPUT_NAMES, (videos, torch.arange(num_frames) < num_real_frames)))
 
 
 def _trace(reference: _Exportable) -> tuple[torch.export.ExportedProgram, list[str]]:
     # Sizes that no other dimension has, for it to be told apart from them.
-    example = _random_videos(reference.model.config, 2, 23, torch.Generator().manual_seed(0))
+    inputs = _random_videos(reference.model.config, 2, 23, torch.Generator().manual_seed(0))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("frames")}
     with torch.no_grad(), warnings.catch_warnings():
         # nn.LSTM lists its weights a second time, outside of its parameters.
         warnings.filterwarnings("ignore", message=r"The tensor attributes? .*_flat_weights")
-        return torch.export.export(reference, example, dynamic_shapes=(dynamic, dynamic)), list(reference(*example))
+        program = torch.export.export(reference, (), inputs, dynamic_shapes=dict.fromkeys(inputs, dynamic))
+        return program, list(reference(**inputs))
 
 
 def _save_onnx(program: torch.export.ExportedProgram, file: Path, output_names: list[str], metadata: dict[str, str]):
@@ -167,7 +168,11 @@ def _save_onnx(program: torch.export.ExportedProgram, file: Path, output_names: 
     with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")  # that both inputs have the same names, and deprecations inside torch
         onnx_program = torch.onnx.export(
-            program, dynamo=True, verbose=False, output_names=output_names, dynamic_shapes=(dynamic, dynamic)
+            program,
+            dynamo=True,
+            verbose=False,
+            output_names=output_names,
+            dynamic_shapes=dict.fromkeys(INPUT_NAMES, dynamic),
         )
     onnx_program.model.metadata_props.update(metadata)
     onnx_program.save(file, external_data=False)
@@ -193,7 +198,7 @@ def _largest_difference(reference: _Exportable, run) -> float:
     differences = []
     for batch, num_frames in ((1, 1), (2, 5), (3, model.config.num_frames), (1, model.config.num_frames + 36)):
         inputs = _random_videos(model.config, batch, num_frames, generator)
-        expected, answer = reference(*inputs), run(*inputs)
+        expected, answer = reference(**inputs), run(**inputs)
         for name in expected:
             if name.endswith("logits"):
                 difference = probabilities(model, answer[name]) - probabilities(model, expected[name])
