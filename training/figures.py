@@ -40,7 +40,7 @@ logger = logging.get_logger(__name__)
 FIGURES = ("strips", "tsne", "confusion", "agreement")
 EXAMPLES = """examples:
   python -m training.figures --model out --test_dir D/test --out out/figures
-  python -m training.figures --model out --dataset dfew --root D --fold 1 --face_crop false --out out/figures
+  python -m training.figures --model out --dataset dfew --root D --fold 1 --no-face_crop --out out/figures
   python -m training.figures --model hub_cards/aen-small --test_list labels.csv --only strips agreement --out figures
 """
 # Frames of a clip that a strip shows.
@@ -407,6 +407,10 @@ def draw_tsne(look: Look, label_names: list[str], seed: int = 0):
         figure.legend(
             handles, names, loc="outside lower center", ncols=min(len(names), 2 * per_row + 1), frameon=False
         )
+    if absent := sum(level not in levels for level in look.levels):
+        figure.supxlabel(
+            f"Not shown: {absent} of lower agreement, or too short for {look.num_clips} clips", fontsize=9
+        )
     return figure, perplexities
 
 
@@ -561,7 +565,9 @@ def write_figures(which, look: Look, label_names: list[str], facts: dict, matrix
             facts["tsne_perplexity"] = {look.title(level): value for level, value in perplexities.items()}
             for level, value in perplexities.items():
                 if value is None:
-                    print(f"t-SNE at {look.title(level)}: nothing to show, {len(look.members(level))} videos.")
+                    count = len(look.members(level))
+                    reason = f"{count} videos, too few (below {LEAST_POINTS}) or alike"
+                    print(f"t-SNE at {look.title(level)} is empty: {reason}.")
         if "agreement" in which:
             drawn["agreement"] = draw_agreement(look)
         for name, figure in drawn.items():
