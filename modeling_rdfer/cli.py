@@ -61,7 +61,8 @@ def _predict(arguments) -> int:
 
 def _print_table(answer: dict):
     face = f"  (face {answer['face']})" if "face" in answer else ""
-    print(f"{answer['file']}{face}  agreement of the clips {answer['agreement']:.2f}")
+    sentiment = "  sentiment {label} {score:.4f}".format(**answer["sentiment"]) if "sentiment" in answer else ""
+    print(f"{answer['file']}{face}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
     width = max(len(prediction["label"]) for prediction in answer["predictions"])
     for prediction in answer["predictions"]:
         bar = "#" * round(40 * prediction["score"])

@@ -147,10 +147,11 @@ def predict(
     Returns:
         For each video (for each face with `face="all"`) a `dict`: `"file"`, `"predictions"` (a list of `{"label",
         "score"}`, scores 0..1; if the checkpoint is calibrated also `"calibrated_score"`, 0..1), `"agreement"` (0..1),
-        with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict for a single video,
-        unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`, `"score"`, `"seconds"`
-        (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor of shape `(L, 3,
-        height, width)`, as the model saw them).
+        of an AEN checkpoint also `"sentiment"` (the most probable emotion group as such a dict, whose score is the sum
+        over its emotions), with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict
+        for a single video, unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`,
+        `"score"`, `"seconds"` (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor
+        of shape `(L, 3, height, width)`, as the model saw them).
 
     Raises:
         VideoReadError: a video cannot be read or no face is found in it, with `on_error="raise"`.
@@ -248,9 +249,21 @@ def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: st
             for prediction, label in zip(answer["predictions"], labels[row].tolist()):
                 prediction["calibrated_score"] = calibrated[label].item()
         answer["agreement"] = outputs.agreement[row].item()
+        if outputs.get("sentiment_logits") is not None:
+            answer["sentiment"] = _sentiment(network.config, outputs.sentiment_logits[row], outputs.logits[row])
         if return_clips:
             answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])
     return answers
+
+
+def _sentiment(config, sentiment_logits: torch.Tensor, logits: torch.Tensor) -> dict:
+    score, group = sentiment_logits.float().softmax(-1).max(-1)
+    sentiment = {"label": config.group_names[group.item()], "score": score.item()}
+    if config.calibration_temperature is not None:
+        calibrated = (logits.float() / config.calibration_temperature).softmax(-1).tolist()
+        inside = [p for p, number in zip(calibrated, config.group_of_label) if number == group.item()]
+        sentiment["calibrated_score"] = sum(inside)
+    return sentiment
 
 
 def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] | None) -> list[dict]:

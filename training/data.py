@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
+from modeling_rdfer.loss_aen import UNKNOWN
+from modeling_rdfer.pseudo_labels_aen import FrameTeacher, take_columns, teacher_columns
 from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
 
@@ -35,6 +38,9 @@ class Videos:
         label_names (`list[str]`, *optional*): the dataset's labels in its own order, also those that no video here
             has; by default those of the videos in alphabetical order.
         persons (`list`, *optional*): who is seen in each.
+        pseudo_labels (sequence of `dict[str, list[float]]`, *optional*): of each, a frame teacher's probabilities of a
+            class in every frame of the source, by the name of the class.
+        frame_teacher ([`FrameTeacher`], *optional*): whose they are.
     """
 
     sources: Sequence[Any]
@@ -43,6 +49,8 @@ class Videos:
     columns: dict[str, list] = field(default_factory=dict)
     label_names: list[str] | None = None
     persons: list | None = None
+    pseudo_labels: Sequence[dict[str, list[float]]] | None = None
+    frame_teacher: FrameTeacher | None = None
 
     def __post_init__(self):
         if self.label_names is None:
@@ -61,6 +69,7 @@ class Videos:
             self,
             # Others than paths are read when they are asked for.
             sources=take(self.sources) if isinstance(self.sources, list) else Subset(self.sources, keep),
+            pseudo_labels=None if self.pseudo_labels is None else Subset(self.pseudo_labels, keep),
             labels=take(self.labels),
             sample_ids=take(self.sample_ids),
             columns={name: take(values) for name, values in self.columns.items()},
@@ -247,6 +256,13 @@ class Examples:
         self.videos, self.processor, self.training = videos, processor, training
         self.labels = [label2id[label] for label in videos.labels]
         self.prepared = videos.columns.get("prepared")
+        self.frame_teacher, self._teacher_columns = videos.frame_teacher if training else None, None
+        if self.frame_teacher is not None:
+            # That they do not fit is an error if they are wanted, which the trainer knows.
+            with suppress(ValueError):
+                self._teacher_columns = teacher_columns(
+                    self.frame_teacher.labels, sorted(label2id, key=label2id.__getitem__)
+                )
         self.num_clips, self.seed = num_clips, seed
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -278,14 +294,29 @@ class Examples:
         prepared = self.prepared is not None and self.prepared[index]
         return self.processor(source, return_tensors="pt", do_face_crop=False if prepared else None, **options)
 
-    def _example(self, source, index: int) -> dict:
-        inputs = self.read(source, index)
+    def _pseudo_labels(self, probabilities: dict[str, list[float]], metadata, num_frames: int, index: int):
+        """Of the frames that the processor has chosen, padded to `(num_frames, C)`."""
+        by_class = torch.tensor([probabilities[name] for name in self.frame_teacher.labels])
+        if by_class.shape[1] != metadata.total_num_frames:
+            raise ValueError(
+                f"{self.videos.sample_ids[index]} has {metadata.total_num_frames} frames and pseudo-labels for "
+                f"{by_class.shape[1]}: prepare the dataset anew."
+            )
+        chosen = take_columns(by_class[:, metadata.frames_indices].T, self._teacher_columns)
+        return torch.nn.functional.pad(chosen, (0, 0, 0, num_frames - len(chosen)), value=UNKNOWN)
+
+    def _example(self, row: tuple[Any, dict[str, list[float]] | None], index: int) -> dict:
+        source, pseudo_labels = row
+        inputs = self.read(source, index, return_metadata=True)
         example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
             "labels": self.labels[index],
             "sample_index": index,
         }
+        if self._teacher_columns is not None:
+            num_frames, metadata = len(example["frame_mask"]), inputs["video_metadata"][0]
+            example["pseudo_labels"] = self._pseudo_labels(pseudo_labels, metadata, num_frames, index)
         if self.training:
             # torchvision draws from torch's global generator: it is borrowed here and given back as it was.
             with torch.random.fork_rng(devices=[]):
@@ -317,7 +348,8 @@ class VideoDataset(Examples, Dataset):
     """
 
     def __getitem__(self, index: int) -> dict:
-        return self._example(self.videos.sources[index], index)
+        pseudo_labels = None if self._teacher_columns is None else self.videos.pseudo_labels[index]
+        return self._example((self.videos.sources[index], pseudo_labels), index)
 
 
 __all__ = [

@@ -73,13 +73,13 @@ def map_videos(videos: Videos, label2id: dict[str, int], on_unknown_label: str) 
     return videos.rename_labels(names), left_out
 
 
-def main(argv: list[str] | None = None) -> dict:
-    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
+def evaluation_parser(script: str, description: str, examples: str) -> HfArgumentParser:
+    """A parser of what scripts take that show a checkpoint labelled videos; see [`load_evaluation_videos`]."""
     parser = HfArgumentParser(
         SourceArguments,
-        prog="python -m training.evaluate",
-        description=__doc__,
-        epilog=EXAMPLES,
+        prog=f"python -m training.{script}",
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
@@ -93,23 +93,21 @@ def main(argv: list[str] | None = None) -> dict:
         default="error",
         help="what to do with labels of the data that the model has not: stop, or leave their videos out",
     )
-    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
-    parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
     parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
-    parser.add_argument(
-        "--calibrate",
-        action="store_true",
-        help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
-        "the config.json of --model: `rdfer predict --json` and `rdfer demo` then tell calibrated probabilities",
-    )
     parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
-    source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
+    return parser
 
-    if arguments.calibrate and not (arguments.model and Path(arguments.model).is_dir()):
-        parser.error("--calibrate writes into the checkpoint: --model must be a folder")
+
+def load_evaluation_videos(
+    parser: argparse.ArgumentParser, source: SourceArguments, arguments: argparse.Namespace, label2id: dict[str, int]
+) -> tuple[Videos, Counter]:
+    """
+    The videos that the arguments of [`evaluation_parser`] name, under a model's names of their labels, and how many
+    were left out by label since the model has no such label. What does not fit ends the program with a message.
+    """
     try:
         wanted = [arguments.split] if arguments.split else ["test", "validation"]
         if not any((source.dataset, arguments.test_dir, arguments.test_list, arguments.dataset_name)):
@@ -118,16 +116,34 @@ def main(argv: list[str] | None = None) -> dict:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     try:
+        videos, left_out = map_videos(videos, label2id, arguments.on_unknown_label)
+        return check_videos(videos, arguments.on_bad_video), left_out
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
+    parser = evaluation_parser("evaluate", __doc__, EXAMPLES)
+    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
+    parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
+        "the config.json of --model: `rdfer predict --json` and `rdfer demo` then tell calibrated probabilities",
+    )
+    source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
+
+    if arguments.calibrate and not (arguments.model and Path(arguments.model).is_dir()):
+        parser.error("--calibrate writes into the checkpoint: --model must be a folder")
+    try:
         model, processor = load(arguments.model, arguments.device)
     except OSError as error:
         parser.error(str(error))
     if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
         parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
-    try:
-        videos, left_out = map_videos(videos, model.config.label2id, arguments.on_unknown_label)
-        videos = check_videos(videos, arguments.on_bad_video)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     dataset = VideoDataset(videos, model.config.label2id, processor)

@@ -48,19 +48,35 @@ def plot_confusions(matrices: dict[str, tuple], path):
     for axes, (title, (matrix, names)) in zip(panels.flat, matrices.items()):
         counts = np.asarray(matrix)
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        shades = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
         for row, column in np.ndindex(counts.shape) if with_text else ():
             axes.text(
                 *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="white" if shares[row, column] > 0.55 else "black",
+                color=text_colour(shades.to_rgba(shares[row, column])),
             )
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title, xlabel="predicted", ylabel="labelled")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
+
+
+def text_colour(background) -> str:
+    """Black or white, whichever contrasts more (at least 4.5 : 1, WCAG 2.2) with an RGB colour 0..1."""
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > 0.179 else "white"
+
+
+def save_figure(figure, path):
+    """Writes a figure and closes it. The same one gives the same bytes; an SVG file keeps its text as text."""
+    from matplotlib import pyplot
+
+    path = Path(path)
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
+        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
 
 
@@ -86,8 +102,7 @@ def plot_curves(log_history: list[dict], path):
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(frameon=False)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, path):
@@ -138,8 +153,7 @@ def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, 
     axis.set(xlim=(left, right), ylim=(bottom, top), yscale="log", title=title)
     axis.set(xlabel="agreement of the clips", ylabel="loss for the given label")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 # Losses below it are drawn there: the axis is logarithmic.
@@ -227,5 +241,7 @@ __all__ = [
     "plot_confusions",
     "plot_curves",
     "print_partitions",
+    "save_figure",
+    "text_colour",
     "write_confusion",
 ]
