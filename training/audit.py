@@ -78,7 +78,7 @@ class ReadVideos(Examples, Dataset):
 
     def __getitem__(self, index: int) -> dict | Exception:
         try:
-            inputs = self.read(self.videos.sources[index], index, return_metadata=True)
+            inputs = self.process(self.videos.sources[index], index, return_metadata=True)
         except (ValueError, TypeError, OSError) as error:
             return error
         return {

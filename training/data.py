@@ -288,7 +288,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def read(self, source, index: int, **options):
+    def process(self, source, index: int, **options):
         """What the processor makes of a video."""
         # What is prepared is cropped already, if it was to be.
         prepared = self.prepared is not None and self.prepared[index]
@@ -307,7 +307,7 @@ class Examples:
 
     def _example(self, row: tuple[Any, dict[str, list[float]] | None], index: int) -> dict:
         source, pseudo_labels = row
-        inputs = self.read(source, index, return_metadata=True)
+        inputs = self.process(source, index, return_metadata=True)
         example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
