@@ -135,7 +135,7 @@ class RDFERTrainingArguments(TrainingArguments):
     )
     noisy_sample_weight: float = field(default=0.0, metadata={"help": "Weight of noisy samples; 0 drops them."})
     relabel_start: float = field(
-        default=0.5,
+        default=0.35,
         metadata={
             "help": "Share of the epochs after which samples learn the label that their clips agree on instead of the "
             "given one: noisy ones always, suspicious ones the more often the more their clips agree on it. 1: never. "
@@ -336,8 +336,8 @@ class RDFERTrainer(Trainer):
     Beyond what `Trainer` does:
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
       epochs before, so weights are known before a sample is seen and are divided by one constant, their mean:
-      accumulation and the number of processes change no gradient. Noisy samples are dropped, and in the second half
-      of training learnt with the label that their clips agree on, suspicious ones in proportion (ours).
+      accumulation and the number of processes change no gradient. Noisy samples are dropped, and from
+      `relabel_start` on learnt with the label that their clips agree on, suspicious ones in proportion (ours).
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
