@@ -8,13 +8,12 @@ import torch
 from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.trainer_rdfer import RDFERTrainingArguments
 from training.benchmarks import noise
+from training.benchmarks.tables import read_tables
 from training.synthetic.labels import LABELS
 
 
 def test_tables_of_the_readme_are_those_of_the_committed_results():
-    text = noise.README.read_text()
-    tables = text.split(noise.BEGIN)[1].split(noise.END)[0]
-    assert tables.strip() == noise.render(noise.load_results())
+    assert read_tables("training.benchmarks.noise") == noise.render(noise.load_results())
 
 
 def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):

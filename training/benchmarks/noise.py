@@ -34,6 +34,7 @@ from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.modeling_rdfer import resample_clips
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
+from training.benchmarks.tables import write_tables
 from training.synthetic.faces import AUS, draw_faces, make_identity, make_scene
 from training.synthetic.labels import LABELS
 from training.synthetic.videos import make_truths, move_head, plan_video
@@ -41,7 +42,6 @@ from training.synthetic.videos import make_truths, move_head, plan_video
 RESULTS = Path(__file__).parent / "results" / "noise"
 # Beside the results, not in the cache: all rows, whenever they were run, start from these.
 BACKBONES = RESULTS / "backbones.safetensors"
-README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = """examples:
   python -m training.benchmarks.noise                        every run that is missing, two at a time
   python -m training.benchmarks.noise --only agreement-sym   those whose names contain this
@@ -612,8 +612,6 @@ DETECTION_SCORES = (
     "cleanlab normalized_margin",
     "cleanlab confidence_weighted_entropy",
 )
-BEGIN = "<!-- Tables by python -m training.benchmarks.noise --render -->"
-END = "<!-- End of the tables -->"
 
 
 def load_results(folder: Path = RESULTS) -> dict[str, dict]:
@@ -668,10 +666,7 @@ def main():
         if arguments.only in "step_time" and not (RESULTS / "step_time.json").exists():
             torch.set_num_threads(1)
             write("step_time", measure_step_time(arguments.cache))
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n\n{render(load_results())}\n\n{END}{rest.split(END)[1]}")
-    print(f"Wrote the tables of {README}.")
+    write_tables("training.benchmarks.noise", render(load_results()))
 
 
 if __name__ == "__main__":
