@@ -22,7 +22,8 @@ from modeling_rdfer.loss_rdfer import NOISY
 from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
 from training.audit_metrics import detection_quality, label_scores
 from training.benchmarks import noise
-from training.benchmarks.noise import README, SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
+from training.benchmarks.noise import SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
+from training.benchmarks.tables import write_tables
 from training.data import Videos
 from training.synthetic.labels import LABELS
 
@@ -35,8 +36,6 @@ POLICIES = {
     "suggested": "noisy videos get the suggested label, nobody looks",
     "reviewed": "a person gives the N most suspicious their true label",
 }
-BEGIN = "<!-- Tables by python -m training.benchmarks.audit --render -->"
-END = "<!-- End of the tables of the audit -->"
 EXAMPLES = """examples:
   python -m training.benchmarks.audit --cache output/noise              every run that is missing, two at a time
   python -m training.benchmarks.audit --only symmetric-0                those whose names contain this
@@ -191,7 +190,8 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         return f"{100 * statistics.mean(values):.1f}{spread}" + (f" (n = {len(values)})" if len(values) < most else "")
 
     def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-        return "\n".join("| " + " | ".join(line) + " |" for line in (header, ("---",) * len(header), *rows))
+        measured = [row for row in rows if any(letter.isdigit() for cell in row[1:] for letter in cell)]
+        return "\n".join("| " + " | ".join(line) + " |" for line in (header, ("---",) * len(header), *measured))
 
     def of_audits(kind: str, pick) -> str:
         return cell([pick(results[name]) for s in SEEDS if (name := f"audit-{kind}-{s}") in results])
@@ -307,11 +307,7 @@ def main():
         if arguments.only in "throughput" and not (RESULTS / "throughput.json").exists():
             torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
             write("throughput", measure_throughput(), RESULTS)
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    tables = render(load_results(RESULTS), load_results())
-    README.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.split(END)[1]}")
-    print(f"Wrote the tables of {README}.")
+    write_tables("training.benchmarks.audit", render(load_results(RESULTS), load_results()))
 
 
 if __name__ == "__main__":
