@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 
 help:
 	@echo "make demo       set everything up in $(VENV), classify a real video, draw its emotions over time, fine-tune"
-	@echo "make test       set everything up in $(VENV), run the tests (about eight minutes)"
+	@echo "make test       set everything up in $(VENV), run the tests (about five minutes)"
 	@echo "make test-slow  run also the tests that take minutes each"
 	@echo "make lint       check style"
 	@echo "make space      put together the folder to upload as a Space of the Hub (hub_cards/space/README.md)"
@@ -44,7 +44,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@echo ">> Running the tests"
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest

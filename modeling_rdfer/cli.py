@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The `rdfer` command: predict, timeline, demo, env."""
+"""The `rdfer` command: predict, timeline, demo, export, env."""
 
 import argparse
 import csv
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from .inference_rdfer import Window, embedded_checkpoint, predict, timeline
+from .export_rdfer import SUFFIXES, export
+from .inference_rdfer import Window, embedded_checkpoint, load, predict, timeline
 from .video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
 
 NOT_FOR = (
@@ -36,6 +37,7 @@ def _predict(arguments) -> int:
         arguments.model,
         top_k=arguments.top_k,
         device=arguments.device,
+        engine=arguments.engine,
         batch_size=arguments.batch_size,
         do_face_crop=arguments.face_crop,
         on_missing_face=arguments.on_missing_face,
@@ -59,7 +61,8 @@ def _predict(arguments) -> int:
 
 def _print_table(answer: dict):
     face = f"  (face {answer['face']})" if "face" in answer else ""
-    print(f"{answer['file']}{face}  agreement of the clips {answer['agreement']:.2f}")
+    sentiment = "  sentiment {label} {score:.4f}".format(**answer["sentiment"]) if "sentiment" in answer else ""
+    print(f"{answer['file']}{face}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
     width = max(len(prediction["label"]) for prediction in answer["predictions"])
     for prediction in answer["predictions"]:
         bar = "#" * round(40 * prediction["score"])
@@ -81,6 +84,7 @@ def _timeline(arguments) -> int:
         window=arguments.window,
         step=arguments.step,
         device=arguments.device,
+        engine=arguments.engine,
         do_face_crop=arguments.face_crop,
         progress=True,
     )
@@ -108,6 +112,15 @@ def _demo(arguments) -> int:
     from .demo_rdfer import launch_demo
 
     launch_demo(arguments.model, server_name="127.0.0.1", server_port=arguments.port)
+    return 0
+
+
+def _export(arguments) -> int:
+    model, processor = load(arguments.model, "cpu")
+    out = Path(arguments.out or f"rdfer{SUFFIXES[arguments.format]}")
+    difference = export(model, out, arguments.format, processor)
+    size = out.stat().st_size / 1e6
+    print(f"wrote {out} ({size:.1f} MB); largest difference of a probability from the model's own {difference:.1e}")
     return 0
 
 
@@ -224,7 +237,7 @@ def _env(arguments) -> int:
     lines = {"platform": platform.platform(), "python": platform.python_version()}
     for package in (
         *("modeling-rdfer", "torch", "torchvision", "transformers", "torchcodec", "av", "numpy", "safetensors"),
-        *("huggingface-hub", "matplotlib", "gradio", "timm", "datasets", "accelerate", "evaluate"),
+        *("huggingface-hub", "onnxruntime", "matplotlib", "gradio", "timm", "datasets", "accelerate", "evaluate"),
     ):
         lines[package] = _version(package)
     import torch
@@ -263,6 +276,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
         command.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
         command.add_argument(
+            "--engine",
+            choices=["torch", "onnx"],
+            default="torch",
+            help="what computes; onnx: ONNX Runtime on the CPU, for which the model is exported once (default: torch)",
+        )
+        command.add_argument(
             "--face-crop",
             action=argparse.BooleanOptionalAction,
             help="find the face and crop to it, or not, for videos of cropped faces (default: the checkpoint's)",
@@ -277,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer predict recordings/ --json > answers.json      all video files of a folder",
             "rdfer predict frames/0001/ --no-face-crop            a folder of face images is one video",
             "rdfer predict meeting.mp4 --face all --top-k 1       an answer for each face",
+            "rdfer predict clip.mp4 --engine onnx                 with ONNX Runtime, faster on a CPU",
         ],
     )
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, URL, folder of videos or of frames")
@@ -325,6 +345,20 @@ def _parser() -> argparse.ArgumentParser:
         help="folder or Hub name to choose from beside rdfer-small, the first beforehand; may be repeated",
     )
 
+    command = add_command(
+        "export",
+        _export,
+        "write a model as a file for ONNX Runtime or torch.export.load, checked against the model's own answers",
+        [
+            "rdfer export --out rdfer.onnx                        the embedded rdfer-small",
+            "rdfer export --model out --out mine.onnx",
+            "rdfer export --format torch-export --out rdfer.pt2",
+        ],
+    )
+    command.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
+    command.add_argument("--format", choices=list(SUFFIXES), default="onnx", help="default: onnx")
+    command.add_argument("--out", metavar="FILE", help="file to write (default: rdfer.onnx or rdfer.pt2)")
+
     add_command("env", _env, "print versions, the video decoder in use, and why torchcodec is not", ["rdfer env"])
     return parser
 
@@ -354,7 +388,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.disable_progress_bar()  # that of loading 3 MB of weights
     try:
         return arguments.function(arguments)
-    # No such checkpoint, device or folder, a video that cannot be read, options that contradict each other.
-    except (OSError, ValueError, RuntimeError) as error:
+    # No such checkpoint, device or folder, a video that cannot be read, options that contradict each other, a package
+    # that is not installed.
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -45,13 +45,17 @@ def embedded_checkpoint() -> str:
     return folder
 
 
-def load(model: str | None = None, device: str | None = None) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
+def load(
+    model: str | None = None, device: str | None = None, engine: Literal["torch", "onnx"] = "torch"
+) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
     """
     Loads a model and its processor. The last two are kept and given again until their files change.
 
     Args:
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
+        engine (`"torch"` or `"onnx"`): what computes; with `"onnx"` the model comes as an
+            [`~export_rdfer.ONNXModel`], see [`~export_rdfer.session`], on the CPU.
 
     Returns:
         The model in evaluation mode, on its device, and its processor.
@@ -59,7 +63,15 @@ def load(model: str | None = None, device: str | None = None) -> tuple[PreTraine
     Raises:
         OSError: if there is no such checkpoint.
         RuntimeError: if there is no such device.
+        ImportError: if ONNX Runtime is asked for and missing.
+        ValueError: if `engine` is unknown or does not run on `device`.
     """
+    if engine not in ("torch", "onnx"):
+        raise ValueError(f"engine must be 'torch' or 'onnx', got {engine!r}.")
+    if engine == "onnx":
+        if device not in (None, "cpu"):
+            raise ValueError(f"engine='onnx' runs on the CPU, got device={device!r}.")
+        device = "cpu"
     model = str(model or embedded_checkpoint())
     folder = Path(model)
     if (folder.is_absolute() or model.startswith(".")) and not folder.is_dir():
@@ -67,7 +79,11 @@ def load(model: str | None = None, device: str | None = None) -> tuple[PreTraine
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{model} is not a checkpoint's folder: it has no config.json.")
     changed = max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0) if folder.is_dir() else 0
-    return _load(model, device or ("cuda" if torch.cuda.is_available() else "cpu"), changed)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    network, processor = _load(model, device, changed)
+    if engine == "onnx":
+        network = _load_onnx(model, changed, torch.get_num_threads())
+    return network, processor
 
 
 @functools.lru_cache(maxsize=2)
@@ -76,6 +92,13 @@ def _load(model: str, device: str, changed: int) -> tuple[PreTrainedModel, RDFER
         AutoModelForVideoClassification.from_pretrained(model).eval().to(device),
         AutoVideoProcessor.from_pretrained(model),
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _load_onnx(model: str, changed: int, num_threads: int):
+    from .export_rdfer import session  # which needs this module
+
+    return session(_load(model, "cpu", changed)[0])
 
 
 def probabilities(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:
@@ -93,6 +116,7 @@ def predict(
     *,
     top_k: int | None = None,
     device: str | None = None,
+    engine: Literal["torch", "onnx"] = "torch",
     batch_size: int = 1,
     do_face_crop: bool | None = None,
     on_missing_face: Literal["error", "full_frame"] | None = None,
@@ -111,6 +135,8 @@ def predict(
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
         device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
+        engine (`"torch"` or `"onnx"`): what computes. ONNX Runtime needs the extra `onnx` and is for the CPU; the
+            model is exported for it once and kept in a cache, see [`~export_rdfer.session`].
         batch_size (`int`, defaults to 1): most videos that go through the model at once. Several videos are read and
             computed at a time in any case, one in each of torch's threads (at most 8).
         do_face_crop (`bool`, *optional*): whether to find and crop the face; as the checkpoint says by default.
@@ -125,10 +151,11 @@ def predict(
     Returns:
         For each video (for each face with `face="all"`) a `dict`: `"file"`, `"predictions"` (a list of `{"label",
         "score"}`, scores 0..1; if the checkpoint is calibrated also `"calibrated_score"`, 0..1), `"agreement"` (0..1),
-        with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict for a single video,
-        unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`, `"score"`, `"seconds"`
-        (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor of shape `(L, 3,
-        height, width)`, as the model saw them).
+        of an AEN checkpoint also `"sentiment"` (the most probable emotion group as such a dict, whose score is the sum
+        over its emotions), with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict
+        for a single video, unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`,
+        `"score"`, `"seconds"` (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor
+        of shape `(L, 3, height, width)`, as the model saw them).
 
     Raises:
         VideoReadError: a video cannot be read or no face is found in it, with `on_error="raise"`.
@@ -144,7 +171,7 @@ def predict(
     # A list of one video is a list; a list of frames is one video.
     is_single = len(batch) == 1 and (batch[0] is videos or not isinstance(videos, (list, tuple)))
     videos = batch
-    network, processor = load(model, device)
+    network, processor = load(model, device, engine)
     if face is None:
         face = processor.face
     # What is None is as the checkpoint says.
@@ -249,9 +276,21 @@ def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: st
             for prediction, label in zip(answer["predictions"], labels[row].tolist()):
                 prediction["calibrated_score"] = calibrated[label].item()
         answer["agreement"] = outputs.agreement[row].item()
+        if outputs.get("sentiment_logits") is not None:
+            answer["sentiment"] = _sentiment(network.config, outputs.sentiment_logits[row], outputs.logits[row])
         if return_clips:
             answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])
     return answers
+
+
+def _sentiment(config, sentiment_logits: torch.Tensor, logits: torch.Tensor) -> dict:
+    score, group = sentiment_logits.float().softmax(-1).max(-1)
+    sentiment = {"label": config.group_names[group.item()], "score": score.item()}
+    if config.calibration_temperature is not None:
+        calibrated = (logits.float() / config.calibration_temperature).softmax(-1).tolist()
+        inside = [p for p, number in zip(calibrated, config.group_of_label) if number == group.item()]
+        sentiment["calibrated_score"] = sum(inside)
+    return sentiment
 
 
 def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] | None) -> list[dict]:
@@ -301,6 +340,7 @@ def timeline(
     window: float = 2.0,
     step: float = 0.5,
     device: str | None = None,
+    engine: Literal["torch", "onnx"] = "torch",
     do_face_crop: bool | None = None,
     progress: bool | Callable[[int, int], None] = False,
 ) -> list[Window]:
@@ -313,6 +353,8 @@ def timeline(
         window (`float`, defaults to 2.0): length of a window in seconds.
         step (`float`, defaults to 0.5): from the beginning of a window to that of the next, in seconds.
         device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
+        engine (`"torch"` or `"onnx"`): what computes. ONNX Runtime needs the extra `onnx` and is for the CPU; the
+            model is exported for it once and kept in a cache, see [`~export_rdfer.session`].
         do_face_crop (`bool`, *optional*): whether to find, follow and crop the largest face; as the checkpoint says by
             default. Windows get no scores if more than half of their frames show no face. A long video is followed in
             parts, and another person may be the largest in another part.
@@ -328,7 +370,7 @@ def timeline(
     """
     if not (window > 0 and step > 0):
         raise ValueError(f"window and step must be above 0 seconds, got {window=}, {step=}.")
-    network, processor = load(model, device)
+    network, processor = load(model, device, engine)
     if do_face_crop is None:
         do_face_crop = processor.do_face_crop
     with closing(open_video(video)) as source:

@@ -112,6 +112,7 @@ class CardFacts:
         num_train_videos, num_eval_videos, num_left_out_videos (`int`): videos; left out: could not be read.
         epochs (`float`): epochs trained.
         decisions_hash (`str`): hash of the decisions about labels that the training data were prepared with.
+        decision_counts (`dict[str, int]`): how many there are, by what was decided.
         versions (`dict[str, str]`): versions of the libraries.
         hardware (`str`): what it was trained on.
         train_seconds (`float`): time of the training.
@@ -151,6 +152,7 @@ class CardFacts:
     num_left_out_videos: int | None = None
     epochs: float | None = None
     decisions_hash: str | None = None
+    decision_counts: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str | None = None
     train_seconds: float | None = None
@@ -397,12 +399,19 @@ def _training(facts: CardFacts) -> list[tuple[str, str]]:
         "epochs": None if facts.epochs is None else f"{facts.epochs:g}",
         "training videos": facts.num_train_videos,
         "videos left out because they cannot be read": facts.num_left_out_videos or None,
-        "decisions about labels": f"`{facts.decisions_hash}`" if facts.decisions_hash else None,
+        "decisions about labels": _decisions(facts),
         "hardware": facts.hardware,
         "time": None if facts.train_seconds is None else str(timedelta(seconds=round(facts.train_seconds))),
         "versions": ", ".join(f"{name} {number}" for name, number in facts.versions.items()) or None,
     }
     return [(name, _cell(value)) for name, value in rows.items() if value is not None]
+
+
+def _decisions(facts: CardFacts) -> str | None:
+    if not facts.decisions_hash:
+        return None
+    counts = ", ".join(f"{name} {count}" for name, count in facts.decision_counts.items())
+    return f"`{facts.decisions_hash}`" + (f": {counts}" if counts else "")
 
 
 def _people(facts: CardFacts) -> str:

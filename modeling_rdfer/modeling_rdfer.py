@@ -204,8 +204,10 @@ def resample_clips(
         # least such sequence above and the greatest below moves clips to both sides alike.
         separation = (last_start / (num_clips - 1)).clamp(max=float(min_clip_separation)) * stratum
         relative = start - separation
-        raised = relative.cummax(1).values
-        lowered = relative.flip(1).cummin(1).values.flip(1)
+        # Masked maxima and minima instead of `cummax` and `cummin`, which have no ONNX counterparts.
+        is_later = stratum > stratum[:, None]
+        raised = relative[:, None].masked_fill(is_later, -torch.inf).amax(-1)
+        lowered = relative[:, None].masked_fill(is_later.T, torch.inf).amin(-1)
         relative = ((raised + lowered) / 2).clamp(min=0).minimum(last_start - separation[:, -1:])
         start = relative + separation
     offset = stride * torch.arange(frames_per_clip, device=saliency.device)

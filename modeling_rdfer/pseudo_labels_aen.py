@@ -5,6 +5,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -16,6 +17,42 @@ from transformers import AutoModelForVideoClassification, PreTrainedModel
 
 from .labels_rdfer import canonical_label
 from .loss_aen import UNKNOWN
+
+
+class FrameTeacher(NamedTuple):
+    """
+    Whose pseudo-labels a dataset brings.
+
+    Attributes:
+        name (`str`): of its checkpoint.
+        labels (`list[str]`): the classes it tells.
+    """
+
+    name: str
+    labels: list[str]
+
+
+def teacher_columns(teacher_labels: Sequence[str], labels: Sequence[str]) -> list[int | None]:
+    """
+    For each of a model's labels the number of the teacher's class of that name, None where it has none.
+
+    Raises:
+        ValueError: there is no label that both have.
+    """
+    known = {canonical_label(label): number for number, label in enumerate(teacher_labels)}
+    columns = [known.get(canonical_label(label)) for label in labels]
+    if not any(column is not None for column in columns):
+        raise ValueError(
+            f"The frame teacher knows none of the labels {list(labels)}, only {list(teacher_labels)}: name another, "
+            "or set the weights of the guidance to 0."
+        )
+    return columns
+
+
+def take_columns(probabilities: torch.Tensor, columns: Sequence[int | None]) -> torch.Tensor:
+    """A teacher's probabilities `(N, C')` as `(N, C)` for a model's labels, see [`teacher_columns`]."""
+    unknown = probabilities.new_full((len(probabilities),), UNKNOWN)
+    return torch.stack([unknown if column is None else probabilities[:, column] for column in columns], dim=1)
 
 
 def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
@@ -38,6 +75,11 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
     return teacher.eval().requires_grad_(False).to(device)
 
 
+def class_names(model: PreTrainedModel) -> list[str]:
+    """Names of a model's labels, in the order of their numbers."""
+    return [model.config.id2label[number] for number in range(model.config.num_labels)]
+
+
 @torch.inference_mode()
 def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
     """
@@ -57,20 +99,12 @@ def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequenc
     """
     if frames.dtype != torch.uint8:
         raise ValueError(f"A frame teacher needs uint8 frames, which it normalises itself, got {frames.dtype}.")
-    known = {canonical_label(label): number for number, label in teacher.config.id2label.items()}
-    columns = [known.get(canonical_label(label)) for label in labels]
-    if not any(column is not None for column in columns):
-        raise ValueError(
-            f"The frame teacher knows none of the labels {list(labels)}, only {list(teacher.config.label2id)}: name "
-            "another, or set the weights of the guidance to 0."
-        )
+    columns = teacher_columns(class_names(teacher), labels)
     size = (teacher.config.image_size,) * 2
     frames = frames.to(teacher.device)
     if tuple(frames.shape[-2:]) != size:
         frames = F.interpolate(frames.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
-    probabilities = teacher.classify_frames(frames).float().softmax(-1).cpu()
-    unknown = torch.full((len(frames),), UNKNOWN)
-    return torch.stack([unknown if column is None else probabilities[:, column] for column in columns], dim=1)
+    return take_columns(teacher.classify_frames(frames).float().softmax(-1).cpu(), columns)
 
 
 def pseudo_labels_of(
@@ -128,4 +162,12 @@ def pseudo_labels_of(
     return found
 
 
-__all__ = ["label_frames", "load_teacher", "pseudo_labels_of"]
+__all__ = [
+    "FrameTeacher",
+    "class_names",
+    "label_frames",
+    "load_teacher",
+    "pseudo_labels_of",
+    "take_columns",
+    "teacher_columns",
+]

@@ -12,6 +12,7 @@ from .loss_rdfer import (
     CLEAN,
     NOISY,
     PARTITIONS,
+    cross_entropy,
     fit_noisy_loss_threshold,
     label_suspicion,
     limit_suspicion,
@@ -19,6 +20,7 @@ from .loss_rdfer import (
     partition_samples,
     sample_weights,
 )
+from .modeling_rdfer import distinct_clips
 
 
 @dataclass
@@ -43,6 +45,33 @@ class SampleLooks:
     num_valid_clips: torch.Tensor
 
     @classmethod
+    @torch.no_grad()
+    def of_outputs(cls, outputs, labels: torch.LongTensor, sample_index: torch.LongTensor) -> "SampleLooks":
+        """
+        What a model's outputs say about a batch.
+
+        Args:
+            outputs: of either family, with `logits` `(B, C)`, `clip_logits` `(B, K, C)`, `agreement` `(B,)` and
+                `key_frame_indices` `(B, K, L)`.
+            labels (`torch.LongTensor` of shape `(B,)`): given labels.
+            sample_index (`torch.LongTensor` of shape `(B,)`): numbers of the samples.
+        """
+        clip_mask = distinct_clips(outputs["key_frame_indices"])
+        clip_probabilities = outputs["clip_logits"].float().softmax(-1)
+        num_clips = clip_mask.sum(1)
+        mean = (clip_probabilities * clip_mask[..., None]).sum(1) / num_clips[:, None]
+        given = clip_probabilities.gather(-1, labels[:, None, None].expand(-1, clip_probabilities.shape[1], 1))[..., 0]
+        variance = ((given - mean.gather(1, labels[:, None])) ** 2 * clip_mask).sum(1) / num_clips
+        return cls(
+            index=sample_index,
+            loss=cross_entropy(outputs["logits"], labels),
+            agreement=outputs["agreement"].float(),
+            clip_std=variance.sqrt(),
+            probabilities=(outputs["logits"].float().softmax(-1) + mean) / 2,
+            num_valid_clips=num_clips,
+        )
+
+    @classmethod
     def concatenate(cls, looks: Sequence["SampleLooks"]) -> "SampleLooks":
         """All looks in one."""
         return cls(*(torch.cat([getattr(look, field.name) for look in looks]) for field in fields(cls)))
@@ -63,6 +92,8 @@ class SampleRecord:
 
     After an epoch `update` takes its looks. Then `partition`, `suspicion` and `weights` hold for the next epoch.
     Everything is computed from the looks alone, so processes that share them share the verdicts.
+
+    Beside the running means it keeps plain sums over all epochs, from which `dynamics` tells how a sample was learnt.
 
     Args:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
@@ -104,6 +135,8 @@ class SampleRecord:
                 "loss": (), "agreement": (), "clip_std": (), "probabilities": (num_labels,),
             }.items()
         }  # fmt: skip
+        # Over all epochs alike, of the given label's probability: sum, sum of squares; of epochs it was predicted in.
+        self.sums = torch.zeros(num_samples, 3, dtype=torch.float64)
         self.last_threshold = float("inf")
         self.partition = torch.zeros(num_samples, dtype=torch.long)
         self.weights, self.suspicion = torch.ones(num_samples), torch.zeros(num_samples)
@@ -125,6 +158,10 @@ class SampleRecord:
             new = (sums / counts.view(-1, *[1] * (values.ndim - 1))).float()
             decay = torch.where(first, 0.0, self.decay).view(-1, *[1] * (values.ndim - 1))
             means[samples] = decay * means[samples] + (1 - decay) * new
+            if name == "probabilities":
+                labels = self.given_labels[samples]
+                given = new.gather(1, labels[:, None])[:, 0].double()
+                self.sums[samples] += torch.stack([given, given**2, (new.argmax(1) == labels).double()], 1)
         self.num_valid_clips[index] = looks.num_valid_clips[order]
         self.epochs_seen[samples] += 1
         self._judge()
@@ -178,9 +215,28 @@ class SampleRecord:
         """The most probable label of each sample apart from the given one, `(num_samples,)`."""
         return self.means["probabilities"].scatter(1, self.given_labels[:, None], -1.0).argmax(1)
 
+    @property
+    def dynamics(self) -> dict[str, torch.Tensor]:
+        """
+        How each sample was learnt (dataset cartography: Swayamdipta et al., "Dataset Cartography: Mapping and
+        Diagnosing Datasets with Training Dynamics", EMNLP 2020), as `torch.DoubleTensor` of shape `(num_samples,)`,
+        0..1, NaN where it is not known.
+
+        Returns:
+            `confidence`: mean over the epochs of the given label's probability; `variability`: its standard deviation;
+            `correctness`: share of the epochs in which the given label was the predicted one.
+        """
+        mean, square, correctness = (self.sums / self.epochs_seen[:, None]).unbind(1)
+        return {
+            "confidence": mean,
+            "variability": (square - mean**2).clamp(min=0).sqrt(),
+            "correctness": correctness,
+        }
+
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Tensors from which `load_state_dict` restores the record."""
-        return {**self.means, "epochs_seen": self.epochs_seen, "num_valid_clips": self.num_valid_clips}
+        state = {"epochs_seen": self.epochs_seen, "num_valid_clips": self.num_valid_clips, "sums": self.sums}
+        return {**self.means, **state}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]):
         """
@@ -199,6 +255,8 @@ class SampleRecord:
         self.epochs_seen = state["epochs_seen"].clone()
         self.num_valid_clips = state["num_valid_clips"].clone()
         self.means = {name: state[name].clone() for name in self.means}
+        # Records of before there were sums: a part of the epochs would tell another story than all of them.
+        self.sums = state["sums"].clone() if "sums" in state else torch.full_like(self.sums, torch.nan)
         if self.epochs_seen.any():
             self._judge()
 
@@ -217,7 +275,7 @@ class SampleRecord:
 
     def write_table(self, path, label_names: Sequence[str], columns: dict[str, Sequence], epoch: int):
         """
-        Writes the table of section 6 of the design as Parquet, one row a sample.
+        Writes the table of section 6 of the design as Parquet, one row a sample, with the `dynamics`.
 
         Args:
             path (`str` or `Path`): file to write.
@@ -226,10 +284,34 @@ class SampleRecord:
                 known, `path`, `content_hash`, `split`, `fold`, `num_frames`.
             epoch (`int`): epochs finished.
         """
+        import pyarrow.parquet as pq
+
+        dynamics = {name: values.float().numpy() for name, values in self.dynamics.items()}
+        table = self.table(label_names, columns, epoch, dynamics)
+        pq.write_table(table, Path(path))
+
+    def table(
+        self,
+        label_names: Sequence[str],
+        columns: dict[str, Sequence],
+        epoch: int | None = None,
+        further: dict[str, Sequence] | None = None,
+    ):
+        """
+        The table of section 6 of the design, one row a sample. Samples that have not been seen have no verdict but
+        `clean`, and none at all where `decode_ok` is false.
+
+        Args:
+            label_names, columns, epoch: see `write_table`; `columns` may also have `decode_ok`.
+            further (`dict` of sequences of num_samples values, *optional*): columns beyond those of the schema; NaN
+                becomes null.
+
+        Returns:
+            `pyarrow.Table` with the `label_names` in its metadata.
+        """
         import json
 
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         names = np.array(label_names, dtype=object)
         count = len(self.given_labels)
@@ -238,6 +320,7 @@ class SampleRecord:
         is_noisy = (self.partition == NOISY).numpy()
         suggested = np.where(is_noisy, names[self.suggested_labels.numpy()], None)
         seen = (self.epochs_seen > 0).numpy()
+        readable = np.array(columns.get("decode_ok", [True] * count), dtype=bool)
 
         def column(name, kind):
             return pa.array(list(columns[name]) if name in columns else [None] * count, type=kind)
@@ -264,13 +347,16 @@ class SampleRecord:
                 "clip_std": mean("clip_std"),
                 "num_valid_clips": pa.array(self.num_valid_clips.numpy(), type=pa.int32(), mask=~seen),
                 "loss": mean("loss"),
-                "weight": pa.array(self.weights.numpy(), type=pa.float32()),
-                "partition": pa.array([PARTITIONS[code] for code in self.partition.tolist()], type=pa.string()),
+                "weight": pa.array(self.weights.numpy(), type=pa.float32(), mask=~readable),
+                "partition": pa.array(
+                    np.array(PARTITIONS, dtype=object)[self.partition.numpy()], type=pa.string(), mask=~readable
+                ),
                 "num_frames": column("num_frames", pa.int32()),
-                "decode_ok": pa.array([True] * count, type=pa.bool_()),
+                "decode_ok": pa.array(readable, type=pa.bool_()),
+                **{name: pa.array(values, from_pandas=True) for name, values in (further or {}).items()},
             }
         )
-        pq.write_table(table.replace_schema_metadata({"label_names": json.dumps(list(label_names))}), Path(path))
+        return table.replace_schema_metadata({"label_names": json.dumps(list(label_names))})
 
 
 __all__ = ["SampleLooks", "SampleRecord"]

@@ -44,7 +44,7 @@ from .model_card_rdfer import (
     write_card,
 )
 from .modeling_rdfer import distinct_clips
-from .pseudo_labels_aen import load_teacher, pseudo_labels_of
+from .pseudo_labels_aen import class_names, load_teacher, pseudo_labels_of, teacher_columns
 from .sample_table_rdfer import SampleLooks, SampleRecord
 from .video_processing_rdfer import RDFERVideoProcessor
 
@@ -135,7 +135,7 @@ class RDFERTrainingArguments(TrainingArguments):
     )
     noisy_sample_weight: float = field(default=0.0, metadata={"help": "Weight of noisy samples; 0 drops them."})
     relabel_start: float = field(
-        default=0.5,
+        default=0.35,
         metadata={
             "help": "Share of the epochs after which samples learn the label that their clips agree on instead of the "
             "given one: noisy ones always, suspicious ones the more often the more their clips agree on it. 1: never. "
@@ -186,8 +186,9 @@ class RDFERTrainingArguments(TrainingArguments):
     frame_teacher: str | None = field(
         default=None,
         metadata={
-            "help": "Checkpoint whose frame classifier gives the pseudo-labels; the embedded rdfer-small by default. "
-            "Its labels are mapped by name; those it does not know get no guidance."
+            "help": "Checkpoint whose frame classifier gives the pseudo-labels; by default that of a prepared set "
+            "that brings some, else the embedded rdfer-small. Its labels are mapped by name; those it does not know "
+            "get no guidance."
         },
     )
     # The optimisation.
@@ -335,13 +336,14 @@ class RDFERTrainer(Trainer):
     Beyond what `Trainer` does:
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
       epochs before, so weights are known before a sample is seen and are divided by one constant, their mean:
-      accumulation and the number of processes change no gradient. Noisy samples are dropped, and in the second half
-      of training learnt with the label that their clips agree on, suspicious ones in proportion (ours).
+      accumulation and the number of processes change no gradient. Noisy samples are dropped, and from
+      `relabel_start` on learnt with the label that their clips agree on, suspicious ones in proportion (ours).
     - `sample_table.parquet` in the output folder and in every checkpoint has a row for each training sample.
     - after each epoch it logs agreement, and the share and mean weight of clean, hard and noisy samples of each label.
     - evaluation gives WAR, UAR and the recall of each label.
     - emotion grouping and frame-level guidance, for RDFER as for AEN. Pseudo-labels come from the examples'
-      `pseudo_labels` `(T, C)` (-100: unknown), or once, before training, from `--frame_teacher`; then they are kept in
+      `pseudo_labels` `(T, C)` (-100: unknown; a stream that brings them says whose in its attribute `frame_teacher`, a
+      [`FrameTeacher`]), or once, before training, from `--frame_teacher`; then they are kept in
       `pseudo_labels.safetensors` in the output folder. These losses do not need the given label, so no weight of a
       sample applies to them (ours); to the sentiment's it does.
     - the card says what happened. What the trainer cannot know (the name of the dataset, how the epoch was chosen, the
@@ -398,7 +400,7 @@ class RDFERTrainer(Trainer):
     @property
     def class_names(self) -> list[str]:
         """Names of the model's labels, in the order of their numbers (`label_names` of `Trainer` are columns)."""
-        return [self.model.config.id2label[number] for number in range(self.model.config.num_labels)]
+        return class_names(self.model)
 
     @property
     def _num_epochs(self) -> float:
@@ -467,18 +469,31 @@ class RDFERTrainer(Trainer):
             "clip_guidance_weight": weight("clip_guidance_weight"),
         }
         needs_teacher = weight("frame_guidance_weight") or weight("clip_guidance_weight")
-        if needs_teacher and hasattr(dataset, "batches"):
+        brought = getattr(dataset, "frame_teacher", None)
+        if needs_teacher and hasattr(dataset, "batches") and brought is None:
             raise ValueError(
-                "Frame-level guidance labels all frames before training, which a stream does not allow: do not "
-                "stream, or set frame_guidance_weight and clip_guidance_weight to 0."
+                "Frame-level guidance labels all frames before training, which a stream does not allow unless it "
+                "brings pseudo-labels (training.prepare --frame_teacher): do not stream, or set frame_guidance_weight "
+                "and clip_guidance_weight to 0."
             )
         if (is_grouped or needs_teacher) and config.problem_type not in (None, "single_label_classification"):
             raise ValueError(f"Grouping and guidance need one label a video, problem_type is {config.problem_type!r}.")
         self._groups = None
         if needs_teacher:
-            given = "pseudo_labels" in dataset[0]
+            given = brought is not None or "pseudo_labels" in dataset[0]
             teacher = public_name(args.frame_teacher or embedded_checkpoint())
             self._frame_teacher = "the dataset's own pseudo-labels" if given else teacher
+            if brought is not None:
+                if args.frame_teacher and teacher != brought.name:
+                    raise ValueError(
+                        f"The dataset brings pseudo-labels of {brought.name}, not of frame_teacher={teacher}: leave "
+                        "that out, or prepare the dataset with it."
+                    )
+                self._frame_teacher = brought.name
+                columns = teacher_columns(brought.labels, self.class_names)
+                without = [name for name, column in zip(self.class_names, columns) if column is None]
+                if without:
+                    logger.warning(f"{brought.name} does not know the labels {without}: they get no guidance.")
         if is_grouped:
             self._groups = number_groups(self.class_names, getattr(config, "emotion_groups", None))[1]
         if needs_teacher and not given:
@@ -593,26 +608,8 @@ class RDFERTrainer(Trainer):
         loss = loss + unlabelled_losses(outputs, self._groups, pseudo_labels, **self._unlabelled_loss_weights).mean()
         if self._batches is not None:
             loss = loss * (len(labels) / self._batches.mean_batch_size)
-        self._look(outputs, labels, clip_mask, index)
+        self._looks.append(SampleLooks.of_outputs(outputs, labels, index))
         return (loss, outputs) if return_outputs else loss
-
-    @torch.no_grad()
-    def _look(self, outputs, labels, clip_mask, sample_index):
-        clip_probabilities = outputs["clip_logits"].float().softmax(-1)
-        num_clips = clip_mask.sum(1)
-        mean = (clip_probabilities * clip_mask[..., None]).sum(1) / num_clips[:, None]
-        given = clip_probabilities.gather(-1, labels[:, None, None].expand(-1, clip_probabilities.shape[1], 1))[..., 0]
-        variance = ((given - mean.gather(1, labels[:, None])) ** 2 * clip_mask).sum(1) / num_clips
-        self._looks.append(
-            SampleLooks(
-                index=sample_index,
-                loss=cross_entropy(outputs["logits"], labels),
-                agreement=outputs["agreement"].float(),
-                clip_std=variance.sqrt(),
-                probabilities=(outputs["logits"].float().softmax(-1) + mean) / 2,
-                num_valid_clips=num_clips,
-            )
-        )
 
     def get_train_dataloader(self) -> DataLoader:
         """As `Trainer`; a stream deals its samples out to the processes itself: accelerate must not do it again."""

@@ -21,6 +21,13 @@ import torch  # noqa: E402
 DATA = Path(__file__).parent / "data"
 CHECKPOINT = Path(__file__).parents[1] / "hub_cards" / "rdfer-small"
 AEN_CHECKPOINT = CHECKPOINT.with_name("aen-small")
+# A new empty profile each time; nothing in the background asks Google's hosts; no sandbox, so that it runs as root.
+CHROMIUM_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+    # A camera that shows a test picture.
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+]
 
 # The models of the tests are so small that a second thread costs more than it brings.
 torch.set_num_threads(1)
@@ -54,3 +61,16 @@ def hub(_running_hub, monkeypatch) -> HubServer:
     _running_hub.uploaded.clear()
     yield _running_hub
     _running_hub.cut_above = None
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the driver of the browser is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()

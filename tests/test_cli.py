@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DATA
+from conftest import AEN_CHECKPOINT, DATA
 from PIL import Image
 
 from modeling_rdfer import predict
@@ -29,6 +29,20 @@ def test_predict_as_a_command(command):
     assert [p["label"] for p in answer["predictions"]] == [p["label"] for p in expected["predictions"]]
     for left, right in zip(answer["predictions"], expected["predictions"]):
         assert left["score"] == pytest.approx(right["score"], abs=1e-5)
+
+
+def test_predict_tells_the_sentiment_where_there_is_one(capsys):
+    model = str(AEN_CHECKPOINT)
+    sentiment = predict(CLIP, model)["sentiment"]
+    assert main(["predict", str(CLIP), "--model", model]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.endswith(f"agreement of the clips 1.00  sentiment neutral {sentiment['score']:.4f}")
+    assert main(["predict", str(CLIP), "--model", model, "--json", "--top-k", "1"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["sentiment"] == {"label": "neutral", "score": pytest.approx(sentiment["score"])}
+    assert main(["predict", str(CLIP)]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"{CLIP}  agreement of the clips 1.00" and len(others) == len(lines) == 7
 
 
 def test_predict_reports_bad_files_goes_on_and_exits_with_1(capsys, tmp_path):

@@ -14,6 +14,8 @@ from conftest import CHECKPOINT, DATA
 from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
 
 from modeling_rdfer import (
+    AENConfig,
+    AENForVideoClassification,
     RDFERConfig,
     RDFERForVideoClassification,
     RDFERVideoProcessor,
@@ -321,6 +323,30 @@ def test_predict_with_another_checkpoint(tmp_path):
     answer = predict(CLIP, model=str(tmp_path))
     assert set(scores_of(answer["predictions"])) == {"calm", "excited"}
     assert sum(scores_of(answer["predictions"]).values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("temperature", [None, 2.5])
+def test_predict_tells_the_sentiment_of_aen(tmp_path, temperature):
+    labels = {0: "happy", 1: "sad", 2: "bored", 3: "surprise", 4: "angry"}
+    config = AENConfig.from_preset("tiny", id2label=labels, emotion_groups={"bored": "negative"})
+    model = AENForVideoClassification(config)
+    # Happy is the most probable label, and negative the most probable group.
+    torch.nn.init.zeros_(model.frame_classifier.weight)
+    model.frame_classifier.bias.data = torch.tensor([0.35, 0.25, 0.15, 0.1, 0.15]).log()
+    model.config.calibration_temperature = temperature
+    model.save_pretrained(tmp_path)
+    RDFERVideoProcessor(num_frames=16, size={"height": 56, "width": 56}, do_face_crop=False).save_pretrained(tmp_path)
+    frames = np.zeros((16, 56, 56, 3), np.uint8)
+    answer = predict(frames, model=str(tmp_path))
+    sentiment = answer["sentiment"]
+    assert answer["predictions"][0]["label"] == "happy" and sentiment["label"] == "negative"
+    assert sentiment["score"] == pytest.approx(0.55)
+    assert ("calibrated_score" in sentiment) == (temperature is not None)
+    for name in sentiment.keys() - {"label"}:
+        scores = {prediction["label"]: prediction[name] for prediction in answer["predictions"]}
+        assert sentiment[name] == pytest.approx(scores["sad"] + scores["bored"] + scores["angry"])
+    assert predict(frames, model=str(tmp_path), top_k=1)["sentiment"] == sentiment
+    assert "sentiment" not in predict(frames, do_face_crop=False)  # RDFER's answer is as it was
 
 
 def test_embedded_checkpoint_is_found():

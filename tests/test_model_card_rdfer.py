@@ -29,7 +29,7 @@ from modeling_rdfer.model_card_rdfer import (
     write_card,
 )
 from training.render_cards import HUB_CARDS, render
-from training.reports import _name, facts_of_run
+from training.reports import dataset_title, facts_of_run
 from training.train import DataArguments, ModelArguments
 
 METRICS = {"war": 0.61234, "uar": 0.5, "recall_red": 0.9, "recall_green": 0.1}
@@ -172,8 +172,8 @@ def test_the_name_of_a_user_is_no_name_of_a_dataset(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(home))
 
     def name(**source):
-        sources = {"train_dir": None, "train_list": None, "dataset_name": None, "root": None}
-        return _name(SimpleNamespace(**sources | {key: str(path) for key, path in source.items()}))
+        sources = {"dataset": None, "train_dir": None, "train_list": None, "dataset_name": None, "root": None}
+        return dataset_title(SimpleNamespace(**sources | {key: str(path) for key, path in source.items()}))
 
     assert name(train_dir=home / "train") is name(train_list=home / "labels.csv") is name(root=home) is None
     assert name(train_dir=home / "faces" / "train") == name(root=home / "faces") == "faces"

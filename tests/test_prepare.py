@@ -26,7 +26,15 @@ from conftest import CHECKPOINT, DATA
 from PIL import Image
 from training_job import make_trainer
 
-from modeling_rdfer import RDFERForVideoClassification, RDFERVideoProcessor, VideoReadError, trainer_rdfer
+from modeling_rdfer import (
+    RDFERConfig,
+    RDFERForVideoClassification,
+    RDFERVideoProcessor,
+    VideoReadError,
+    trainer_rdfer,
+)
+from modeling_rdfer.loss_aen import UNKNOWN
+from modeling_rdfer.pseudo_labels_aen import load_teacher
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, collate
 from modeling_rdfer.video_decoding_rdfer import open_video
 from training.data import VideoDataset, Videos, check_videos, content_hash
@@ -512,6 +520,141 @@ def test_two_processes_see_every_sample_once_and_open_their_own_shards(prepared,
 def test_balanced_sampling_is_refused(prepared, tmp_path):
     with pytest.raises(ValueError, match="balanced.*class_weights"):
         make_trainer(tmp_path, make_stream(prepared), labels=LABELS, sampler="balanced")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pseudo-labels
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Path:
+    """A checkpoint whose classes are others, in another order and under other names than the dataset's labels."""
+    folder = tmp_path_factory.mktemp("teachers") / "my-teacher"
+    torch.manual_seed(0)
+    config = RDFERConfig.from_preset("tiny", id2label=["surprise", "joy", "Anger", "sad"], image_size=32)
+    model = RDFERForVideoClassification(config)
+    torch.nn.init.normal_(model.classifier.weight, std=2.0)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guided(frames_root, teacher, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("guided") / "out"
+    arguments = ["--dataset", "crema_d", "--root", str(frames_root), "--out", str(out), "--workers", "2"]
+    arguments += [f"--{name}={value}" for name, value in SETTINGS.items()]
+    main([*arguments, "--frame_teacher", str(teacher)])
+    return out
+
+
+def stream_of(root, split="train", processor=PROCESSOR, training=True, label2id=LABEL2ID) -> StreamedVideos:
+    return StreamedVideos(load_shards(str(root), split, "fold_1"), label2id, processor, training=training)
+
+
+@pytest.mark.parametrize("num_frames", [8, 3, 11])
+def test_pseudo_labels_follow_the_frames_that_are_sampled(frames_root, guided, teacher, num_frames):
+    """By name, of the very frames: all of the prepared ones, some, or padded."""
+    network = load_teacher(str(teacher))
+    processor = RDFERVideoProcessor(num_frames=num_frames, size={"height": 32, "width": 32}, do_face_crop=False)
+    # Numbers of labels that are in no order, as `label2id` may be.
+    label2id = {"neutral": 1, "sad": 0, "happy": 3, "fear": 2, "anger": 5, "disgust": 4}
+    rows = VideoDataset(hub_videos(str(guided), "train", "fold_1"), label2id, processor, training=True)
+    streamed = {example["sample_index"]: example for example in stream_of(guided, "train", processor, True, label2id)}
+    assert len(rows) == len(streamed) == 17
+    differ = 0.0
+    for number, sample_id in enumerate(rows.videos.sample_ids):
+        example = rows[number]
+        found, mask = example["pseudo_labels"], example["frame_mask"]
+        assert found.shape == (num_frames, 6) and mask.sum() == min(num_frames, 8)
+        assert torch.equal(streamed[number]["pseudo_labels"], found)
+        originals = PROCESSOR(frames_root / "face_aligned" / sample_id, return_tensors="pt", do_face_crop=False)
+        frames = originals["pixel_values_videos"][0]
+        chosen = (2 * np.arange(num_frames) + 1) * 8 // (2 * num_frames) if num_frames < 8 else np.arange(8)
+        with torch.no_grad():
+            expected = network.classify_frames(frames[chosen]).softmax(-1)
+        # happy is joy, anger is Anger, sad is sad; the teacher knows no other.
+        torch.testing.assert_close(found[mask][:, [3, 5, 0]], expected[:, [1, 2, 3]], atol=1e-5, rtol=1e-4)
+        assert (found[mask][:, [1, 2, 4]] == UNKNOWN).all() and (found[~mask] == UNKNOWN).all()
+        differ += expected.std(0).max().item() / len(rows)
+    assert differ > 0.02  # from frame to frame, or their order could be any
+
+
+def test_a_set_says_whose_pseudo_labels_it_holds(guided, prepared, teacher, frames_root):
+    stored = json.loads((guided / "manifest.json").read_text())["settings"]["frame_teacher"]
+    assert (stored["name"], stored["labels"]) == ("my-teacher", ["surprise", "joy", "Anger", "sad"])
+    assert str(teacher.parent) not in (guided / "manifest.json").read_text()
+    assert "my-teacher says about each frame" in (guided / "README.md").read_text()
+    videos = hub_videos(str(guided), "train", "fold_1")
+    assert videos.frame_teacher == load_shards(str(guided), "train", "fold_1").frame_teacher
+    assert videos.frame_teacher == ("my-teacher", ["surprise", "joy", "Anger", "sad"])
+    # The videos are those of a set without pseudo-labels, which says that it has none.
+    for file in (prepared / "data").iterdir():
+        plain, other = pq.read_table(file).to_pydict(), pq.read_table(guided / "data" / file.name).to_pydict()
+        assert {**plain, "pseudo_labels": other["pseudo_labels"], "frame_teacher": other["frame_teacher"]} == other
+    # In a folder of the same name, whose rows `datasets` would give for it.
+    assert hub_videos(str(prepared), "train", "fold_1").frame_teacher is None
+    with pytest.raises(ValueError, match="begun with other settings: frame_teacher was"):
+        prepare("crema_d", frames_root, guided, **SETTINGS)
+
+
+def test_a_set_prepared_from_one_with_pseudo_labels_has_none(guided, tmp_path):
+    """Its frames are others, which nobody has asked the teacher about."""
+    options = {"dataset_options": {"config": "fold_1"}, "face_crop": False}
+    prepare("hub", guided, tmp_path, **{**SETTINGS, "num_frames": 3}, **options)
+    assert to_videos(load("hub", tmp_path)["test"], "test").frame_teacher is None
+
+
+TRAINING = ["--dataset", "hub", "--fold", "1", "--model_type", "aen", "--preset", "tiny", "--num_train_epochs", "1"]
+TRAINING += ["--config_overrides", "image_size=32,num_frames=6,num_clips=2,frames_per_clip=2", "--use_cpu"]
+TRAINING += ["--report_to", "none", "--disable_tqdm", "true", "--per_device_train_batch_size", "8"]
+
+
+@pytest.mark.parametrize("streaming", ["false", "true"])
+def test_training_is_guided_by_prepared_pseudo_labels(guided, tmp_path, streaming, monkeypatch):
+    seen = []
+    losses = trainer_rdfer.unlabelled_losses
+
+    def record(outputs, groups, pseudo_labels, **weights):
+        seen.append((pseudo_labels, weights))
+        return losses(outputs, groups, pseudo_labels, **weights)
+
+    monkeypatch.setattr(trainer_rdfer, "unlabelled_losses", record)
+    run_training([*TRAINING, "--root", str(guided), "--streaming", streaming, "--output_dir", str(tmp_path)])
+    assert not (tmp_path / "pseudo_labels.safetensors").exists()  # nobody was asked
+    labels = torch.cat([found for found, _ in seen])
+    assert labels.shape == (17, 6, 6) and seen[0][1]["frame_guidance_weight"] > 0
+    videos = hub_videos(str(guided), "train", "fold_1")
+    expected = {tuple(np.float32(row["joy"])[[0, 2, 3, 4, 6, 7]].tolist()) for row in videos.pseudo_labels}
+    assert {tuple(row) for row in labels[:, :, LABELS.index("happy")].tolist()} == expected
+    assert "my-teacher" in (tmp_path / "README.md").read_text()
+    columns = pq.read_table(tmp_path / SAMPLE_TABLE_NAME).column_names
+    assert "sample_id" in columns and "pseudo_labels" not in columns
+
+
+def test_pseudo_labels_that_do_not_fit_are_refused_where_they_are_wanted(guided, prepared, tmp_path):
+    arguments = [*TRAINING, "--root", str(guided), "--output_dir", str(tmp_path)]
+    with pytest.raises(SystemExit, match="brings pseudo-labels of my-teacher, not of frame_teacher=rdfer-small"):
+        run_training([*arguments, "--frame_teacher", str(CHECKPOINT)])
+    with pytest.raises(SystemExit, match="training.prepare --frame_teacher"):
+        run_training([*TRAINING, "--root", str(prepared), "--streaming", "true", "--output_dir", str(tmp_path)])
+    stream = StreamedVideos(
+        load_shards(str(guided), "train", "fold_1").rename_labels(dict(zip(LABELS, "abcdef"))),
+        {letter: number for number, letter in enumerate("abcdef")},
+        *(PROCESSOR, True),
+        num_clips=2,
+    )
+    names = list("abcdef")
+    make_trainer(tmp_path, stream, labels=names)  # without guidance nobody minds
+    with pytest.raises(
+        ValueError, match=r"knows none of the labels \['a', .*only \['surprise', 'joy', 'Anger', 'sad'\]"
+    ):
+        make_trainer(tmp_path, stream, labels=names, frame_guidance_weight=1.0)
+
+
+def test_a_video_of_other_frames_than_its_pseudo_labels_is_named(guided):
+    videos = hub_videos(str(guided), "train", "fold_1")
+    videos.pseudo_labels = [{name: [0.25] * 5 for name in videos.frame_teacher.labels}] * len(videos)
+    with pytest.raises(ValueError, match=f"{videos.sample_ids[0]} has 8 frames and pseudo-labels for 5"):
+        VideoDataset(videos, LABEL2ID, PROCESSOR, training=True)[0]
 
 
 def test_a_list_with_folds_is_prepared_in_all_of_them(frames_root, tmp_path):

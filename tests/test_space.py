@@ -25,13 +25,6 @@ from modeling_rdfer.cli import main
 
 ROOT = Path(__file__).parents[1]
 CLIP = DATA / "cap13_edit2.mp4"
-# A new empty profile each time; nothing in the background asks Google's hosts; no sandbox, so that it runs as root.
-CHROMIUM_FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-    # A camera that shows a test picture.
-    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-]
 ANSWER, MESSAGE = "#answer .rdfer-answer", "#answer .rdfer-message"
 EMBEDDED = "rdfer-small (embedded)"
 # Of a page's parts; an answer takes some seconds.
@@ -124,18 +117,6 @@ def nothing_is_left(request):
         while server.files() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert server.files() == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="the driver of the browser is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -210,6 +210,46 @@ def test_record_survives_saving_and_refuses_other_data():
         SampleRecord(torch.zeros(4, dtype=torch.long), 3).load_state_dict(record.state_dict())
 
 
+def test_dynamics_are_those_of_all_epochs_alike(tmp_path):
+    """Mean and standard deviation of the given label's probability, and how often it was predicted (cartography)."""
+    record = SampleRecord(torch.tensor([0, 1, 2]), 3, running_mean_decay=0.9)
+    given = np.array([[0.2, 0.7, 0.6], [0.5, 0.4, 0.9]])
+    other = np.array([[0.5, 0.2, 0.3], [0.3, 0.5, 0.05]])
+
+    def look(record, epochs):
+        for epoch in epochs:
+            for sample in range(2):
+                row = np.full(3, 1 - given[sample, epoch] - other[sample, epoch])
+                row[sample], row[(sample + 1) % 3] = given[sample, epoch], other[sample, epoch]
+                seen = looks([sample], [1.0], probabilities=torch.tensor(row[None], dtype=torch.float))
+                record.update(seen) if sample else record.update(SampleLooks.concatenate([seen, seen]))
+
+    look(record, range(2))
+    resumed = SampleRecord(torch.tensor([0, 1, 2]), 3, running_mean_decay=0.9)
+    resumed.load_state_dict(record.state_dict())
+    for each in (record, resumed):
+        look(each, [2])
+    assert all(torch.equal(resumed.state_dict()[name], value) for name, value in record.state_dict().items())
+    record.write_table(tmp_path / "t.parquet", ["a", "b", "c"], {"sample_id": ["x", "y", "z"]}, epoch=3)
+    *rows, unseen = pq.read_table(tmp_path / "t.parquet").to_pylist()
+    for row, values, rivals in zip(rows, given, other):
+        assert row["confidence"] == pytest.approx(values.mean())
+        assert row["variability"] == pytest.approx(values.std())
+        assert row["correctness"] == pytest.approx((values > rivals).mean())
+    assert unseen["confidence"] is unseen["variability"] is unseen["correctness"] is None
+
+
+def test_a_record_of_before_there_were_dynamics_is_read(tmp_path):
+    record = SampleRecord(torch.tensor([0, 1]), 3)
+    record.update(looks([0, 1], [2.0, 1.0]))
+    old = {name: value for name, value in record.state_dict().items() if name != "sums"}
+    record.load_state_dict(old)
+    record.update(looks([0, 1], [2.0, 1.0]))
+    record.write_table(tmp_path / "t.parquet", ["a", "b", "c"], {}, epoch=2)
+    for row in pq.read_table(tmp_path / "t.parquet").to_pylist():
+        assert row["confidence"] is None and row["correctness"] is None and row["loss"] > 0
+
+
 def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     record = SampleRecord(torch.tensor([1, 1]), 3, agreement_threshold=0.4, noisy_loss_threshold=1.0)
     record.update(looks([0, 1], [3.0, 0.1], probabilities=(0.1, 0.2, 0.7)))
@@ -218,7 +258,8 @@ def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     table = pq.read_table(tmp_path / "t.parquet")
     expected = (
         "sample_id path content_hash split fold epoch given_label predicted_label suggested_label probabilities "
-        "label_quality clip_agreement clip_std num_valid_clips loss weight partition num_frames decode_ok"
+        "label_quality clip_agreement clip_std num_valid_clips loss weight partition num_frames decode_ok "
+        "confidence variability correctness"
     )
     assert table.column_names == expected.split()
     assert json.loads(table.schema.metadata[b"label_names"]) == ["sad", "happy", "angry"]

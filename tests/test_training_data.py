@@ -138,7 +138,7 @@ def test_held_out_parts_keep_labels_in_proportion_and_persons_apart(persons):
 
 def test_too_little_to_hold_out_is_said():
     videos = Videos(list(range(30)), ["happy", "sad"] * 15, [str(n) for n in range(30)], persons=[0, 1, 2] * 10)
-    with pytest.raises(ValueError, match="0.1 of 3 persons"):
+    with pytest.raises(ValueError, match="3 persons are too few for 10 parts"):
         videos.hold_out(0.1, seed=0)
     with pytest.raises(ValueError, match="at most 0.5, got 0.9"):
         videos.hold_out(0.9, seed=0)

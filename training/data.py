@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
+from modeling_rdfer.loss_aen import UNKNOWN
+from modeling_rdfer.pseudo_labels_aen import FrameTeacher, take_columns, teacher_columns
 from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
 
@@ -35,6 +38,9 @@ class Videos:
         label_names (`list[str]`, *optional*): the dataset's labels in its own order, also those that no video here
             has; by default those of the videos in alphabetical order.
         persons (`list`, *optional*): who is seen in each.
+        pseudo_labels (sequence of `dict[str, list[float]]`, *optional*): of each, a frame teacher's probabilities of a
+            class in every frame of the source, by the name of the class.
+        frame_teacher ([`FrameTeacher`], *optional*): whose they are.
     """
 
     sources: Sequence[Any]
@@ -43,6 +49,8 @@ class Videos:
     columns: dict[str, list] = field(default_factory=dict)
     label_names: list[str] | None = None
     persons: list | None = None
+    pseudo_labels: Sequence[dict[str, list[float]]] | None = None
+    frame_teacher: FrameTeacher | None = None
 
     def __post_init__(self):
         if self.label_names is None:
@@ -61,6 +69,7 @@ class Videos:
             self,
             # Others than paths are read when they are asked for.
             sources=take(self.sources) if isinstance(self.sources, list) else Subset(self.sources, keep),
+            pseudo_labels=None if self.pseudo_labels is None else Subset(self.pseudo_labels, keep),
             labels=take(self.labels),
             sample_ids=take(self.sample_ids),
             columns={name: take(values) for name, values in self.columns.items()},
@@ -84,24 +93,70 @@ class Videos:
         Raises:
             ValueError: the share is no such number, or there are too few videos or persons for it.
         """
-        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
         if not 0 < share <= 0.5:
             raise ValueError(f"The share to hold out must be above 0 and at most 0.5, got {share}.")
-        parts = round(1 / share)
+        held_out = self.folds(round(1 / share), seed)[0]
+        taken = set(held_out)
+        return self.select([number for number in range(len(self)) if number not in taken]), self.select(held_out)
+
+    def folds(self, count: int, seed: int) -> list[list[int]]:
+        """
+        Deals the videos out to folds with about the same shares of labels. Where the persons are known, each is in one
+        fold only; where they are not, each file's content is.
+
+        Args:
+            count (`int`, at least 2): folds.
+            seed (`int`): seed of the draw.
+
+        Returns:
+            The numbers of the videos of each fold, in their order.
+
+        Raises:
+            ValueError: there are too few videos or persons for so many folds.
+        """
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        groups = self.persons
         units = {"videos of the most frequent label": max(Counter(self.labels).values())}
-        if self.persons is not None:
-            units["persons"] = len(set(self.persons))
-        for kind, count in units.items():
-            if count < parts:
-                raise ValueError(f"{share} of {count} {kind} cannot be held out: it takes at least 1 / {count}.")
-        splitter = StratifiedKFold if self.persons is None else StratifiedGroupKFold
+        if groups is not None:
+            units["persons"] = len(set(groups))
+        for kind, available in units.items():
+            if available < count:
+                raise ValueError(f"{available} {kind} are too few for {count} parts: it takes at least one each.")
+        hashes = self.columns.get("content_hash", [])
+        if groups is None and len(set(hashes) - {None}) < len(hashes) - hashes.count(None):
+            groups = [value or number for number, value in enumerate(hashes)]
+        splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
+            count, shuffle=True, random_state=seed
+        )
         with warnings.catch_warnings():
-            # Labels with fewer videos than parts: the rest is stratified all the same.
+            # Labels with fewer videos than folds: the rest is stratified all the same.
             warnings.filterwarnings("ignore", message="The least populated class")
-            folds = splitter(parts, shuffle=True, random_state=seed).split(self.labels, self.labels, self.persons)
-            rest, held_out = next(folds)
-        return self.select(rest.tolist()), self.select(held_out.tolist())
+            return [held_out.tolist() for _, held_out in splitter.split(self.labels, self.labels, groups)]
+
+    def content_hash(self, number: int) -> str | None:
+        """[`content_hash`] of a video; of a prepared one that of its original."""
+        known = self.columns["content_hash"][number] if "content_hash" in self.columns else None
+        return known or content_hash(self.sources[number])
+
+
+def open_videos(videos: Videos, description: str = "checking videos") -> list[tuple[int, str | None] | Exception]:
+    """
+    Opens every video. Returns the number of frames and the hash of each, as a prepared set says them of its originals;
+    or why it cannot be read.
+    """
+
+    def look(number: int):
+        try:
+            with open_video(videos.sources[number]) as video:
+                num_frames = video.num_frames
+        except (VideoReadError, OSError) as error:
+            return error
+        known = videos.columns["num_frames"][number] if "num_frames" in videos.columns else None
+        return known or num_frames, videos.content_hash(number)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(tqdm(pool.map(look, range(len(videos))), total=len(videos), desc=description, unit="video"))
 
 
 def check_videos(videos: Videos, on_bad_video: str = "error", description: str = "checking videos") -> Videos:
@@ -121,34 +176,9 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
     Raises:
         VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
     """
-
-    def known(column: str, number: int):
-        return videos.columns[column][number] if column in videos.columns else None
-
-    def look(number: int):
-        source = videos.sources[number]
-        try:
-            with open_video(source) as video:
-                num_frames = video.num_frames
-        except (VideoReadError, OSError) as error:
-            return error
-        return known("num_frames", number) or num_frames, known("content_hash", number) or content_hash(source)
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        looks = list(tqdm(pool.map(look, range(len(videos))), total=len(videos), desc=description, unit="video"))
+    looks = open_videos(videos, description)
     bad = [number for number, seen in enumerate(looks) if isinstance(seen, Exception)]
-    if bad and on_bad_video == "error":
-        rest = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
-        error = looks[bad[0]]
-        raise (
-            VideoReadError(*error.args[:2], f"{error.args[2]}.{rest} --on_bad_video skip leaves them out")
-            if (isinstance(error, VideoReadError))
-            else error
-        )
-    for number in bad:
-        logger.warning(f"Left out: {looks[number]}")
-    if bad:
-        logger.warning(f"{len(bad)} of {len(videos)} videos cannot be read and are left out.")
+    report_bad_videos([looks[number] for number in bad], len(videos), on_bad_video)
     keep = [number for number in range(len(videos)) if number not in set(bad)]
     if not keep:
         raise ValueError("None of the videos can be read.")
@@ -156,6 +186,27 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
     kept.columns["num_frames"] = [looks[number][0] for number in keep]
     kept.columns["content_hash"] = [looks[number][1] for number in keep]
     return kept
+
+
+def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str):
+    """
+    Warns of those of `count` videos that cannot be read.
+
+    Raises:
+        VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
+    """
+    if errors and on_bad_video == "error":
+        rest = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        error = errors[0]
+        raise (
+            VideoReadError(*error.args[:2], f"{error.args[2]}.{rest} --on_bad_video skip leaves them out")
+            if isinstance(error, VideoReadError)
+            else error
+        )
+    for error in errors:
+        logger.warning(f"Left out: {error}")
+    if errors:
+        logger.warning(f"{len(errors)} of {count} videos cannot be read and are left out.")
 
 
 def content_hash(source) -> str | None:
@@ -205,6 +256,13 @@ class Examples:
         self.videos, self.processor, self.training = videos, processor, training
         self.labels = [label2id[label] for label in videos.labels]
         self.prepared = videos.columns.get("prepared")
+        self.frame_teacher, self._teacher_columns = videos.frame_teacher if training else None, None
+        if self.frame_teacher is not None:
+            # That they do not fit is an error if they are wanted, which the trainer knows.
+            with suppress(ValueError):
+                self._teacher_columns = teacher_columns(
+                    self.frame_teacher.labels, sorted(label2id, key=label2id.__getitem__)
+                )
         self.num_clips, self.seed = num_clips, seed
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -230,16 +288,35 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _example(self, source, index: int) -> dict:
+    def process(self, source, index: int, **options):
+        """What the processor makes of a video."""
         # What is prepared is cropped already, if it was to be.
         prepared = self.prepared is not None and self.prepared[index]
-        inputs = self.processor(source, return_tensors="pt", do_face_crop=False if prepared else None)
+        return self.processor(source, return_tensors="pt", do_face_crop=False if prepared else None, **options)
+
+    def _pseudo_labels(self, probabilities: dict[str, list[float]], metadata, num_frames: int, index: int):
+        """Of the frames that the processor has chosen, padded to `(num_frames, C)`."""
+        by_class = torch.tensor([probabilities[name] for name in self.frame_teacher.labels])
+        if by_class.shape[1] != metadata.total_num_frames:
+            raise ValueError(
+                f"{self.videos.sample_ids[index]} has {metadata.total_num_frames} frames and pseudo-labels for "
+                f"{by_class.shape[1]}: prepare the dataset anew."
+            )
+        chosen = take_columns(by_class[:, metadata.frames_indices].T, self._teacher_columns)
+        return torch.nn.functional.pad(chosen, (0, 0, 0, num_frames - len(chosen)), value=UNKNOWN)
+
+    def _example(self, row: tuple[Any, dict[str, list[float]] | None], index: int) -> dict:
+        source, pseudo_labels = row
+        inputs = self.process(source, index, return_metadata=True)
         example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
             "labels": self.labels[index],
             "sample_index": index,
         }
+        if self._teacher_columns is not None:
+            num_frames, metadata = len(example["frame_mask"]), inputs["video_metadata"][0]
+            example["pseudo_labels"] = self._pseudo_labels(pseudo_labels, metadata, num_frames, index)
         if self.training:
             # torchvision draws from torch's global generator: it is borrowed here and given back as it was.
             with torch.random.fork_rng(devices=[]):
@@ -271,7 +348,16 @@ class VideoDataset(Examples, Dataset):
     """
 
     def __getitem__(self, index: int) -> dict:
-        return self._example(self.videos.sources[index], index)
+        pseudo_labels = None if self._teacher_columns is None else self.videos.pseudo_labels[index]
+        return self._example((self.videos.sources[index], pseudo_labels), index)
 
 
-__all__ = ["Examples", "VideoDataset", "Videos", "check_videos", "content_hash"]
+__all__ = [
+    "Examples",
+    "VideoDataset",
+    "Videos",
+    "check_videos",
+    "content_hash",
+    "open_videos",
+    "report_bad_videos",
+]

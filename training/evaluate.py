@@ -13,11 +13,11 @@ from transformers import HfArgumentParser
 
 from modeling_rdfer.inference_rdfer import load, probabilities
 from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
-from training.data import VideoDataset, check_videos
+from training.data import VideoDataset, Videos, check_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
-from training.sources import SourceArguments, load_source
-from training.train import load_videos
+from training.sources import SourceArguments
+from training.train import load_split
 
 EXAMPLES = """examples:
   python -m training.evaluate --model out --test_dir D/test --output_dir out/test
@@ -53,13 +53,33 @@ def predict_views(model, dataset: VideoDataset, num_views: int, batch_size: int,
     return tuple(torch.cat(values).numpy() for values in (scores, agreements, labels))
 
 
-def main(argv: list[str] | None = None) -> dict:
-    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
+def map_videos(videos: Videos, label2id: dict[str, int], on_unknown_label: str) -> tuple[Videos, Counter]:
+    """
+    The videos under the model's names of their labels; and, of those that are left out since the model has not their
+    label, how many there are of each.
+
+    Raises:
+        ValueError: the model has not all labels, with `on_unknown_label="error"`, or none of them.
+    """
+    occurring = [label for label in videos.label_names if label in set(videos.labels)]
+    try:
+        names = map_labels(occurring, list(label2id), leave_out=on_unknown_label == "skip")
+    except ValueError as error:
+        advice = " --on_unknown_label skip leaves their videos out." if on_unknown_label == "error" else ""
+        raise ValueError(f"{error}{advice}") from error
+    left_out = Counter(label for label in videos.labels if label not in names)
+    if left_out:
+        print(f"Left out, labels that the model has not: {dict(left_out)}.")
+    return videos.rename_labels(names), left_out
+
+
+def evaluation_parser(script: str, description: str, examples: str) -> HfArgumentParser:
+    """A parser of what scripts take that show a checkpoint labelled videos; see [`load_evaluation_videos`]."""
     parser = HfArgumentParser(
         SourceArguments,
-        prog="python -m training.evaluate",
-        description=__doc__,
-        epilog=EXAMPLES,
+        prog=f"python -m training.{script}",
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
@@ -73,55 +93,57 @@ def main(argv: list[str] | None = None) -> dict:
         default="error",
         help="what to do with labels of the data that the model has not: stop, or leave their videos out",
     )
-    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
-    parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
     parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
+    parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
+    return parser
+
+
+def load_evaluation_videos(
+    parser: argparse.ArgumentParser, source: SourceArguments, arguments: argparse.Namespace, label2id: dict[str, int]
+) -> tuple[Videos, Counter]:
+    """
+    The videos that the arguments of [`evaluation_parser`] name, under a model's names of their labels, and how many
+    were left out by label since the model has no such label. What does not fit ends the program with a message.
+    """
+    try:
+        wanted = [arguments.split] if arguments.split else ["test", "validation"]
+        if not any((source.dataset, arguments.test_dir, arguments.test_list, arguments.dataset_name)):
+            parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
+        videos = load_split(source, arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
+    try:
+        videos, left_out = map_videos(videos, label2id, arguments.on_unknown_label)
+        return check_videos(videos, arguments.on_bad_video), left_out
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
+    parser = evaluation_parser("evaluate", __doc__, EXAMPLES)
+    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
+    parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
     parser.add_argument(
         "--calibrate",
         action="store_true",
         help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
         "the config.json of --model: `rdfer predict --json` and `rdfer demo` then tell calibrated probabilities",
     )
-    parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
 
     if arguments.calibrate and not (arguments.model and Path(arguments.model).is_dir()):
         parser.error("--calibrate writes into the checkpoint: --model must be a folder")
-    try:
-        wanted = [arguments.split] if arguments.split else ["test", "validation"]
-        if source.dataset:
-            splits = load_source(source)
-            videos = next((splits[split] for split in wanted if split in splits), None)
-            if videos is None:
-                parser.error(f"{source.root} has none of the splits {wanted}; it has {list(splits)}")
-        else:
-            videos = load_videos(arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
-        if videos is None:
-            parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
-    except (ValueError, FileNotFoundError) as error:
-        parser.error(str(error))
     try:
         model, processor = load(arguments.model, arguments.device)
     except OSError as error:
         parser.error(str(error))
     if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
         parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
-    occurring = [label for label in videos.label_names if label in set(videos.labels)]
-    try:
-        names = map_labels(occurring, list(model.config.label2id), leave_out=arguments.on_unknown_label == "skip")
-    except ValueError as error:
-        advice = " --on_unknown_label skip leaves their videos out." if arguments.on_unknown_label == "error" else ""
-        parser.error(f"{error}{advice}")
-    left_out = Counter(label for label in videos.labels if label not in names)
-    if left_out:
-        print(f"Left out, labels that the model has not: {dict(left_out)}.")
-    try:
-        videos = check_videos(videos.rename_labels(names), arguments.on_bad_video)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     dataset = VideoDataset(videos, model.config.label2id, processor)

@@ -3,6 +3,9 @@
 Prepares a dataset for training: reads each video as the processor does, finds and crops the face, and writes the
 frames that training sees as small videos into sharded Parquet, which `datasets` loads and streams.
 
+With --frame_teacher, a frozen classifier's answers for every frame are stored, too: pseudo-labels for frame-level
+guidance, which training then need not compute, and which can be streamed.
+
 A prepared video holds exactly the frames that the processor takes from the original, at their final size, at 25 frames
 per second; `content_hash` and `num_frames` are those of the original. Rows are shuffled, the same way every time.
 """
@@ -28,12 +31,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
-from transformers import HfArgumentParser
+from transformers import HfArgumentParser, PreTrainedModel
 from transformers.utils import logging
 
 from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.model_card_rdfer import PEOPLE, DatasetCardFacts, dataset_card, write_card
+from modeling_rdfer.model_card_rdfer import PEOPLE, DatasetCardFacts, dataset_card, public_name, write_card
+from modeling_rdfer.pseudo_labels_aen import FrameTeacher, class_names, label_frames, load_teacher
 from modeling_rdfer.video_decoding_rdfer import VideoReadError
 from training.data import content_hash
 from training.datasets import load, options
@@ -45,6 +49,8 @@ logger = logging.get_logger(__name__)
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1
 FRAMES_PER_SECOND = 25
+# What a frame teacher's answers are stored in: by class a list over frames, and the teacher's name.
+TEACHER_COLUMNS = ("pseudo_labels", "frame_teacher")
 # Measured on 64 face crops of 112 x 112 (a real face): 40 KB, 38 dB, and without B-frames, CABAC and deblocking the
 # decoder is a third faster than with x264's defaults at the same size.
 # The macroblock tree reads memory that was never written: rarely, the same frames gave other bytes.
@@ -60,6 +66,9 @@ EXAMPLES = """examples:
     python -m training.prepare --dataset crema_d --dataset_options label_source=face_vote --root R --out O
   Interrupted? The same command goes on where it was. Then:
     datasets.load_dataset("prepared/dfew", "fold_1", split="train", streaming=True)
+  With pseudo-labels of each frame by rdfer-small, or by a checkpoint of yours, for AEN or --frame_guidance_weight:
+    python -m training.prepare --dataset dfew --root /data/DFEW --out prepared/dfew --frame_teacher
+    python -m training.prepare --dataset dfew --root /data/DFEW --out prepared/dfew --frame_teacher my/checkpoint
 """
 
 
@@ -81,8 +90,7 @@ class Source:
     column: str
     has_folds: bool
 
-    @property
-    def features(self) -> datasets.Features:
+    def features(self, teacher: FrameTeacher | None) -> datasets.Features:
         """Columns of the prepared set."""
         own = next(iter(self.groups.values())).features
         made = {
@@ -94,6 +102,10 @@ class Source:
             "num_frames": datasets.Value("int32"),
             "prepared": datasets.Value("bool"),
         }
+        if teacher is not None:
+            # The order of the classes is in the names of the fields, so nobody can take one for another.
+            made["pseudo_labels"] = {name: datasets.List(datasets.Value("float32")) for name in teacher.labels}
+            made["frame_teacher"] = datasets.Value("string")
         return datasets.Features({**made, **{k: v for k, v in own.items() if k not in (*made, self.column)}})
 
 
@@ -134,6 +146,8 @@ def find_source(name: str, root, chosen: dict) -> Source:
             f"Splits {odd}: their names must be of letters, digits and _, or `datasets` cannot load them."
         )
     for group, dataset in groups.items():
+        # Of a set that was prepared before: its frames may be others than those of this one.
+        dataset = groups[group] = dataset.remove_columns([c for c in TEACHER_COLUMNS if c in dataset.column_names])
         if "path" not in dataset.column_names:
             groups[group] = dataset.add_column("path", list(dataset["sample_id"]))
     column = "video" if "video" in next(iter(groups.values())).column_names else "frames"
@@ -183,17 +197,18 @@ def encode_video(frames: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def prepare_video(processor: RDFERVideoProcessor, source) -> dict:
+def prepare_video(processor: RDFERVideoProcessor, source, teacher: PreTrainedModel | None = None) -> dict:
     """
     What a row of the prepared set needs of a video.
 
     Args:
         processor ([`RDFERVideoProcessor`]): says which frames, what size, and whether to crop faces.
         source: path of a file or of a folder of frames, or `{"bytes", "path"}`.
+        teacher (*optional*): gives `pseudo_labels`, see [`~modeling_rdfer.pseudo_labels_aen.load_teacher`].
 
     Returns:
-        `dict` with `video` (bytes), `content_hash` and `num_frames` of the original; or only `reason`, why it cannot
-        be read.
+        `dict` with `video` (bytes), `content_hash` and `num_frames` of the original, with a teacher `pseudo_labels`
+        (its probabilities, 0..1, by class a list over the frames of `video`); or only `reason`, why it cannot be read.
     """
     try:
         inputs = processor(source, return_tensors="pt", return_metadata=True)
@@ -206,7 +221,11 @@ def prepare_video(processor: RDFERVideoProcessor, source) -> dict:
         return {"reason": error.strerror or type(error).__name__}
     frames = inputs["pixel_values_videos"][0][inputs["frame_mask"][0]]
     num_frames = inputs["video_metadata"][0].total_num_frames
-    return {"video": encode_video(frames), "content_hash": digest, "num_frames": num_frames}
+    made = {"video": encode_video(frames), "content_hash": digest, "num_frames": num_frames}
+    if teacher is not None:
+        labels = class_names(teacher)
+        made["pseudo_labels"] = dict(zip(labels, label_frames(teacher, frames, labels).T.tolist()))
+    return made
 
 
 def _in_order(executor: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
@@ -306,7 +325,12 @@ datasets.load_dataset("path/of/this", "{first}", split="train", streaming=True)
         data_files = [{"split": group, "path": [path]} for group, path in files.items()]
         configs = [{"config_name": "default", "data_files": data_files}]
         use = '```python\ndatasets.load_dataset("path/of/this", split="train", streaming=True)\n```'
-    settings = manifest["settings"]
+    settings, pseudo_labels = manifest["settings"], {}
+    if teacher := settings.get("frame_teacher"):
+        pseudo_labels["pseudo-labels"] = (
+            f"what {teacher['name'] or 'a checkpoint'} says about each frame, a model's opinion and no truth; classes "
+            f"{', '.join(teacher['labels'])}"
+        )
     return DatasetCardFacts(
         name=f"{manifest['dataset']}, prepared for training",
         license="other",
@@ -319,6 +343,7 @@ added. Licence: that of the original dataset, which also says whether this may b
             "frames": "at most {num_frames} of {size[height]} x {size[width]} pixels".format(**settings),
             "shown": "the face, found and cropped" if settings["face_crop"] else "whole frames of the original",
             "left out": f"{len(manifest['skipped']):,} clips that could not be read; `{MANIFEST_NAME}` names them",
+            **pseudo_labels,
         },
         people=PEOPLE.get(manifest["dataset"].replace("_", "")),
         configs=configs,
@@ -406,6 +431,7 @@ def prepare(
     on_bad_video: str = "error",
     shard_size: int = 256,
     workers: int | None = None,
+    frame_teacher: str | None = None,
 ) -> dict:
     """
     Prepares a dataset, or goes on where an interrupted run was.
@@ -425,12 +451,16 @@ def prepare(
         on_bad_video (`"error"` or `"skip"`): stop at a clip that cannot be read, or leave it out and count it.
         shard_size (`int`): most clips of a shard.
         workers (`int`, *optional*): clips at once; one for each core by default. Their number changes no byte.
+        frame_teacher (`str`, *optional*): RDFER or AEN checkpoint whose answers for each frame are stored as
+            pseudo-labels.
 
     Returns:
         `dict`: the manifest.
 
     Raises:
-        ValueError: an argument is wrong, or the folder was begun with other settings or another source.
+        ValueError: an argument is wrong, the folder was begun with other settings or another source, or the checkpoint
+            cannot be a frame teacher.
+        OSError: there is no such checkpoint.
         VideoReadError: a clip cannot be read, with `on_bad_video="error"`.
     """
     out = Path(out)
@@ -448,6 +478,10 @@ def prepare(
     if num_frames < 1 or shard_size < 1:
         raise ValueError(f"num_frames ({num_frames}) and shard_size ({shard_size}) must be at least 1.")
 
+    network = teacher = None
+    if frame_teacher is not None:
+        network = load_teacher(frame_teacher, "cuda" if torch.cuda.is_available() else None)
+        teacher = FrameTeacher(public_name(frame_teacher), class_names(network))
     source = find_source(dataset, root, dataset_options or {})
     processor.do_face_crop = source.column == "video" if face_crop is None else face_crop
     # By a hash of their id: mixed, so that a shard is like the whole, and always the same.
@@ -471,6 +505,7 @@ def prepare(
         "face_crop": processor.do_face_crop,
         "shard_size": shard_size,
         "codec": {"name": CODEC, **CODEC_OPTIONS},
+        "frame_teacher": None if teacher is None else {**teacher._asdict(), "weights_hash": _weights_hash(network)},
     }
     if processor.do_face_crop:
         settings |= {name: getattr(processor, name) for name in ("face", "face_margin", "on_missing_face")}
@@ -492,7 +527,9 @@ def prepare(
         f"{sum(map(len, groups.values()))} clips of {dataset} into {len(shards)} shards, of which "
         f"{len(shards) - len(missing)} are there; faces are {faces}."
     )
-    _write_shards(missing, source, processor, on_bad_video, workers or os.cpu_count() or 1, shards, out)
+    _write_shards(
+        *(missing, source, processor, network, teacher, on_bad_video, workers or os.cpu_count() or 1, shards, out)
+    )
 
     counts, skipped, listed = {group: Counter() for group in groups}, [], []
     for file, group, _ in shards:
@@ -517,7 +554,16 @@ def prepare(
     return manifest
 
 
-def _write_shards(missing, source: Source, processor, on_bad_video: str, workers: int, shards, out: Path):
+def _weights_hash(network: PreTrainedModel) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write_shards(
+    missing, source: Source, processor, network, teacher, on_bad_video: str, workers: int, shards, out: Path
+):
     """Writes the shards that are missing, one after the other."""
     total = sum(len(numbers) for _, _, numbers in shards)
     to_do = [(group, number) for _, group, numbers in missing for number in numbers]
@@ -527,7 +573,7 @@ def _write_shards(missing, source: Source, processor, on_bad_video: str, workers
     # Threads: decoders, torch and the encoder leave Python's lock. On two cores they are as fast as processes, whose
     # start takes as long as dozens of clips. Each opens its own decoder.
     executor = ThreadPoolExecutor(workers)
-    results = _in_order(executor, partial(prepare_video, processor), sources, ahead=3 * workers)
+    results = _in_order(executor, partial(prepare_video, processor, teacher=network), sources, ahead=3 * workers)
     try:
         torch.set_num_threads(1)  # the workers share the cores
         for file, group, numbers in missing:
@@ -543,9 +589,10 @@ def _write_shards(missing, source: Source, processor, on_bad_video: str, workers
                     logger.warning(f"Left out: {row['path']}: {made['reason']}.")
                 else:
                     video = {"bytes": made.pop("video"), "path": str(Path(row["path"]).with_suffix(".mp4"))}
-                    rows.append({**row, **made, "video": video, "prepared": True})
+                    own = {} if teacher is None else {"frame_teacher": teacher.name}
+                    rows.append({**row, **made, **own, "video": video, "prepared": True})
                 bar.update()
-            write_shard(file, rows, skipped, source.features)
+            write_shard(file, rows, skipped, source.features(teacher))
     finally:
         torch.set_num_threads(threads)
         bar.close()
@@ -580,6 +627,14 @@ def main(argv: list[str] | None = None) -> dict:
     )
     parser.add_argument("--shard_size", type=int, default=256, help="most clips of a shard (default: 256)")
     parser.add_argument("--workers", type=int, help="clips at once (default: one for each core)")
+    parser.add_argument(
+        "--frame_teacher",
+        nargs="?",
+        const=embedded_checkpoint(),
+        metavar="CHECKPOINT",
+        help="store what this RDFER or AEN checkpoint says about each frame, for frame-level guidance (without a "
+        "name: the embedded rdfer-small; default: no pseudo-labels)",
+    )
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
     if not source.dataset or not source.root:
         parser.error("pass --dataset and --root")

@@ -10,6 +10,7 @@ import numpy as np
 from modeling_rdfer.loss_rdfer import PARTITIONS
 from modeling_rdfer.model_card_rdfer import CardFacts, public_name
 from training.datasets import options
+from training.decisions import decisions_hash
 from training.sources import parse_options
 
 
@@ -47,19 +48,35 @@ def plot_confusions(matrices: dict[str, tuple], path):
     for axes, (title, (matrix, names)) in zip(panels.flat, matrices.items()):
         counts = np.asarray(matrix)
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        shades = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
         for row, column in np.ndindex(counts.shape) if with_text else ():
             axes.text(
                 *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="white" if shares[row, column] > 0.55 else "black",
+                color=text_colour(shades.to_rgba(shares[row, column])),
             )
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title, xlabel="predicted", ylabel="labelled")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
+
+
+def text_colour(background) -> str:
+    """Black or white, whichever contrasts more (at least 4.5 : 1, WCAG 2.2) with an RGB colour 0..1."""
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > 0.179 else "white"
+
+
+def save_figure(figure, path):
+    """Writes a figure and closes it. The same one gives the same bytes; an SVG file keeps its text as text."""
+    from matplotlib import pyplot
+
+    path = Path(path)
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
+        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
 
 
@@ -85,8 +102,64 @@ def plot_curves(log_history: list[dict], path):
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(frameon=False)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
+
+
+def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, path):
+    """
+    Draws the videos of an audit by the agreement of their clips and their loss, with the regions of the partition.
+
+    Args:
+        table (`pyarrow.Table`): with `clip_agreement`, `loss`, `partition`.
+        thresholds (`dict`): `hard_agreement_threshold` and `noisy_loss_threshold` (None: nothing is noisy).
+        title (`str`): above the picture.
+        path (`str` or `Path`): picture to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    partitions = np.array(table["partition"].to_pylist(), dtype=object)
+    agreement, loss = (table[name].to_numpy().astype(float) for name in ("clip_agreement", "loss"))
+    seen = np.isfinite(loss)
+    hard, noisy = thresholds["hard_agreement_threshold"], thresholds["noisy_loss_threshold"]
+    # Single looks take few values: they are spread, the same way every time, and what is at the border is hard.
+    width = 0.03 if len(np.unique(agreement[seen])) < 10 else 0.0
+    spread, border = np.random.default_rng(0).uniform(-width, width, len(loss)), hard + 1.2 * width
+    loss = np.maximum(loss, LEAST_LOSS)
+    top = 3 * max(1.0, float(loss[seen].max(initial=0)), noisy or 0)
+    left, right = min(0.2, float(agreement[seen].min(initial=1)) - 0.05), 1.05
+    figure, axis = pyplot.subplots(figsize=(8, 5.5), layout="constrained")
+    bottom = LEAST_LOSS / 2
+    share = lambda x: (x - left) / (right - left)  # noqa: E731
+    regions = [("hard", "hard: clips disagree", left, border, bottom, top)]
+    if noisy is None:
+        regions.append(("clean", "clean", border, right, bottom, top))
+    else:
+        floor = max(noisy, LEAST_LOSS)
+        regions.append(("clean", "clean", border, right, bottom, floor))
+        regions.append(("noisy", "noisy, if the clips\nagree on another label", border, right, floor, top))
+    for name, text, start, end, low, height in regions:
+        axis.axhspan(low, height, share(start), share(end), color=COLOURS[name], alpha=0.12, lw=0)
+        axis.text((start + end) / 2, 0.9 * height, text, ha="center", va="top", fontsize=9)
+    for name, marker in zip(PARTITIONS, ("o", "^", "X")):
+        members = seen & (partitions == name)
+        axis.scatter(
+            *((agreement + spread)[members], loss[members]),
+            **{"marker": marker, "color": COLOURS[name], "s": 26, "alpha": 0.7, "linewidths": 0},
+            label=f"{name} ({members.sum()})",
+        )
+    axis.set(xlim=(left, right), ylim=(bottom, top), yscale="log", title=title)
+    axis.set(xlabel="agreement of the clips", ylabel="loss for the given label")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    save_figure(figure, path)
+
+
+# Losses below it are drawn there: the axis is logarithmic.
+LEAST_LOSS = 1e-3
+# Okabe and Ito's, which people of all kinds of colour vision tell apart.
+COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
 
 
 def print_partitions(record, label_names: list[str]):
@@ -114,7 +187,6 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
         changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
-    public = data.dataset not in (None, "videofolder", "videolist", "hub")
     on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
     # Options without a fixed choice could be paths.
     chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
@@ -123,11 +195,13 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
         license=model_arguments.license,
         preset=model_arguments.preset,
         backbone=model_arguments.backbone,
-        dataset_name=TITLES.get(data.dataset, data.dataset) if public else _name(data),
+        dataset_name=dataset_title(data),
         dataset_id=on_hub,
         dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
         fold=data.fold,
         train_split=training.columns["split"][0],
+        decisions_hash=decisions_hash(data.decisions) if data.decisions else None,
+        decision_counts=data.decision_counts or {},
         hyperparameters=changed,
     )
 
@@ -144,8 +218,10 @@ TITLES = {
 }
 
 
-def _name(data) -> str | None:
-    """Name of anyone's own dataset: of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
+def dataset_title(data) -> str | None:
+    """Name of a dataset; of anyone's own that of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
+    if data.dataset not in (None, "videofolder", "videolist", "hub"):
+        return TITLES.get(data.dataset, data.dataset)
     source = data.train_dir or data.train_list or data.dataset_name or data.root
     path = Path(source)
     if not path.exists():
@@ -158,4 +234,14 @@ def _name(data) -> str | None:
     return public_name(folder) or None  # a home folder's name is its user's
 
 
-__all__ = ["facts_of_run", "plot_confusions", "plot_curves", "print_partitions", "write_confusion"]
+__all__ = [
+    "dataset_title",
+    "facts_of_run",
+    "plot_agreement_loss",
+    "plot_confusions",
+    "plot_curves",
+    "print_partitions",
+    "save_figure",
+    "text_colour",
+    "write_confusion",
+]

@@ -15,8 +15,9 @@ import torch
 from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
 
+from modeling_rdfer.pseudo_labels_aen import FrameTeacher
 from training.data import Examples
-from training.datasets.common import SAMPLE_COLUMNS
+from training.datasets.common import SAMPLE_COLUMNS, frame_teacher_of
 from training.datasets.hub import check_complete
 
 
@@ -24,7 +25,7 @@ class NoSuchSplitError(ValueError):
     """A dataset has other splits."""
 
 
-TABLE_COLUMNS = ("label", "sample_id", *SAMPLE_COLUMNS)
+TABLE_COLUMNS = ("label", "sample_id", "frame_teacher", *SAMPLE_COLUMNS)
 
 
 @dataclass
@@ -37,6 +38,7 @@ class VideoShards:
         rows (`list[int]`): rows of each shard.
         labels, sample_ids, columns, label_names: of all rows, shard after shard; see [`Videos`].
         storage_options (`dict`): for fsspec.
+        frame_teacher: see [`Videos`]; the pseudo-labels are read with the videos.
     """
 
     files: list[str]
@@ -46,6 +48,7 @@ class VideoShards:
     columns: dict[str, list]
     label_names: list[str]
     storage_options: dict = field(default_factory=dict)
+    frame_teacher: FrameTeacher | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,18 +57,22 @@ class VideoShards:
         """The videos under other names of their labels. Raises KeyError for a label that has none."""
         return replace(self, labels=[names[label] for label in self.labels], label_names=list(names.values()))
 
-    def read(self, shard: int, start: int, stop: int) -> Iterator:
-        """Yields the videos of rows `start` to `stop` of a shard; holds one group of rows at a time."""
+    def read(self, shard: int, start: int, stop: int, with_pseudo_labels: bool = False) -> Iterator[tuple]:
+        """
+        Yields (video, pseudo-labels or None) of rows `start` to `stop` of a shard; holds one group of rows at a time.
+        """
+        columns = ["video", "pseudo_labels"] if with_pseudo_labels else ["video"]
         with _open_parquet(self.files[shard], self.storage_options) as file:
             first = 0
             for group in range(file.num_row_groups):
                 count = file.metadata.row_group(group).num_rows
                 if first < stop and first + count > start:
                     row = first
-                    for batch in file.iter_batches(16, row_groups=[group], columns=["video"], use_threads=False):
-                        for video in batch.column(0):
+                    for batch in file.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
+                        for number in range(len(batch)):
                             if start <= row < stop:
-                                yield video.as_py()
+                                found = {name: batch.column(name)[number].as_py() for name in columns}
+                                yield found["video"], found.get("pseudo_labels")
                             row += 1
                 first += count
 
@@ -100,7 +107,8 @@ def load_shards(name: str, split: str, config: str | None = None, **storage_opti
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         looks = list(tqdm(pool.map(look, files), total=len(files), desc="reading labels", unit="shard"))
-    label = datasets.Features.from_arrow_schema(looks[0][0])["label"]
+    features = datasets.Features.from_arrow_schema(looks[0][0])
+    label = features["label"]
     table = {name: [value for _, part in looks for value in part[name]] for name in looks[0][1]}
     rows = [len(part["label"]) for _, part in looks]
     is_numbered = isinstance(label, datasets.ClassLabel)
@@ -118,6 +126,7 @@ def load_shards(name: str, split: str, config: str | None = None, **storage_opti
         columns={"split": [split] * len(labels)} | {name: table[name] for name in SAMPLE_COLUMNS if name in table},
         label_names=label.names if is_numbered else sorted(set(labels)),
         storage_options=storage_options,
+        frame_teacher=frame_teacher_of(features, table.get("frame_teacher", [])),
     )
 
 
@@ -248,12 +257,14 @@ class StreamedVideos(Examples, IterableDataset):
         return _deal(_split(own, num_workers), num_workers)
 
     def read(self, pieces: list[_Piece], key: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """Yields (sample index, video) of some pieces, in training shuffled; `key` seeds that."""
+        """Yields (sample index, (video, pseudo-labels)) of some pieces, in training shuffled; `key` seeds that."""
         first = np.cumsum([0, *self.videos.rows])
         rows = (
             (int(first[piece.shard]) + row, video)
             for piece in pieces
-            for row, video in enumerate(self.videos.read(piece.shard, piece.start, piece.stop), start=piece.start)
+            for row, video in enumerate(
+                self.videos.read(piece.shard, piece.start, piece.stop, self._teacher_columns is not None), piece.start
+            )
         )
         if not self.training:
             yield from rows
@@ -271,8 +282,8 @@ class StreamedVideos(Examples, IterableDataset):
         worker = torch.utils.data.get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         epoch = int(self._epoch)
-        for index, video in self.read(self.pieces(epoch, 0, 1, count)[number], [self.seed, epoch, number]):
-            yield self._example(video, index)
+        for index, row in self.read(self.pieces(epoch, 0, 1, count)[number], [self.seed, epoch, number]):
+            yield self._example(row, index)
 
     def batches(
         self, batch_size: int, collate: Callable, rank: int = 0, world_size: int = 1, num_workers: int = 0
@@ -359,7 +370,7 @@ class StreamedBatches(IterableDataset):
         total = max(rows, count)
         for batch in range(count):
             taken = [next(source) for _ in range(total * batch // count, total * (batch + 1) // count)]
-            yield self.collate([videos._example(video, index) for index, video in taken]) if batch >= skip else {}
+            yield self.collate([videos._example(row, index) for index, row in taken]) if batch >= skip else {}
 
 
 __all__ = ["NoSuchSplitError", "StreamedBatches", "StreamedVideos", "VideoShards", "load_shards"]

@@ -33,6 +33,7 @@ from training.build_aen_small import FOLDER as AEN_SMALL
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets import load
 from training.datasets.common import map_labels, some, to_videos
+from training.decisions import apply_decisions, describe
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
 from training.sources import SourceArguments, load_source, parse_options
 from training.streaming import NoSuchSplitError, StreamedVideos, VideoShards, load_shards
@@ -47,6 +48,7 @@ EXAMPLES = """examples:
   python -m training.train --train_dir D/train --output_dir out --model_type aen --preset base
   python -m training.train --dataset dfew --root D --fold 1 --face_crop false --output_dir out
   python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
+  python -m training.train --train_dir D/train --decisions decisions.csv --output_dir out
   python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
   torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
   python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
@@ -132,6 +134,15 @@ class DataArguments(SourceArguments):
     )
     crop_scale: float = field(default=0.7, metadata={"help": "Least share of the area a random crop keeps."})
     colour_jitter: float = field(default=0.4, metadata={"help": "Strength of colour jitter (authors: 0.4)."})
+    decisions: str | None = field(
+        default=None,
+        metadata={
+            "help": "decisions.csv of the page of training.audit: which training videos to relabel or drop. Refused "
+            "if labels or files have changed since."
+        },
+    )
+    # How many, by kind; set when the videos are loaded.
+    decision_counts: dict | None = field(default=None, init=False)
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "Stop after so many evaluations without a better --metric_for_best_model."}
     )
@@ -162,6 +173,24 @@ def load_videos(
     if split is None:
         raise ValueError(f"{source} has none of the splits {[name for name in splits if name]}; it has {list(found)}.")
     return to_videos(found[split], split)
+
+
+def load_split(
+    source: SourceArguments, folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str]
+) -> Videos | None:
+    """
+    The videos of the first of `splits` that --dataset has, or else those that [`load_videos`] finds.
+
+    Raises:
+        ValueError, FileNotFoundError: see there and [`load_source`]; or the dataset has no such split.
+    """
+    if not source.dataset:
+        return load_videos(folder, file, dataset, splits)
+    found = load_source(source)
+    split = next((split for split in splits if split in found), None)
+    if split is None:
+        raise ValueError(f"{source.root} has none of the splits {list(splits)}; it has {list(found)}.")
+    return found[split]
 
 
 def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
@@ -198,6 +227,9 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
     others = ("train_dir", "validation_dir", "train_list", "validation_list", "dataset_name", "validation_split")
     if data.dataset and (given := [f"--{name}" for name in others if getattr(data, name)]):
         raise ValueError(f"--dataset {data.dataset} is a source by itself; {', '.join(given)} cannot be beside it.")
+    if data.streaming and data.decisions:
+        raise ValueError("--decisions needs all videos at hand: leave --streaming out.")
+    elsewhere = set()
     if data.streaming:
         training, test = load_streams(data)
     elif data.dataset:
@@ -207,12 +239,16 @@ def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | 
         choosing = splits.get("validation") if "test" in splits else None
         if training is None:
             raise ValueError(f"{data.root} has no split for training, only {list(splits)}.")
+        elsewhere = {name for split, videos in splits.items() if split != "train" for name in videos.sample_ids}
     else:
         training = load_videos(data.train_dir, data.train_list, data.dataset_name, [data.train_split])
         validation = [data.validation_split] if data.dataset_name else ["validation", "test"]
         test = load_videos(data.validation_dir, data.validation_list, data.dataset_name, validation)
         if training is None:
             raise ValueError("Nothing to train on: pass --dataset, --train_dir, --train_list or --dataset_name.")
+    if data.decisions:
+        training, data.decision_counts = apply_decisions(training, data.decisions, elsewhere)
+        print(f"Decisions of {data.decisions}: {describe(data.decision_counts)}.")
     if data.model_selection == "last":
         return training, None, test
     if test is None:
@@ -385,14 +421,13 @@ def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) ->
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Trains, evaluates and writes everything into `--output_dir`. Returns the metrics of the evaluation."""
     model_arguments, data, args = parse_arguments(sys.argv[1:] if argv is None else argv)
-    set_seed(args.seed)
     try:
         training, choosing, test = load_parts(data, args.seed)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f"error: {error}") from error
     if test is None and args.eval_strategy != "no":
         raise SystemExit("--eval_strategy needs --validation_dir, --validation_list or --validation_split.")
-    labels, num_found = training.label_names, len(training)
+    num_found = len(training)
     try:
         if not data.streaming:  # what is streamed was read by training.prepare, or is not at hand
             training = check_videos(training, data.on_bad_video, "checking training videos")
@@ -400,9 +435,36 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
                 choosing = check_videos(choosing, data.on_bad_video, "checking held-out videos")
             if test is not None:
                 test = check_videos(test, data.on_bad_video, "checking test videos")
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+    return fit(model_arguments, data, args, training, choosing, test, num_found - len(training))
+
+
+def fit(
+    model_arguments: ModelArguments,
+    data: DataArguments,
+    args: RDFERTrainingArguments,
+    training: Videos,
+    choosing: Videos | None = None,
+    test: Videos | None = None,
+    num_left_out: int = 0,
+) -> dict[str, float]:
+    """
+    Trains on videos that have been checked, evaluates, and writes everything into `--output_dir`.
+
+    Args:
+        model_arguments, data, args: of `parse_arguments`.
+        training, choosing, test ([`Videos`]): see [`load_parts`].
+        num_left_out (`int`): training videos that could not be read, for the card.
+
+    Returns:
+        The metrics of the evaluation; none without `test`.
+    """
+    set_seed(args.seed)
+    try:
         if test is not None:
             warn_of_overlap(training, test)
-        model, processor = build_model(model_arguments, labels)
+        model, processor = build_model(model_arguments, training.label_names)
         label2id = model.config.label2id
         training, choosing, test = (
             None if videos is None else to_labels(videos, label2id) for videos in (training, choosing, test)
@@ -443,7 +505,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     except (ValueError, OSError, HTTPError) as error:  # settings that do not fit, a Hub that refuses or is not there
         raise SystemExit(f"error: {error}") from error
     facts = trainer.card_facts = facts_of_run(model_arguments, data, training)
-    facts.num_left_out_videos = num_found - len(training)
+    facts.num_left_out_videos = num_left_out
     if test is not None:
         facts.eval_split = test.columns["split"][0]
         facts.model_selection = protocol(data, args, test)["model_selection"]

@@ -203,14 +203,27 @@ def new_config(**overrides) -> RDFERConfig:
 
 
 class CachedVideos(torch.utils.data.Dataset):
-    """The cached videos of a set with given labels. In training every video is cropped and flipped at random."""
+    """
+    The cached videos of a set, or some of them by number, with given labels. In training every video is cropped and
+    flipped at random.
+    """
 
-    def __init__(self, folder: Path, name: str, labels: list[int], num_clips: int, training: bool, seed: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        labels: list[int],
+        num_clips: int,
+        training: bool,
+        seed: int = 0,
+        numbers: list[int] | None = None,
+    ):
+        self.numbers = list(range(len(labels))) if numbers is None else numbers
         self.frames = np.load(folder / f"{name}_frames.npy", mmap_mode="c")
         self.masks = np.load(folder / f"{name}_mask.npy")
         self.labels, self.num_clips, self.training = labels, num_clips, training
         self.seed, self.epoch = seed, 0
-        self.sample_columns = {"sample_id": [f"{number:06d}" for number in range(len(labels))]}
+        self.sample_columns = {"sample_id": [f"{number:06d}" for number in self.numbers]}
 
     def set_epoch(self, epoch: int):
         self.epoch = epoch
@@ -219,15 +232,16 @@ class CachedVideos(torch.utils.data.Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict:
-        example = {"labels": self.labels[index], "sample_index": index, "frame_mask": self.masks[index]}
+        number = self.numbers[index]
+        example = {"labels": self.labels[index], "sample_index": index, "frame_mask": self.masks[number]}
         top = left = MARGIN // 2
         flip = False
         if self.training:
-            generator = np.random.default_rng([self.seed, self.epoch, index])
+            generator = np.random.default_rng([self.seed, self.epoch, number])
             top, left = generator.integers(0, MARGIN, 2, endpoint=True)
             flip = generator.random() < 0.5
             example["clip_jitter"] = torch.from_numpy(generator.random(self.num_clips, dtype=np.float32))
-        frames = torch.from_numpy(self.frames[index, :, :, top : top + SIZE, left : left + SIZE])
+        frames = torch.from_numpy(self.frames[number, :, :, top : top + SIZE, left : left + SIZE])
         example["pixel_values_videos"] = frames.flip(-1) if flip else frames.contiguous()
         return example
 
@@ -265,9 +279,19 @@ def new_model(run: Run) -> RDFERForVideoClassification:
     return model
 
 
-def new_trainer(run: Run, model: PreTrainedModel, cache: Path, output_dir: str) -> RDFERTrainer:
-    """The trainer of a run: its training set with given labels, its settings."""
-    labels = [LABELS.index(truth.given_label) for truth in training_truths(run)]
+def new_trainer(
+    run: Run,
+    model: PreTrainedModel,
+    cache: Path,
+    output_dir: str,
+    labels: list[int] | None = None,
+    numbers: list[int] | None = None,
+) -> RDFERTrainer:
+    """The trainer of a run: its training set with given labels, or other `labels` or some `numbers` of it."""
+    if labels is None:
+        labels = given_labels(run)
+    if numbers is not None:
+        labels = [labels[number] for number in numbers]
     arguments = RDFERTrainingArguments(
         output_dir=output_dir,
         seed=run.seed,
@@ -279,7 +303,7 @@ def new_trainer(run: Run, model: PreTrainedModel, cache: Path, output_dir: str) 
         dataloader_pin_memory=False,
         **{**SCHEDULE, **run.arguments},
     )
-    dataset = CachedVideos(cache, "train", labels, model.config.num_clips, training=True, seed=run.seed)
+    dataset = CachedVideos(cache, "train", labels, model.config.num_clips, True, run.seed, numbers)
     return RDFERTrainer(model=model, args=arguments, train_dataset=dataset)
 
 
@@ -292,6 +316,11 @@ def video_truths(name: str, **noise):
 def training_truths(run: Run):
     """Truths of the training set, with the labels that the run is given."""
     return video_truths("train", **NOISE[run.noise], noise_seed=run.seed)
+
+
+def given_labels(run: Run) -> list[int]:
+    """The labels of the training set that the run is given, as numbers."""
+    return [LABELS.index(truth.given_label) for truth in training_truths(run)]
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ import datasets
 from transformers.utils import logging
 
 from modeling_rdfer.labels_rdfer import canonical_label
+from modeling_rdfer.pseudo_labels_aen import FrameTeacher
 from modeling_rdfer.video_decoding_rdfer import VIDEO_SUFFIXES
 from training.data import Videos
 
@@ -27,6 +28,25 @@ SPLIT_NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation"
 PERSON_COLUMNS = ("actor", "subject", "person")
 # Columns that go into the sample table, or, of prepared sets, say how to read the video.
 SAMPLE_COLUMNS = ("path", "fold", "content_hash", "num_frames", "prepared")
+
+
+def frame_teacher_of(features: datasets.Features, names: Iterable[str]) -> FrameTeacher | None:
+    """
+    Whose pseudo-labels the columns `pseudo_labels` and `frame_teacher` hold, which `training.prepare` writes.
+
+    Args:
+        features (`datasets.Features`): of the dataset.
+        names (iterable of `str`): what is in its column `frame_teacher`.
+
+    Raises:
+        ValueError: they are of several teachers.
+    """
+    names = sorted(set(names))
+    if not names or not isinstance(features.get("pseudo_labels"), dict):
+        return None
+    if len(names) > 1:
+        raise ValueError(f"The pseudo-labels are of several frame teachers, {names}; expected one.")
+    return FrameTeacher(names[0], list(features["pseudo_labels"]))
 
 
 def some(names: Iterable, most: int = 5) -> str:
@@ -293,6 +313,7 @@ def to_videos(dataset: datasets.Dataset, split: str) -> Videos:
     person = next((name for name in PERSON_COLUMNS if name in known), None)
     source = dataset["video" if "video" in known else "frames"]
     label = dataset.features["label"]
+    teacher = frame_teacher_of(dataset.features, dataset.unique("frame_teacher") if "frame_teacher" in known else [])
     return Videos(
         # Paths are at hand; the bytes of a prepared video are read when it is asked for.
         sources=list(source) if isinstance(source[0], str) else source,
@@ -301,4 +322,6 @@ def to_videos(dataset: datasets.Dataset, split: str) -> Videos:
         columns={"split": [split] * len(dataset), **columns},
         label_names=label.names,
         persons=list(dataset[person]) if person else None,
+        pseudo_labels=None if teacher is None else dataset.select_columns(["pseudo_labels"])["pseudo_labels"],
+        frame_teacher=teacher,
     )

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import datasets
+from datasets.fingerprint import Hasher
 
 from .common import some
 
@@ -31,7 +32,8 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
     check_complete(root)
     if fold is not None and config is not None:
         raise ValueError(f"fold={fold} and config={config!r}: a fold is a configuration itself; give one of them.")
-    found = datasets.load_dataset(str(root), config if fold is None else f"fold_{fold}")
+    config = config if fold is None else f"fold_{fold}"
+    found = datasets.load_dataset(str(root), config, cache_dir=_cache_of(root, config))
     names = None
     for split, dataset in found.items():
         if missing := [column for column in ("video", "label") if column not in dataset.column_names]:
@@ -56,6 +58,18 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
         if both := sorted(name for name in dataset["sample_id"] if seen.setdefault(name, split) != split):
             raise ValueError(f"{root}: {len(both)} clips are in {seen[both[0]]} and in {split}: {some(both)}.")
     return found
+
+
+def _cache_of(root, config: str | None) -> Path | None:
+    """
+    A cache for the very files of a local folder. By itself `datasets` gives what it has cached of any folder of that
+    name with a card like it, or of files that have been replaced since (huggingface/datasets#6465).
+    """
+    if not Path(root).is_dir():
+        return None
+    files = datasets.load_dataset_builder(str(root), config).config.data_files or {}
+    key = Hasher.hash({split: (list(names), names.origin_metadata) for split, names in files.items()})
+    return Path(datasets.config.HF_DATASETS_CACHE) / "local" / key
 
 
 def check_complete(root):

@@ -35,7 +35,7 @@ def load(root, fold: int | None = None, on_missing: OnMissing = "error") -> data
         FileNotFoundError: the list or a video is missing.
         ValueError: a column is missing, a row has no path or no label, or no row is in the fold.
     """
-    rows = _read(root)
+    rows = read_rows(root)
     found = sorted(set().union(*rows) - {None})
     missing = [name for name in ("path", "label", *(["fold"] if fold is not None else [])) if name not in found]
     if missing:
@@ -69,7 +69,8 @@ def load(root, fold: int | None = None, on_missing: OnMissing = "error") -> data
     return build(root.parent, sorted(labels), splits, clips, on_missing)
 
 
-def _read(root: Path) -> list[dict]:
+def read_rows(root: Path) -> list[dict]:
+    """The rows of a CSV, TSV or JSONL file. Raises ValueError if it is none."""
     try:
         with open(root, newline="", encoding="utf-8-sig") as handle:
             if root.suffix.lower() in (".jsonl", ".json"):
