@@ -96,11 +96,11 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
             "share_of_wrong": float(noisy[wrong].mean()),
             "share_of_hard_right": float(noisy[hard & ~wrong].mean()),
             "share_of_other_right": float(noisy[~hard & ~wrong].mean()),
-            "precision": float(wrong[noisy].mean()),
+            "precision": float(wrong[noisy].mean()) if noisy.any() else None,
         },
         # Of wrong labels: those called noisy; those among the N most suspicious; all (without suggestion: unrepaired).
         "repaired": {
-            "of_wrong_called_noisy": float(right[wrong & noisy].mean()),
+            "of_wrong_called_noisy": float(right[wrong & noisy].mean()) if (wrong & noisy).any() else None,
             "of_wrong_in_top": float((right & noisy)[wrong & top].mean()),
             "of_all_wrong": float((right & noisy)[wrong].mean()),
             "right_ones_spoilt": int((noisy & ~wrong).sum()),
@@ -183,7 +183,8 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         before (`dict[str, dict]`): of training.benchmarks.noise.
     """
 
-    def cell(values: list[float], most: int = len(SEEDS)) -> str:
+    def cell(values: list[float | None], most: int = len(SEEDS)) -> str:
+        values = [value for value in values if value is not None]
         if not values:
             return "-"
         spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
