@@ -119,8 +119,9 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
 
 
 def _suspicion(row: dict) -> tuple:
-    quality = row["label_quality"]
-    return row["partition"] != "noisy", quality is None, quality if quality is not None else 0.0
+    """Noisy videos first, then the largest loss: it finds wrong labels better than label_quality does (measured)."""
+    loss = row["loss"]
+    return row["partition"] != "noisy", loss is None, -(loss or 0.0)
 
 
 def _identity(rows: list[dict], summary: dict) -> str:
