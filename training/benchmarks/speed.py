@@ -453,10 +453,8 @@ def slopes(results: dict[int, dict], unit: str) -> dict:
         row = rows[f"{size:,} {unit}"] = {"ms": 1000 * result["seconds"], "peak MB": result["peak"]}
         if number:
             before = list(results)[number - 1]
-            row[f"ms more for one of {unit}"] = (
-                1000 * (result["seconds"] - results[before]["seconds"]) / (size - before)
-            )
-            row[f"KB more for one of {unit}"] = 1024 * (result["peak"] - results[before]["peak"]) / (size - before)
+            row["ms more for each"] = 1000 * (result["seconds"] - results[before]["seconds"]) / (size - before)
+            row["KB more for each"] = 1024 * (result["peak"] - results[before]["peak"]) / (size - before)
     return rows
 
 
@@ -536,9 +534,7 @@ def render(results: dict[str, dict]) -> str:
 def render_all(results: dict[str, dict]) -> str:
     """All tables."""
     tables = [render_table(*table) for part in results.values() for table in part["tables"].items()]
-    return (
-        "\n\n".join(["# Tables of the speed benchmark", *tables, f"Measured with {_measured_with(results)}."]) + "\n"
-    )
+    return "\n\n".join(["# Speed", *tables, f"Measured with {_measured_with(results)}."]) + "\n"
 
 
 def main():
