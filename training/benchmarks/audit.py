@@ -23,7 +23,7 @@ from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
 from training.audit_metrics import detection_quality, label_scores
 from training.benchmarks import noise
 from training.benchmarks.noise import SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
-from training.benchmarks.tables import write_tables
+from training.benchmarks.tables import markdown_table, write_tables
 from training.data import Videos
 from training.synthetic.labels import LABELS
 
@@ -190,10 +190,6 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
         return f"{100 * statistics.mean(values):.1f}{spread}" + (f" (n = {len(values)})" if len(values) < most else "")
 
-    def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-        measured = [row for row in rows if any(letter.isdigit() for cell in row[1:] for letter in cell)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in (header, ("---",) * len(header), *measured))
-
     def of_audits(kind: str, pick) -> str:
         return cell([pick(results[name]) for s in SEEDS if (name := f"audit-{kind}-{s}") in results])
 
@@ -212,7 +208,9 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         return cell(shares)
 
     audits = [result for name, result in results.items() if name.startswith("audit-")]
-    names = [entry["score"] for entry in audits[0]["detection"]] if audits else []
+    if not audits:
+        return "No run is there yet."
+    names = [entry["score"] for entry in audits[0]["detection"]]
     metrics = ("auroc", "auprc", "precision_at_k", "hard_vs_noisy")
 
     def measured(kind: str, score: str) -> str:
@@ -225,9 +223,9 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         f"Finding wrong labels out of sample, {FOLDS} folds, by scores of the same predictions: AUROC / average "
         "precision / share of wrong ones among the N most suspicious (N: how many are wrong) / AUROC of wrong labels "
         "against hard videos:",
-        table(("score", *NOISES), [(name, *(measured(kind, name) for kind in NOISES)) for name in names]),
+        markdown_table(("score", *NOISES), [(name, *(measured(kind, name) for kind in NOISES)) for name in names]),
         "What the verdict noisy and its suggestions are worth:",
-        table(
+        markdown_table(
             ("share", *NOISES),
             [
                 (text, *(of_audits(kind, lambda result, a=a, b=b: result[a][b]) for kind in NOISES))
@@ -245,7 +243,7 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         "WAR on 1,400 clean test videos after training anew, and the share of the WAR lost to noise that came back. "
         + "; ".join(f"{name.capitalize()}: {text}" for name, text in POLICIES.items())
         + ".",
-        table(
+        markdown_table(
             ("loss", "labels", *NOISES),
             [
                 *((loss, "clean", *(cell(war(before, f"{loss}-none")) for _ in NOISES)) for loss in LOSSES),

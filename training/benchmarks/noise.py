@@ -34,7 +34,7 @@ from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.modeling_rdfer import resample_clips
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
-from training.benchmarks.tables import write_tables
+from training.benchmarks.tables import markdown_table, write_tables
 from training.synthetic.faces import AUS, draw_faces, make_identity, make_scene
 from training.synthetic.labels import LABELS
 from training.synthetic.videos import make_truths, move_head, plan_video
@@ -523,15 +523,10 @@ def render(results: dict[str, dict]) -> str:
         spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
         return f"{100 * statistics.mean(values):.1f}{spread}"
 
-    def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-        measured = [row for row in rows if any(letter.isdigit() for cell in row[1:] for letter in cell)]
-        lines = [header, ("---",) * len(header), *measured]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
     flipped = {noise: cell(f"ce-{noise}", "flipped").split(" ")[0] for noise in NOISE}
     parts = [
         "WAR on 1,400 clean test videos, by loss and by wrong labels in training (share of labels truly flipped):",
-        table(
+        markdown_table(
             ("loss", *(f"{noise} ({share} %)" for noise, share in flipped.items())),
             [
                 (loss.replace("_", " "), *(cell(f"{loss}-{noise}", "test", "war") for noise in NOISE))
@@ -540,7 +535,7 @@ def render(results: dict[str, dict]) -> str:
         ),
         "Finding the wrong labels in the sample table of the same runs: AUROC / average precision / precision among "
         "as many videos as are truly wrong / AUROC of wrong labels against hard videos:",
-        table(
+        markdown_table(
             ("run", "score", "symmetric", "asymmetric"),
             [
                 (
@@ -559,7 +554,7 @@ def render(results: dict[str, dict]) -> str:
             ],
         ),
         "Whom the verdict noisy meets at the end of training with `--loss agreement`:",
-        table(
+        markdown_table(
             ("share called noisy", *NOISE),
             [
                 (text, *(cell(f"agreement-{noise}", "partition", name) for noise in NOISE))
@@ -573,7 +568,7 @@ def render(results: dict[str, dict]) -> str:
         "Parts of the model, cross-entropy and clean labels. Brief: 600 other videos whose key expression fills less "
         "than 30 % of the frames. Frames: share of re-sampled frames that show the key expression (evenly spread ones "
         "in brackets):",
-        table(
+        markdown_table(
             ("model", "WAR", "WAR, brief", "frames, brief"),
             [
                 (

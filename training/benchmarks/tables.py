@@ -25,3 +25,9 @@ def write_tables(module: str, tables: str):
     before, _, after = _around_tables(module)
     README.write_text(f"{before}\n\n{tables}\n\n{after}")
     print(f"Wrote the tables of {README}.")
+
+
+def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table of the rows with a number in any column but the first: the others have not been measured."""
+    measured = [row for row in rows if any(letter.isdigit() for cell in row[1:] for letter in cell)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ("---",) * len(header), *measured))
