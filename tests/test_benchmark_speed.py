@@ -1,0 +1,9 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+from training.benchmarks import speed
+from training.benchmarks.tables import read_tables
+
+
+def test_tables_are_those_of_the_committed_results():
+    results = speed.load_results()
+    assert read_tables("training.benchmarks.speed") == speed.render(results)
+    assert (speed.RESULTS / "tables.md").read_text() == speed.render_all(results)
