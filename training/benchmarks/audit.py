@@ -183,6 +183,9 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         before (`dict[str, dict]`): of training.benchmarks.noise.
     """
 
+    if not results:
+        return "No run is there yet."
+
     def cell(values: list[float | None], most: int = len(SEEDS)) -> str:
         values = [value for value in values if value is not None]
         if not values:
@@ -208,9 +211,7 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
         return cell(shares)
 
     audits = [result for name, result in results.items() if name.startswith("audit-")]
-    if not audits:
-        return "No run is there yet."
-    names = [entry["score"] for entry in audits[0]["detection"]]
+    names = [entry["score"] for entry in audits[0]["detection"]] if audits else []
     metrics = ("auroc", "auprc", "precision_at_k", "hard_vs_noisy")
 
     def measured(kind: str, score: str) -> str:
