@@ -233,6 +233,7 @@ def test_predict_stops_on_ctrl_c():
     script = f"""
 import os, signal, threading, torch
 from modeling_rdfer import predict
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 torch.set_num_threads(2)
 predict({str(CLIP)!r})
 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
