@@ -38,6 +38,7 @@ from modeling_rdfer.labels_rdfer import canonical_label
 from modeling_rdfer.loss_rdfer import NOISY, PARTITIONS
 from modeling_rdfer.model_card_rdfer import library_versions, public_name
 from modeling_rdfer.modeling_rdfer import distinct_clips
+from modeling_rdfer.pseudo_labels_aen import class_names
 from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
 from training import train
@@ -284,11 +285,6 @@ def load_scoring_model(name: str | None, data, args: RDFERTrainingArguments):
     return model, processor
 
 
-def names_of(model) -> list[str]:
-    """The model's labels in order."""
-    return [model.config.id2label[number] for number in range(model.config.num_labels)]
-
-
 def score_in_sample(arguments, data, args) -> Audit:
     """--in_sample: the model scores all videos as it is."""
     videos = load_videos(data, arguments.split)
@@ -301,7 +297,7 @@ def score_in_sample(arguments, data, args) -> Audit:
     _refuse(further, len(videos), data.on_bad_video, looks)
     return Audit(
         videos,
-        names_of(model),
+        class_names(model),
         looks,
         {number: str(error) for number, error in (errors | further).items()},
         model=public_name(model.name_or_path) or "a local checkpoint",
@@ -327,7 +323,7 @@ def _cards_of(model, processor, videos: Videos, wanted: list[int], args) -> dict
 # Folds ---------------------------------------------------------------------------------------------------------------
 
 
-def score_by_folds(arguments, rest: list[str], data, args) -> Audit:
+def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> Audit:
     """--folds: each part of the videos is scored by a model that was trained on the others."""
     out, count = arguments.out, arguments.folds
     refused = [f"--{name}" for name in REFUSED if getattr(data, name, None) or getattr(args, name, None)]
@@ -336,17 +332,19 @@ def score_by_folds(arguments, rest: list[str], data, args) -> Audit:
             f"{', '.join(refused) or '--eval_strategy and --model_selection'}: the trainings of an audit's folds keep "
             "the model of the last epoch, read files at hand and go nowhere; leave it out."
         )
-    model_arguments = train.parse_arguments([*rest, "--output_dir", str(out)])[0]
     videos = load_videos(data, arguments.split)
     videos, errors = check(videos, data.on_bad_video)
     if arguments.model:
         refuse_trained_on(arguments.model, videos)
-    settings = {name: value for name, value in settings_of([*rest, "--output_dir", str(out)]).items()}
     settings = {
         "folds": count,
         "seed": args.seed,
         "videos": fingerprint(videos),
-        **{name: value for name, value in settings.items() if name not in OF_THE_DATA},
+        **{
+            name: value
+            for name, value in settings_of([*rest, "--output_dir", str(out)]).items()
+            if name not in OF_THE_DATA
+        },
     }
     before = read_json(out / SETTINGS)
     if before and before["settings"] != settings:
@@ -359,7 +357,7 @@ def score_by_folds(arguments, rest: list[str], data, args) -> Audit:
         raise ValueError(f"{out} has folds of other settings or videos (there, now): {differing}; use another --out.")
     # Fails before anything is trained if labels or settings do not fit.
     model, processor = train.build_model(model_arguments, videos.label_names)
-    label_names = names_of(model)
+    label_names = class_names(model)
     names = map_labels(sorted(set(videos.labels)), label_names)
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
@@ -465,9 +463,9 @@ def train_fold(rest: list[str], folder: Path, videos: Videos):
 def score_fold(folder: Path, videos: Videos, part: list[int], label_names, data, args, cards: Cards, description: str):
     """Scores a fold's held-out videos with its model and writes them into its folder when they are complete."""
     model, processor = load_scoring_model(str(folder.resolve()), data, args)
-    if names_of(model) != label_names:
+    if class_names(model) != label_names:
         raise ValueError(
-            f"{folder} has a model of the labels {names_of(model)}, expected {label_names} in that order."
+            f"{folder} has a model of the labels {class_names(model)}, expected {label_names} in that order."
         )
     looks, errors = score(model, processor, videos, part, args, cards, description)
     if errors:  # it was readable a while ago
@@ -545,8 +543,10 @@ def add_videos(audit: Audit, found: Videos, model: str, file: Path, data, args):
             "Give what the training was given."
         )
     network, processor = load_scoring_model(model, data, args)
-    if names_of(network) != audit.label_names:
-        raise ValueError(f"{model} has the labels {names_of(network)}, {file} has {audit.label_names}, in that order.")
+    if class_names(network) != audit.label_names:
+        raise ValueError(
+            f"{model} has the labels {class_names(network)}, {file} has {audit.label_names}, in that order."
+        )
     found = found.select([places[name] for name in audit.videos.sample_ids])
     audit.videos.sources = found.sources
     audit.videos.columns |= {name: values for name, values in found.columns.items() if name == "prepared"}
@@ -868,7 +868,7 @@ def main(argv: list[str] | None = None) -> dict:
         rest += ["--model_name_or_path", arguments.model]
     if importlib.util.find_spec("cleanlab") is None:  # found out now and not after the trainings
         parser.error('an audit needs cleanlab: pip install -e ".[audit]"')
-    _, data, args = train.parse_arguments([*rest, "--output_dir", str(arguments.out)])
+    model_arguments, data, args = train.parse_arguments([*rest, "--output_dir", str(arguments.out)])
     if args.world_size > 1:
         parser.error("an audit runs in one process: start it without torchrun")
     if arguments.truth and not arguments.truth_file and not (data.train_list or data.dataset == "videolist"):
@@ -881,7 +881,7 @@ def main(argv: list[str] | None = None) -> dict:
         elif arguments.sample_table:
             audit = read_sample_table(arguments, data, args)
         else:
-            audit = score_by_folds(arguments, rest, data, args)
+            audit = score_by_folds(arguments, rest, model_arguments, data, args)
         summary = write_outputs(audit, judge(audit, arguments), arguments, args, data)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
