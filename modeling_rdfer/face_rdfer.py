@@ -22,7 +22,7 @@ class _BlazeBlock(nn.Module):
 
     def __init__(self, in_channels, out_channels, stride=1, residual=True):
         super().__init__()
-        self.stride, self.residual, self.new_channels = (stride, residual, out_channels - in_channels)
+        self.stride, self.residual = stride, residual
         self.dw = nn.Conv2d(in_channels, in_channels, 3, stride, padding=2 - stride, groups=in_channels, bias=False)
         self.pw = nn.Conv2d(in_channels, out_channels, 1)
 
@@ -31,9 +31,7 @@ class _BlazeBlock(nn.Module):
         out = self.pw(self.dw(F.pad(x, (0, 1, 0, 1)) if self.stride == 2 else x))
         if self.residual:
             shortcut = F.max_pool2d(x, 2) if self.stride == 2 else x
-            if self.new_channels:
-                shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.new_channels))
-            out = out + shortcut
+            out[:, : shortcut.shape[1]] += shortcut  # new channels have none
         return F.relu_(out)
 
 
@@ -131,8 +129,8 @@ class RDFERFaceDetector(nn.Module):
         # Fitting into the square before padding equals padding first, and costs less.
         fit_h, fit_w = (max(1, round(side * net.size / max(height, width))) for side in (height, width))
         scale = self._anchors.new_tensor([width / fit_w, height / fit_h] * 2)
-        found = []
         chunk = 8 if model == "front" else 2  # what stays in the cache
+        found = []
         for start in range(0, len(indices), chunk):
             small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in indices[start : start + chunk]]
             images = F.pad(torch.stack(small), (0, net.size - fit_w, 0, net.size - fit_h)).to(self._anchors.device)

@@ -3,11 +3,8 @@
 
 import functools
 import math
-import threading
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,7 @@ from transformers.video_utils import VideoMetadata
 
 from .face_rdfer import crop_faces, track_faces
 from .modeling_rdfer import distinct_clips
-from .video_decoding_rdfer import VideoReadError, open_video
+from .video_decoding_rdfer import VideoReadError, map_in_threads, open_video
 from .video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, packaged_checkpoint, split_batch
 
 # The timeline reads a video in parts whose frames take at most this much memory.
@@ -187,7 +184,7 @@ def predict(
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
         # Each thread reads and computes by itself: decoding uses one core, and networks two cores better on two videos
         # than on one. All of it releases Python's lock.
-        for done, answers in _map_in_threads(answer, batches, min(workers, len(batches))):
+        for done, answers in map_in_threads(answer, batches, workers):
             results.extend(answers)
             bar.update(done)
     return results[0] if is_single and face != "all" else results
@@ -199,39 +196,6 @@ def _read(video, processor, **options):
         return video, processor([video], return_tensors="pt", return_metadata=True, **options)
     except (ValueError, TypeError, OSError) as error:
         return video, error
-
-
-def _map_in_threads(function: Callable, items: list, workers: int) -> Iterator:
-    """`map` in threads that share the threads of torch among them; at most two results wait for each."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    threads = torch.get_num_threads()
-    share = (max(1, threads // workers), threads)
-    with ThreadPoolExecutor(workers, initializer=_use_threads, initargs=share) as pool:
-        pending = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= 2 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:  # of an error or of Ctrl-C: no further video is begun
-            for future in pending:
-                future.cancel()
-
-
-def _use_threads(count: int, others: int):
-    """
-    Lets torch compute with `count` threads where this is called from. `torch.set_num_threads` does that, and is also
-    what threads go by that come later: that is set back to `others`, from a thread that ends here.
-    """
-    torch.set_num_threads(count)
-    torch.get_num_threads()  # a thread takes over the common number when it first asks for it
-    helper = threading.Thread(target=torch.set_num_threads, args=(others,))
-    helper.start()
-    helper.join()
 
 
 def _batches(items: Iterable, size: int) -> Iterator[list]:

@@ -11,6 +11,7 @@ import io
 import os
 import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -243,6 +244,57 @@ def test_frames_read_here_and_there_are_those_of_reading_all(decoder, tmp_path, 
     with pytest.raises(ZeroDivisionError):
         video.get_frames(range(3, 50, 11), size=lambda frames: 1 / 0)
     assert torch.equal(video.get_frames([4, 5, 6, 7]), expected[4:8])
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "file, settings",
+    [
+        ("long.mp4", {"options": {"g": "12", "bf": "3"}}),
+        ("long_open_gop.mkv", {"options": {"x264-params": "open-gop=1:keyint=10:bframes=4:b-pyramid=strict"}}),
+        ("long.mov", {"codec": "mpeg4", "options": {"bf": "2", "g": "10"}}),
+        ("long.webm", {"codec": "libvpx-vp9", "options": {"g": "10"}}),
+        ("long_turned.mp4", {"options": {"g": "12"}, "rotation": 90}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_several_threads_read_the_same_frames_of_a_long_video(
+    decoder, video_folder, three_threads, file, settings, monkeypatch
+):
+    path = write_video(video_folder / file, num_frames=60, **settings)
+    expected = open_video(path).get_frames(range(60))
+    random_numbers = random.Random(0)
+    with open_video(path) as video:
+        readers, parts = zip(*video._split(list(range(2, 60, 5))))
+        assert len(set(map(id, readers))) == len(parts) == 3 and sum(map(list, parts), []) == list(range(2, 60, 5))
+        for _ in range(12):
+            indices = random_numbers.sample(range(60), random_numbers.randint(2, 9))
+            assert torch.equal(video.get_frames(indices), expected[indices]), indices
+            small = video.get_frames(indices, size=(16, 24))
+            assert torch.equal(small, video_decoding_rdfer.resize_frames(expected[indices], (16, 24)))
+        assert len(video._split(list(range(60)))) == 1  # one that reads on needs no way from a key frame
+    assert torch.get_num_threads() == 3
+
+
+def test_damage_in_one_of_several_parts_is_named(decoder, video_folder, three_threads):
+    path = write_video(video_folder / "long_damaged.mp4", num_frames=60, options={"g": "12", "bf": "0"})
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for start, size in packets[24:36]:
+        data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    with open_video(path) as video:
+        with pytest.raises(VideoReadError, match=re.escape(f"{str(path)!r}")):
+            video.get_frames(range(2, 60, 5))
+        assert numbers_of(video.get_frames([2, 43])) == [2, 43]
 
 
 def test_variable_frame_rate_has_exact_times(decoder, video_folder):

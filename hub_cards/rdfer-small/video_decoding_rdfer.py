@@ -6,19 +6,24 @@ the list of frames and their times come from PyAV reading the packets (no decodi
 both. The environment variable `RDFER_VIDEO_DECODER` ("auto", "torchcodec" or "pyav") forces one of them.
 """
 
+import copy
 import errno
 import functools
 import io
+import itertools
 import json
 import math
 import operator
 import os
 import re
 import struct
+import threading
 import urllib.error
 import urllib.request
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -53,6 +58,9 @@ SEEKABLE_FORMATS = ("mov", "matroska")
 # x264 writes; 64 of 15,300 frames of 1920x1080 then take 0.6 of the processor time. torchcodec cannot do it, so PyAV
 # reads where fewer than half of the frames are wanted. (HEVC's mark of such frames holds in a temporal layer only.)
 SPARING_CODECS = ("h264",)
+# Few frames of a long video are read by one reader in each of torch's threads, but not by more than these: each holds
+# the frames that its decoder refers to.
+READERS_AT_MOST = 8
 # These codecs have packets that show nothing themselves; at their time the frame before them is on display.
 HIDDEN_FRAME_CODECS = ("vp8", "vp9", "av1")
 
@@ -80,6 +88,43 @@ class VideoNotFoundError(VideoReadError, FileNotFoundError):
 def resize_frames(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resizes uint8 frames (N, 3, H, W) to (N, 3, *size): bilinear with antialiasing, in uint8."""
     return tvF.resize(frames, list(size), interpolation=tvF.InterpolationMode.BILINEAR, antialias=True)
+
+
+def map_in_threads(function: Callable, items: Sequence, workers: int) -> Iterator:
+    """`map` in `workers` threads that share the threads of torch among them; at most two results wait for each.
+
+    Where it is left before its end, by an error or Ctrl-C, no further item is begun.
+    """
+    workers = min(workers, len(items))
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    threads = torch.get_num_threads()
+    share = (max(1, threads // workers), threads)
+    with ThreadPoolExecutor(workers, initializer=_use_threads, initargs=share) as pool:
+        pending = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= 2 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _use_threads(count: int, others: int):
+    """
+    Lets torch compute with `count` threads where this is called from. `torch.set_num_threads` does that, and is also
+    what threads go by that come later: that is set back to `others`, from a thread that ends here.
+    """
+    torch.set_num_threads(count)
+    torch.get_num_threads()  # a thread takes over the common number when it first asks for it
+    helper = threading.Thread(target=torch.set_num_threads, args=(others,))
+    helper.start()
+    helper.join()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -208,15 +253,28 @@ class VideoSource:
             )
         wanted = sorted(set(indices))
         resize = functools.partial(resize_frames, size=size) if isinstance(size, (tuple, list)) else size
+
+        def read(part):
+            reader, numbers = part
+            for chunk in reader._read(numbers):
+                if max_side is not None and max(chunk.shape[-2:]) > max_side:
+                    scale = max_side / max(chunk.shape[-2:])
+                    chunk = resize_frames(chunk, tuple(max(1, round(side * scale)) for side in chunk.shape[-2:]))
+                yield chunk if resize is None else resize(chunk)
+
+        parts = self._split(wanted)
+        if len(parts) == 1:
+            chunks = read(parts[0])
+        else:
+            chunks = itertools.chain.from_iterable(map_in_threads(lambda part: list(read(part)), parts, len(parts)))
         frames, done = None, 0
-        for chunk in self._read(wanted):
-            if max_side is not None and max(chunk.shape[-2:]) > max_side:
-                scale = max_side / max(chunk.shape[-2:])
-                chunk = resize_frames(chunk, tuple(max(1, round(side * scale)) for side in chunk.shape[-2:]))
-            if resize is not None:
-                chunk = resize(chunk)
+        for chunk in chunks:
             if frames is None:
-                frames = torch.empty((len(wanted), *chunk.shape[1:]), dtype=torch.uint8)
+                # Whole frames stay (H, W, 3) in memory where the decoder has them so: turning them costs as much as
+                # decoding them, and cutting faces out of turned ones takes twice as long.
+                turned = resize is not None or not chunk.is_contiguous(memory_format=torch.channels_last)
+                layout = torch.contiguous_format if turned else torch.channels_last
+                frames = torch.empty((len(wanted), *chunk.shape[1:]), dtype=torch.uint8, memory_format=layout)
             if chunk.shape[1:] != frames.shape[1:]:
                 chunk = resize_frames(chunk, tuple(frames.shape[-2:]))
             frames[done : done + len(chunk)] = chunk
@@ -225,6 +283,10 @@ class VideoSource:
             return frames
         position = {index: i for i, index in enumerate(wanted)}
         return frames[[position[index] for index in indices]]
+
+    def _split(self, wanted: list[int]) -> list[tuple["VideoSource", list[int]]]:
+        """Readers of this video that can read at the same time, and what of `wanted` each of them is to read."""
+        return [(self, wanted)]
 
     def _read(self, wanted: list[int]) -> Iterator[torch.Tensor]:
         """Yields the frames of `wanted` (ascending, distinct) in order, as uint8 RGB chunks (n, 3, H, W)."""
@@ -492,6 +554,35 @@ class _PyAVVideo(VideoSource):
             self.name, f"a file of {len(self._pts)} frames of which number {wanted} cannot be decoded ({reason})"
         )
 
+    def copy(self) -> "_PyAVVideo":
+        """A reader of the same video with a decoder of its own, for another thread."""
+        other = copy.copy(self)
+        other._container = other._stream = other._output = other._wanted = None
+        other._reformatter = self._av.video.reformatter.VideoReformatter()
+        return other
+
+    def split(self, wanted: list[int]) -> list[list[int]]:
+        """
+        Few frames of a long video in parts that begin at key frames and take about the same time to decode, one for
+        each of torch's threads. Frames that follow each other closely stay together: who reads them reads on later,
+        and a reader that goes on needs no way from a key frame.
+        """
+        workers = min(torch.get_num_threads(), READERS_AT_MOST)
+        if workers == 1 or not _is_sparse(wanted):
+            return [wanted]
+        groups = [list(group) for _, group in itertools.groupby(wanted, lambda i: bisect_right(self._keys, i))]
+        ends = np.cumsum([group[-1] + 1 - self._keys[bisect_right(self._keys, group[0]) - 1] for group in groups])
+        # The middle of each group decides where it goes.
+        middles = ends - np.diff(ends, prepend=0) / 2
+        parts = [[] for _ in range(workers)]
+        for group, middle in zip(groups, middles):
+            parts[int(middle * workers / ends[-1])] += group
+        return [part for part in parts if part]
+
+    def _split(self, wanted):
+        first, *others = self.split(wanted)
+        return [(self, first), *((self.copy(), part) for part in others)]
+
     def _to_rgb(self, frame) -> np.ndarray:
         """uint8 (H, W, 3), turned as the container says it is to be displayed."""
         rgb = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
@@ -502,17 +593,9 @@ class _PyAVVideo(VideoSource):
             self._wanted = {self._pts[index] for index in wanted}
             self._last_wanted = self._pts[wanted[-1]]
         # Frames stay (H, W, 3) in memory, as torchcodec has them, too: that is what resizing is fast with.
-        chunk, room = [], 0
         for index in wanted:
-            frame = torch.from_numpy(np.ascontiguousarray(self._to_rgb(self._decode_up_to(index))))
-            if chunk and (frame.shape != chunk[0].shape or room < frame.numel()):
-                yield torch.stack(chunk).permute(0, 3, 1, 2)
-                chunk = []
-            if not chunk:
-                room = CHUNK_BYTES
-            room -= frame.numel()
-            chunk.append(frame)
-        yield torch.stack(chunk).permute(0, 3, 1, 2)
+            frame = np.ascontiguousarray(self._to_rgb(self._decode_up_to(index)))
+            yield torch.from_numpy(frame)[None].permute(0, 3, 1, 2)
 
     def close(self):
         self._output = self._stream = None
@@ -549,8 +632,17 @@ class _TorchCodecVideo(VideoSource):
             device="cpu",
         )
 
+    def _split(self, wanted):
+        if self._spares(wanted):
+            return self._index._split(wanted)
+        first, *others = self._index.split(wanted)
+        return [(self, first), *((_TorchCodecVideo(self._index.copy(), self._fall_back), part) for part in others)]
+
+    def _spares(self, wanted) -> bool:
+        return self._fall_back and self._index.can_spare and _is_sparse(wanted)
+
     def _read(self, wanted):
-        if self._fall_back and self._index.can_spare and 2 * len(wanted) < wanted[-1] - wanted[0]:
+        if self._spares(wanted):
             yield from self._index._read(wanted)
             return
         for done, chunk in self._chunks(wanted):
@@ -597,6 +689,11 @@ class _UserDecoderVideo(VideoSource):
             self.pts_seconds[chunk] = batch.pts_seconds.cpu().numpy()
             frames = batch.data if batch.data.shape[1] == 3 else batch.data.permute(0, 3, 1, 2)
             yield _to_uint8(frames.cpu(), self.name)
+
+
+def _is_sparse(wanted: list[int]) -> bool:
+    """Whether fewer than half of the frames from the first to the last are wanted."""
+    return 2 * len(wanted) < wanted[-1] - wanted[0]
 
 
 def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:
