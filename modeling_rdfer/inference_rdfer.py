@@ -85,10 +85,9 @@ def load(
 
 @functools.lru_cache(maxsize=2)
 def _load(model: str, device: str, changed: int) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
-    return (
-        AutoModelForVideoClassification.from_pretrained(model).eval().to(device),
-        AutoVideoProcessor.from_pretrained(model),
-    )
+    network = AutoModelForVideoClassification.from_pretrained(model).eval()
+    # Weights in the memory order that the backbones compute in, once instead of at each call.
+    return network.to(device, memory_format=torch.channels_last), AutoVideoProcessor.from_pretrained(model)
 
 
 @functools.lru_cache(maxsize=2)

@@ -9,10 +9,7 @@ import argparse
 import copy
 import csv
 import json
-import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
@@ -39,6 +36,8 @@ from modeling_rdfer import (
 )
 from modeling_rdfer.export_rdfer import ONNXModel, export
 from modeling_rdfer.video_decoding_rdfer import open_video
+from training.benchmarks.tables import write_tables
+from training.benchmarks.timing import machine, ratio, summary, take_turns
 from training.synthetic import LABELS, render_video
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,6 +49,8 @@ CHECKPOINTS = {
 }
 ENGINES = ("eager", "channels last", "torch.compile", "torch.export", "ONNX Runtime", "ONNX Runtime int8", "bfloat16")
 LIMIT = "matrix product 2048x2048"
+# What README.md shows.
+HEADLINES = ("base, 1 video",)
 # Seeds of synthetic videos: different identities.
 CALIBRATION_SEED, TEST_SEED = 1, 2
 NUM_CALIBRATION_VIDEOS = 32
@@ -198,23 +199,6 @@ def build(engine: str, model: PreTrainedModel, folder: Path) -> Callable[[torch.
     return quantise(model, folder, calibration)
 
 
-def take_turns(functions: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each function in runs that alternate, after one that does not count."""
-    seconds = {name: [] for name in functions}
-    for turn in range(repeats + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    low, median, high = statistics.quantiles(values, n=4)
-    return {"median": median, "low": low, "high": high}
-
-
 @torch.inference_mode()
 def speed(work: Path, names: list[str], engines: list[str], repeats: int) -> dict:
     """Milliseconds of a forward, how many times as fast as eager, and the share of the matrix product's speed."""
@@ -246,12 +230,11 @@ def speed(work: Path, names: list[str], engines: list[str], repeats: int) -> dic
                 # Of the same turn, so that what else the machine does counts for both.
                 share = [100 * flops / second / top for second, top in zip(seconds[engine], limit)]
                 rows[engine] = {
-                    "milliseconds": _spread([1000 * second for second in seconds[engine]]),
-                    "share of the limit, %": _spread(share),
+                    "milliseconds": summary([1000 * second for second in seconds[engine]]),
+                    "share of the limit, %": summary(share),
                 }
                 if "eager" in seconds:
-                    gain = [slow / fast for slow, fast in zip(seconds["eager"], seconds[engine])]
-                    rows[engine]["times as fast as eager"] = _spread(gain)
+                    rows[engine]["times as fast as eager"] = ratio(seconds["eager"], seconds[engine])
             tables[f"{name}, {batch} video{'s' * (batch > 1)}"] = rows
     return tables
 
@@ -263,11 +246,11 @@ def _figure(value) -> str:
     return str(value) if isinstance(value, int) else f"{value:.1f}" if value >= 1 else f"{value:.4f}"
 
 
-def render(results: dict) -> str:
-    """Markdown of all tables."""
+def render(results: dict, titles: tuple[str, ...] = ()) -> str:
+    """Markdown of the tables with these titles, or of all."""
     lines = []
     for title, rows in {**results["speed"], "int8 against float32": results["accuracy"]}.items():
-        if rows:
+        if rows and title in (titles or (title,)):
             columns = list(next(iter(rows.values())))
             lines += [f"| {title} | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
             lines += [f"| {name} | " + " | ".join(map(_figure, row.values())) + " |" for name, row in rows.items()]
@@ -289,28 +272,29 @@ def main():
     )
     parser.add_argument("--threads", type=int, help="threads (default: torch's own choice)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of the figures")
-    parser.add_argument("--render", action="store_true", help="print the tables of the file")
+    parser.add_argument("--render", action="store_true", help="only write the tables from the file")
     arguments = parser.parse_args()
-    if arguments.render:
-        print(render(json.loads(arguments.out.read_text())))
-        return
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
+    if not arguments.render:
+        results = measure_all(arguments)
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    results = json.loads(arguments.out.read_text())
+    arguments.out.with_suffix(".md").write_text(render(results) + "\n")
+    print(render(results))
+    if arguments.out.resolve() == RESULTS:
+        write_tables("training.benchmarks.engines", render(results, HEADLINES))
+
+
+def measure_all(arguments: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as work:
-        results = {
-            "machine": {
-                "processor": platform.machine(),
-                "threads": torch.get_num_threads(),
-                **{name: version(name) for name in ("torch", "onnxruntime", "transformers")},
-                "repeats": arguments.repeats,
-            },
+        return {
+            "machine": {**machine(), "onnxruntime": version("onnxruntime"), "repeats": arguments.repeats},
             "speed": speed(Path(work), arguments.models, arguments.engines, arguments.repeats),
             "accuracy": accuracy(Path(work), arguments.test_videos) if arguments.test_videos else {},
         }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-    print(render(results))
 
 
 if __name__ == "__main__":

@@ -232,6 +232,11 @@ def compared(seconds: dict[str, list[float]], reference: str, per: int = 1) -> d
 
 def latency(work: Path, repeats: int) -> dict:
     classifiers = {name: make() for name, make in PIPELINES.items()}
+    base = classifiers["RDFER base"]
+    for part in (base.model, base.video_processor):
+        part.save_pretrained(work / "base")
+    for name, model in (("small", None), ("base", str(work / "base"))):
+        classifiers[f"RDFER {name}, ONNX Runtime"] = partial(predict, model=model, engine="onnx")
     tables = {}
     for clip in CLIPS:
         path, name = str(work / clip), clip.removesuffix(".mp4")
