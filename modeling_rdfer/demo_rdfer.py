@@ -35,6 +35,7 @@ from starlette.routing import Route
 
 from .cli import COLOURS, NOT_FOR
 from .inference_rdfer import Window, load, predict, timeline
+from .labels_rdfer import class_names
 from .video_decoding_rdfer import VideoReadError, open_video
 
 logger = logging.getLogger(__name__)
@@ -224,7 +225,7 @@ def _percent(score: float) -> str:
 
 
 def _answer_html(answer: dict, windows: list[Window], config) -> str:
-    names = [config.id2label[index] for index in range(config.num_labels)]
+    names = class_names(config)
     colour = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
     colour[None] = "#9CA3AF"
     top = answer["predictions"][0]

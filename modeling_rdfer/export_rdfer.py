@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from .configuration_rdfer import VideoBackboneConfig
 from .inference_rdfer import probabilities
+from .labels_rdfer import class_names
 from .video_processing_rdfer import RDFERVideoProcessor
 
 logger = transformers_logging.get_logger(__name__)
@@ -128,7 +129,7 @@ def _require(*packages: str):
 def _metadata(config: PreTrainedConfig, processor: RDFERVideoProcessor | None) -> dict[str, str]:
     metadata = {
         "model_type": config.model_type,
-        "labels": json.dumps([config.id2label[number] for number in range(config.num_labels)], ensure_ascii=False),
+        "labels": json.dumps(class_names(config), ensure_ascii=False),
         "problem_type": config.problem_type or "single_label_classification",
         "image_size": str(config.image_size),
         "num_channels": str(config.num_channels),

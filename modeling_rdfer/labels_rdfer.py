@@ -3,6 +3,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from transformers import PreTrainedConfig
+
 # The first word of a row stands for all of them when labels of two datasets are compared.
 SYNONYMS = (
     ("anger", "angry", "ang", "an"),
@@ -44,6 +46,11 @@ def canonical_label(name: str) -> str:
     by "_", are treated each and sorted. Other names only become lower-case.
     """
     return "_".join(sorted(_CANONICAL.get(part, part) for part in name.strip().lower().split("_")))
+
+
+def class_names(config: PreTrainedConfig) -> list[str]:
+    """The labels of a model by their numbers: that of logit 0 first."""
+    return [config.id2label[number] for number in range(config.num_labels)]
 
 
 def group_labels(labels: Sequence[str], emotion_groups: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 from transformers.utils import logging
 
+from .labels_rdfer import class_names
 from .video_processing_rdfer import packaged_checkpoint
 
 logger = logging.get_logger(__name__)
@@ -225,7 +226,7 @@ def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
     facts = replace(facts)  # what was set since it was made becomes public here
     name = facts.model_name or name
     metrics = facts.metrics
-    labels = [config.id2label[number] for number in range(config.num_labels)]
+    labels = class_names(config)
     data = ModelCardData(
         license=facts.license,
         library_name="transformers",

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import AutoModelForVideoClassification, PreTrainedModel
 
-from .labels_rdfer import canonical_label
+from .labels_rdfer import canonical_label, class_names
 from .loss_aen import UNKNOWN
 
 
@@ -75,11 +75,6 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
     return teacher.eval().requires_grad_(False).to(device)
 
 
-def class_names(model: PreTrainedModel) -> list[str]:
-    """Names of a model's labels, in the order of their numbers."""
-    return [model.config.id2label[number] for number in range(model.config.num_labels)]
-
-
 @torch.inference_mode()
 def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
     """
@@ -99,7 +94,7 @@ def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequenc
     """
     if frames.dtype != torch.uint8:
         raise ValueError(f"A frame teacher needs uint8 frames, which it normalises itself, got {frames.dtype}.")
-    columns = teacher_columns(class_names(teacher), labels)
+    columns = teacher_columns(class_names(teacher.config), labels)
     size = (teacher.config.image_size,) * 2
     frames = frames.to(teacher.device)
     if tuple(frames.shape[-2:]) != size:
@@ -164,7 +159,6 @@ def pseudo_labels_of(
 
 __all__ = [
     "FrameTeacher",
-    "class_names",
     "label_frames",
     "load_teacher",
     "pseudo_labels_of",

@@ -29,7 +29,7 @@ from transformers.utils.hub import hf_api
 
 from .hub_rdfer import files_to_push, prepare_repo, push_files, push_folder
 from .inference_rdfer import embedded_checkpoint
-from .labels_rdfer import number_groups
+from .labels_rdfer import class_names, number_groups
 from .loss_aen import group_log_sums, sentiment_cross_entropy, unlabelled_losses
 from .loss_rdfer import PARTITIONS, cross_entropy, sample_loss_function, weighted_loss
 from .metrics_rdfer import recognition_metrics
@@ -44,7 +44,7 @@ from .model_card_rdfer import (
     write_card,
 )
 from .modeling_rdfer import distinct_clips
-from .pseudo_labels_aen import class_names, load_teacher, pseudo_labels_of, teacher_columns
+from .pseudo_labels_aen import load_teacher, pseudo_labels_of, teacher_columns
 from .sample_table_rdfer import SampleLooks, SampleRecord
 from .video_processing_rdfer import RDFERVideoProcessor
 
@@ -400,7 +400,7 @@ class RDFERTrainer(Trainer):
     @property
     def class_names(self) -> list[str]:
         """Names of the model's labels, in the order of their numbers (`label_names` of `Trainer` are columns)."""
-        return class_names(self.model)
+        return class_names(self.model.config)
 
     @property
     def _num_epochs(self) -> float:

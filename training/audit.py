@@ -34,11 +34,10 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from modeling_rdfer.inference_rdfer import load
-from modeling_rdfer.labels_rdfer import canonical_label
+from modeling_rdfer.labels_rdfer import canonical_label, class_names
 from modeling_rdfer.loss_rdfer import NOISY, PARTITIONS
 from modeling_rdfer.model_card_rdfer import library_versions, public_name
 from modeling_rdfer.modeling_rdfer import distinct_clips
-from modeling_rdfer.pseudo_labels_aen import class_names
 from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
 from training import train
@@ -297,7 +296,7 @@ def score_in_sample(arguments, data, args) -> Audit:
     _refuse(further, len(videos), data.on_bad_video, looks)
     return Audit(
         videos,
-        class_names(model),
+        class_names(model.config),
         looks,
         {number: str(error) for number, error in (errors | further).items()},
         model=public_name(model.name_or_path) or "a local checkpoint",
@@ -357,7 +356,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
         raise ValueError(f"{out} has folds of other settings or videos (there, now): {differing}; use another --out.")
     # Fails before anything is trained if labels or settings do not fit.
     model, processor = train.build_model(model_arguments, videos.label_names)
-    label_names = class_names(model)
+    label_names = class_names(model.config)
     names = map_labels(sorted(set(videos.labels)), label_names)
     if data.face_crop is not None:
         processor.do_face_crop = data.face_crop
@@ -463,9 +462,9 @@ def train_fold(rest: list[str], folder: Path, videos: Videos):
 def score_fold(folder: Path, videos: Videos, part: list[int], label_names, data, args, cards: Cards, description: str):
     """Scores a fold's held-out videos with its model and writes them into its folder when they are complete."""
     model, processor = load_scoring_model(str(folder.resolve()), data, args)
-    if class_names(model) != label_names:
+    if class_names(model.config) != label_names:
         raise ValueError(
-            f"{folder} has a model of the labels {class_names(model)}, expected {label_names} in that order."
+            f"{folder} has a model of the labels {class_names(model.config)}, expected {label_names} in that order."
         )
     looks, errors = score(model, processor, videos, part, args, cards, description)
     if errors:  # it was readable a while ago
@@ -543,9 +542,9 @@ def add_videos(audit: Audit, found: Videos, model: str, file: Path, data, args):
             "Give what the training was given."
         )
     network, processor = load_scoring_model(model, data, args)
-    if class_names(network) != audit.label_names:
+    if class_names(network.config) != audit.label_names:
         raise ValueError(
-            f"{model} has the labels {class_names(network)}, {file} has {audit.label_names}, in that order."
+            f"{model} has the labels {class_names(network.config)}, {file} has {audit.label_names}, in that order."
         )
     found = found.select([places[name] for name in audit.videos.sample_ids])
     audit.videos.sources = found.sources

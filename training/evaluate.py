@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from transformers import HfArgumentParser
 
 from modeling_rdfer.inference_rdfer import load, probabilities
+from modeling_rdfer.labels_rdfer import class_names
 from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
-from modeling_rdfer.pseudo_labels_aen import class_names
 from training.data import VideoDataset, Videos, check_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> dict:
     scores, agreement, references = predict_views(
         model, dataset, arguments.num_views, arguments.batch_size, arguments.workers
     )
-    names = class_names(model)
+    names = class_names(model.config)
     metrics = recognition_metrics(scores.argmax(-1), references, names, scores, agreement)
     matrix = metrics.pop("confusion_matrix")
     results = {f"eval_{name}": value for name, value in metrics.items()}

@@ -27,10 +27,10 @@ from transformers.utils import logging
 
 from modeling_rdfer.cli import COLOURS
 from modeling_rdfer.inference_rdfer import load, probabilities
+from modeling_rdfer.labels_rdfer import class_names
 from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.model_card_rdfer import public_name
 from modeling_rdfer.modeling_rdfer import distinct_clips
-from modeling_rdfer.pseudo_labels_aen import class_names
 from modeling_rdfer.video_decoding_rdfer import VideoReadError
 from training.data import VideoDataset
 from training.evaluate import evaluation_parser, load_evaluation_videos
@@ -504,7 +504,7 @@ def main(argv: list[str] | None = None) -> dict:
         parser.error(str(error))
     if model.config.problem_type not in (None, "single_label_classification"):
         parser.error(f"the figures are for one label a video, this checkpoint's is {model.config.problem_type}")
-    names = class_names(model)
+    names = class_names(model.config)
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     processor = copy.copy(processor)
     if arguments.face_crop is not None:

@@ -36,8 +36,9 @@ from transformers.utils import logging
 
 from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.inference_rdfer import embedded_checkpoint
+from modeling_rdfer.labels_rdfer import class_names
 from modeling_rdfer.model_card_rdfer import PEOPLE, DatasetCardFacts, dataset_card, public_name, write_card
-from modeling_rdfer.pseudo_labels_aen import FrameTeacher, class_names, label_frames, load_teacher
+from modeling_rdfer.pseudo_labels_aen import FrameTeacher, label_frames, load_teacher
 from modeling_rdfer.video_decoding_rdfer import VideoReadError
 from training.data import content_hash
 from training.datasets import load, options
@@ -223,7 +224,7 @@ def prepare_video(processor: RDFERVideoProcessor, source, teacher: PreTrainedMod
     num_frames = inputs["video_metadata"][0].total_num_frames
     made = {"video": encode_video(frames), "content_hash": digest, "num_frames": num_frames}
     if teacher is not None:
-        labels = class_names(teacher)
+        labels = class_names(teacher.config)
         made["pseudo_labels"] = dict(zip(labels, label_frames(teacher, frames, labels).T.tolist()))
     return made
 
@@ -481,7 +482,7 @@ def prepare(
     network = teacher = None
     if frame_teacher is not None:
         network = load_teacher(frame_teacher, "cuda" if torch.cuda.is_available() else None)
-        teacher = FrameTeacher(public_name(frame_teacher), class_names(network))
+        teacher = FrameTeacher(public_name(frame_teacher), class_names(network.config))
     source = find_source(dataset, root, dataset_options or {})
     processor.do_face_crop = source.column == "video" if face_crop is None else face_crop
     # By a hash of their id: mixed, so that a shard is like the whole, and always the same.
