@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """From video files to answers: `predict` for whole videos, `timeline` for windows along one video."""
 
+import copy
 import functools
 import math
 from bisect import bisect_left, bisect_right
@@ -80,7 +81,7 @@ def load(
     network, processor = _load(model, device, changed)
     if engine == "onnx":
         network = _load_onnx(model, changed, torch.get_num_threads())
-    return network, processor
+    return network, copy.copy(processor)  # whose options can be changed by who asked for it
 
 
 @functools.lru_cache(maxsize=2)

@@ -165,6 +165,41 @@ def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
+@pytest.fixture
+def root_with_damage(root, tmp_path) -> Path:
+    """A training and a test video open, but a frame of theirs cannot be decoded."""
+    folder = shutil.copytree(root, tmp_path / "videos")
+    for frame in (folder / "train" / "sad" / "03" / "4.png", folder / "test" / "happy" / "01" / "4.png"):
+        frame.write_bytes(frame.read_bytes()[:60])
+    return folder
+
+
+def test_what_cannot_be_decoded_stops_training_or_is_left_out(root_with_damage, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("training.data"), "propagate", True)
+    arguments = ["--train_dir", str(root_with_damage / "train"), "--validation_dir", str(root_with_damage / "test")]
+    arguments += ["--output_dir", str(tmp_path / "out"), "--max_steps", "1", *TINY, *FAST]
+    with pytest.raises(SystemExit, match="error: .*train/sad/03.*--on_bad_video skip"):
+        train.main(arguments)
+    assert not (tmp_path / "out" / "sample_table.parquet").exists()
+    train.main([*arguments, "--on_bad_video", "skip"])
+    assert "train/sad/03" in caplog.text and "1 of 16 videos" in caplog.text
+    assert "test/happy/01" in caplog.text and "1 of 8 videos" in caplog.text
+    table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
+    assert len(table) == 15 and "sad/03" not in {row["sample_id"] for row in table}
+    assert json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_samples"] == 7
+    assert "| videos left out because they cannot be read | 1 |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_evaluation_names_or_leaves_out_what_cannot_be_decoded(trained, root_with_damage, tmp_path, capsys):
+    arguments = ["--model", str(trained), "--test_dir", str(root_with_damage / "test"), "--device", "cpu"]
+    arguments += ["--output_dir", str(tmp_path / "out"), "--batch_size", "1"]
+    with pytest.raises(SystemExit):
+        evaluate.main(arguments)
+    assert "test/happy/01" in (said := capsys.readouterr().err) and "--on_bad_video skip" in said
+    results = evaluate.main([*arguments, "--on_bad_video", "skip"])
+    assert results["eval_samples"] == 7 and results["left_out_videos"] == 1
+
+
 def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
     out = tmp_path / "out"
     arguments = ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
@@ -43,7 +43,7 @@ from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainingArgumen
 from training import train
 from training.audit_metrics import detection_quality, estimated_joint, label_scores
 from training.cross_validate import last_checkpoint, read_json, settings_of
-from training.data import Examples, Videos, open_videos, report_bad_videos
+from training.data import ReadVideos, Videos, open_videos, report_bad_videos, unreadable_videos
 from training.datasets.common import map_labels, some
 from training.datasets.videolist import read_rows
 from training.evaluate import map_videos
@@ -71,21 +71,6 @@ DEFAULTS = {item.name: item.default for item in fields(RDFERTrainingArguments)}
 
 
 # Scoring -------------------------------------------------------------------------------------------------------------
-
-
-class ReadVideos(Examples, Dataset):
-    """Videos as the model takes them in evaluation, with the times of their frames; or why one cannot be read."""
-
-    def __getitem__(self, index: int) -> dict | Exception:
-        try:
-            inputs = self.process(self.videos.sources[index], index, return_metadata=True)
-        except (ValueError, TypeError, OSError) as error:
-            return error
-        return {
-            "pixel_values_videos": inputs["pixel_values_videos"][0],
-            "frame_mask": inputs["frame_mask"][0],
-            "seconds": inputs["video_metadata"][0].pts_seconds,
-        }
 
 
 class Cards:
@@ -368,7 +353,11 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
     )
     unreadable = before.get("unreadable")
     if unreadable is None:
-        further = try_reading(videos.rename_labels(names), errors, processor, model, args)
+        numbers = [number for number in range(len(videos)) if number not in errors]
+        further = unreadable_videos(
+            videos.rename_labels(names).select(numbers), model.config.label2id, processor, args
+        )
+        further = {numbers[place]: error for place, error in further.items()}
         report_bad_videos(list(further.values()), len(videos), data.on_bad_video)
         unreadable = {videos.sample_ids[number]: str(error) for number, error in (errors | further).items()}
         out.mkdir(parents=True, exist_ok=True)
@@ -439,15 +428,6 @@ def refuse_trained_on(model: str, videos: Videos):
                 "sample. Start from what it was trained from (the default is rdfer-small), or use --in_sample, or "
                 f"--sample_table {table}."
             )
-
-
-def try_reading(videos: Videos, errors: dict, processor, model, args) -> dict[int, Exception]:
-    """Reads each video once as training does, so that none stops it later. Returns why which cannot be read."""
-    numbers = [number for number in range(len(videos)) if number not in errors]
-    dataset = ReadVideos(videos.select(numbers), model.config.label2id, processor)
-    loader = DataLoader(dataset, batch_size=None, num_workers=args.dataloader_num_workers)
-    read = tqdm(loader, desc="reading videos", unit="video", disable=args.disable_tqdm)
-    return {number: seen for number, seen in zip(numbers, read) if isinstance(seen, Exception)}
 
 
 def train_fold(rest: list[str], folder: Path, videos: Videos):

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, Subset
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
 from modeling_rdfer.loss_aen import UNKNOWN
 from modeling_rdfer.pseudo_labels_aen import FrameTeacher, take_columns, teacher_columns
+from modeling_rdfer.trainer_rdfer import RDFERTrainingArguments
 from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
 from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
 
@@ -352,12 +354,60 @@ class VideoDataset(Examples, Dataset):
         return self._example((self.videos.sources[index], pseudo_labels), index)
 
 
+class ReadVideos(Examples, Dataset):
+    """Videos as the model takes them in evaluation, with the times of their frames; or why one cannot be read."""
+
+    def __getitem__(self, index: int) -> dict | Exception:
+        try:
+            inputs = self.process(self.videos.sources[index], index, return_metadata=True)
+        except (ValueError, TypeError, OSError) as error:
+            return error
+        return {
+            "pixel_values_videos": inputs["pixel_values_videos"][0],
+            "frame_mask": inputs["frame_mask"][0],
+            "seconds": inputs["video_metadata"][0].pts_seconds,
+        }
+
+
+def unreadable_videos(
+    videos: Videos,
+    label2id: dict[str, int],
+    processor: RDFERVideoProcessor,
+    args: RDFERTrainingArguments,
+    description: str = "reading videos",
+) -> dict[int, Exception]:
+    """
+    Reads every video once as training does, faces included, so that none stops it later. What opens can still have
+    frames that cannot be decoded, or no face. What `training.prepare` has read is not read again.
+
+    Args:
+        videos, label2id, processor: see [`VideoDataset`].
+        args ([`RDFERTrainingArguments`]): number of workers; processes share the videos.
+        description (`str`): of the progress bar.
+
+    Returns:
+        Number of the video -> why it cannot be read; in each process all of them.
+    """
+    prepared = videos.columns.get("prepared", [False] * len(videos))
+    numbers = [number for number in range(len(videos)) if not prepared[number]]
+    numbers = numbers[args.process_index :: args.world_size]
+    dataset = ReadVideos(videos.select(numbers), label2id, processor)
+    loader = DataLoader(dataset, batch_size=None, num_workers=args.dataloader_num_workers)
+    read = tqdm(loader, desc=description, unit="video", disable=args.disable_tqdm or not args.should_log)
+    errors = {number: seen for number, seen in zip(numbers, read) if isinstance(seen, Exception)}
+    if args.world_size > 1:
+        errors = {number: error for part in gather_object([errors]) for number, error in part.items()}
+    return dict(sorted(errors.items()))
+
+
 __all__ = [
     "Examples",
+    "ReadVideos",
     "VideoDataset",
     "Videos",
     "check_videos",
     "content_hash",
     "open_videos",
     "report_bad_videos",
+    "unreadable_videos",
 ]

@@ -14,7 +14,7 @@ from transformers import HfArgumentParser
 from modeling_rdfer.inference_rdfer import load, probabilities
 from modeling_rdfer.labels_rdfer import class_names
 from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
-from training.data import VideoDataset, Videos, check_videos
+from training.data import ReadVideos, Videos, check_videos, report_bad_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
 from training.sources import SourceArguments
@@ -27,31 +27,47 @@ EXAMPLES = """examples:
 
 
 @torch.inference_mode()
-def predict_views(model, dataset: VideoDataset, num_views: int, batch_size: int, workers: int):
+def predict_views(model, dataset: ReadVideos, num_views: int, batch_size: int, workers: int, on_bad_video: str):
     """
     Probabilities of every video, averaged over temporal views that differ in where the clips are centred.
 
     Args:
         model ([`RDFERForVideoClassification`]): in evaluation mode.
-        dataset ([`VideoDataset`]): videos.
+        dataset ([`ReadVideos`]): videos.
         num_views (`int`): 1: the deterministic evaluation; V: clips centred at (v + 0.5) / V of their strata.
         batch_size, workers (`int`): of the data loader.
+        on_bad_video (`"error"` or `"skip"`): what to do where frames cannot be decoded or show no face.
 
     Returns:
-        Arrays: probabilities `(N, C)`, agreement `(N,)` (mean over views), labels `(N,)`.
+        Arrays: probabilities `(N, C)`, agreement `(N,)` (mean over views), labels `(N,)`; and how many videos were
+        left out.
+
+    Raises:
+        ValueError, OSError: a video cannot be read, with `on_bad_video="error"`, naming it; or none can.
     """
-    loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, num_workers=workers)
-    scores, agreements, labels = [], [], []
+    loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
+    scores, agreements, labels, errors, done = [], [], [], [], 0
     for batch in tqdm(loader, desc="evaluating", unit="batch"):
-        frames, mask = batch["pixel_values_videos"].to(model.device), batch["frame_mask"].to(model.device)
+        read = [(dataset.labels[done + n], video) for n, video in enumerate(batch) if not isinstance(video, Exception)]
+        done += len(batch)
+        errors += [video for video in batch if isinstance(video, Exception)]
+        if on_bad_video == "error":
+            report_bad_videos(errors, len(dataset), on_bad_video)
+        if not read:
+            continue
+        frames = torch.stack([video["pixel_values_videos"] for _, video in read]).to(model.device)
+        mask = torch.stack([video["frame_mask"] for _, video in read]).to(model.device)
         views = []
         for view in range(num_views):
             jitter = torch.full((len(frames), model.config.num_clips), (view + 0.5) / num_views, device=model.device)
             views.append(model(frames, frame_mask=mask, clip_jitter=jitter))
         scores.append(torch.stack([probabilities(model, view.logits) for view in views]).mean(0).cpu())
         agreements.append(torch.stack([view.agreement for view in views]).mean(0).cpu())
-        labels.append(batch["labels"])
-    return tuple(torch.cat(values).numpy() for values in (scores, agreements, labels))
+        labels.append(torch.tensor([label for label, _ in read]))
+    report_bad_videos(errors, len(dataset), on_bad_video)
+    if not scores:
+        raise ValueError(f"None of the videos can be read; the first: {errors[0]}")
+    return *(torch.cat(values).numpy() for values in (scores, agreements, labels)), len(errors)
 
 
 def map_videos(videos: Videos, label2id: dict[str, int], on_unknown_label: str) -> tuple[Videos, Counter]:
@@ -147,10 +163,13 @@ def main(argv: list[str] | None = None) -> dict:
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
-    dataset = VideoDataset(videos, model.config.label2id, processor)
-    scores, agreement, references = predict_views(
-        model, dataset, arguments.num_views, arguments.batch_size, arguments.workers
-    )
+    dataset = ReadVideos(videos, model.config.label2id, processor)
+    try:
+        scores, agreement, references, num_bad = predict_views(
+            model, dataset, arguments.num_views, arguments.batch_size, arguments.workers, arguments.on_bad_video
+        )
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     names = class_names(model.config)
     metrics = recognition_metrics(scores.argmax(-1), references, names, scores, agreement)
     matrix = metrics.pop("confusion_matrix")
@@ -162,6 +181,8 @@ def main(argv: list[str] | None = None) -> dict:
         file = Path(arguments.model) / "config.json"
         config = {**json.loads(file.read_text()), "calibration_temperature": results["calibration_temperature"]}
         file.write_text(json.dumps(config, indent=2) + "\n")
+    if num_bad:
+        results["left_out_videos"] = num_bad
     if left_out:
         results["left_out_labels"] = dict(left_out)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Fine-tunes RDFER or AEN on labelled videos of faces."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from modeling_rdfer.labels_rdfer import group_labels
 from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from training.build_aen_small import FOLDER as AEN_SMALL
-from training.data import VideoDataset, Videos, check_videos
+from training.data import VideoDataset, Videos, check_videos, report_bad_videos, unreadable_videos
 from training.datasets import load
 from training.datasets.common import map_labels, some, to_videos
 from training.decisions import apply_decisions, describe
@@ -437,7 +438,21 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
                 test = check_videos(test, data.on_bad_video, "checking test videos")
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
-    return fit(model_arguments, data, args, training, choosing, test, num_found - len(training))
+    return fit(model_arguments, data, args, training, choosing, test, num_found - len(training), not data.streaming)
+
+
+def without_unreadable(part: str, videos: Videos, label2id, processor, data: DataArguments, args) -> Videos:
+    """
+    Videos of a part that training can read.
+
+    Raises:
+        ValueError, OSError: one cannot be read, with `on_bad_video="error"`, naming it; or none can.
+    """
+    errors = unreadable_videos(videos, label2id, processor, args, f"reading {part} videos")
+    report_bad_videos(list(errors.values()), len(videos), data.on_bad_video)
+    if len(errors) == len(videos):
+        raise ValueError(f"None of the {part} videos can be read; the first: {errors[0]}")
+    return videos.select([number for number in range(len(videos)) if number not in errors]) if errors else videos
 
 
 def fit(
@@ -448,6 +463,7 @@ def fit(
     choosing: Videos | None = None,
     test: Videos | None = None,
     num_left_out: int = 0,
+    read_first: bool = False,
 ) -> dict[str, float]:
     """
     Trains on videos that have been checked, evaluates, and writes everything into `--output_dir`.
@@ -456,6 +472,7 @@ def fit(
         model_arguments, data, args: of `parse_arguments`.
         training, choosing, test ([`Videos`]): see [`load_parts`].
         num_left_out (`int`): training videos that could not be read, for the card.
+        read_first (`bool`): whether to read every video once before training starts, see [`unreadable_videos`].
 
     Returns:
         The metrics of the evaluation; none without `test`.
@@ -469,14 +486,23 @@ def fit(
         training, choosing, test = (
             None if videos is None else to_labels(videos, label2id) for videos in (training, choosing, test)
         )
+        if data.face_crop is not None:
+            processor.do_face_crop = data.face_crop
+        if read_first:
+            found = len(training)
+            read = functools.partial(without_unreadable, label2id=label2id, processor=processor, data=data, args=args)
+            training = read("training", training)
+            if choosing is not None and data.model_selection == "held_out":
+                choosing = read("held-out", choosing)
+            if test is not None:
+                test = read("test", test)
+            num_left_out += found - len(training)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
     if args.should_save:
         # Of another model, or cut off: nothing of it may stand beside this one. The table goes on when resuming.
         for name in (*RESULT_FILES, *([] if args.resume_from_checkpoint else [SAMPLE_TABLE_NAME])):
             (Path(args.output_dir) / name).unlink(missing_ok=True)
-    if data.face_crop is not None:
-        processor.do_face_crop = data.face_crop
     dataset_class = StreamedVideos if data.streaming else VideoDataset
     train_dataset = dataset_class(
         training,
