@@ -128,7 +128,11 @@ class DataArguments(SourceArguments):
         },
     )
     on_bad_video: Literal["error", "skip"] = field(
-        default="error", metadata={"help": "What to do with videos that cannot be read: stop, or leave them out."}
+        default="error",
+        metadata={
+            "help": "What to do with videos that cannot be read or, with face crop, show no face: stop before training "
+            "starts, or leave them out."
+        },
     )
     face_crop: bool | None = field(
         default=None, metadata={"help": "Find and crop faces while reading; as the checkpoint says by default."}
