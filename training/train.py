@@ -130,8 +130,8 @@ class DataArguments(SourceArguments):
     on_bad_video: Literal["error", "skip"] = field(
         default="error",
         metadata={
-            "help": "What to do with videos that cannot be read or, with face crop, show no face: stop before training "
-            "starts, or leave them out."
+            "help": "What to do with videos that cannot be read or, with face crop, show no face: stop before "
+            "training starts, or leave them out."
         },
     )
     face_crop: bool | None = field(
