@@ -151,6 +151,15 @@ def test_other_labels_replace_the_heads():
     assert (model.state_dict()[name] == original.state_dict()[name]).all()
 
 
+def test_unknown_arguments_are_named(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--train_dir", "D", "--output_dir", "O", "--learing_rate", "1e-3"])
+    assert "unrecognized arguments: --learing_rate 1e-3" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evaluate.main(["--test_dir", "D", "--output_dir", "O", "--views", "4"])
+    assert "unrecognized arguments: --views 4" in capsys.readouterr().err
+
+
 def test_wrong_overrides_are_named():
     with pytest.raises(ValueError, match="image_sise"):
         train.parse_overrides("image_sise=64")

@@ -14,13 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm.auto import tqdm
-from transformers import HfArgumentParser
 
 from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
 from training.data import Videos
 from training.datasets import DATASETS, load, options
 from training.datasets.common import map_labels, some, to_videos
-from training.sources import SourceArguments, parse_options
+from training.sources import ScriptParser, SourceArguments, parse_options
 
 EXAMPLES = """examples:
   python -m training.check_data --dataset dfew --root D              all folds
@@ -99,7 +98,7 @@ def describe_reading(looks: dict[str, int | Exception], min_frames: int) -> list
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the report. Returns 0 if training would run, 1 if it would fail."""
-    parser = HfArgumentParser(
+    parser = ScriptParser(
         SourceArguments,
         prog="python -m training.check_data",
         description=__doc__,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
-from transformers import HfArgumentParser
 
 from modeling_rdfer.inference_rdfer import load, probabilities
 from modeling_rdfer.labels_rdfer import class_names
@@ -17,7 +16,7 @@ from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
 from training.data import ReadVideos, Videos, check_videos, report_bad_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
-from training.sources import SourceArguments
+from training.sources import ScriptParser, SourceArguments
 from training.train import load_split
 
 EXAMPLES = """examples:
@@ -90,9 +89,9 @@ def map_videos(videos: Videos, label2id: dict[str, int], on_unknown_label: str) 
     return videos.rename_labels(names), left_out
 
 
-def evaluation_parser(script: str, description: str, examples: str) -> HfArgumentParser:
+def evaluation_parser(script: str, description: str, examples: str) -> ScriptParser:
     """A parser of what scripts take that show a checkpoint labelled videos; see [`load_evaluation_videos`]."""
-    parser = HfArgumentParser(
+    parser = ScriptParser(
         SourceArguments,
         prog=f"python -m training.{script}",
         description=description,

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
-from transformers import HfArgumentParser, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from modeling_rdfer import RDFERVideoProcessor
@@ -43,7 +43,7 @@ from modeling_rdfer.video_decoding_rdfer import VideoReadError
 from training.data import content_hash
 from training.datasets import load, options
 from training.datasets.common import some
-from training.sources import SourceArguments, chosen_options
+from training.sources import ScriptParser, SourceArguments, chosen_options
 
 logger = logging.get_logger(__name__)
 
@@ -602,7 +602,7 @@ def _write_shards(
 
 def main(argv: list[str] | None = None) -> dict:
     """Prepares a dataset as the command line says."""
-    parser = HfArgumentParser(
+    parser = ScriptParser(
         SourceArguments,
         prog="python -m training.prepare",
         description=__doc__,

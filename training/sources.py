@@ -3,9 +3,21 @@
 
 from dataclasses import dataclass, field
 
+from transformers import HfArgumentParser
+
 from training.data import Videos
 from training.datasets import DATASETS, load, options
 from training.datasets.common import to_videos
+
+
+class ScriptParser(HfArgumentParser):
+    """Ends with a message where an argument is unknown, as argparse does; transformers' own raises ValueError."""
+
+    def parse_args_into_dataclasses(self, args: list[str]) -> tuple:
+        *parsed, unknown = super().parse_args_into_dataclasses(args, return_remaining_strings=True)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return tuple(parsed)
 
 
 @dataclass

@@ -13,7 +13,6 @@ from transformers import (
     AutoConfig,
     AutoModelForVideoClassification,
     EarlyStoppingCallback,
-    HfArgumentParser,
     PreTrainedModel,
     set_seed,
 )
@@ -36,7 +35,7 @@ from training.datasets import load
 from training.datasets.common import map_labels, some, to_videos
 from training.decisions import apply_decisions, describe
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
-from training.sources import SourceArguments, load_source, parse_options
+from training.sources import ScriptParser, SourceArguments, load_source, parse_options
 from training.streaming import NoSuchSplitError, StreamedVideos, VideoShards, load_shards
 
 logger = logging.get_logger(__name__)
@@ -356,7 +355,7 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, RDF
 
     import yaml
 
-    parser = HfArgumentParser(
+    parser = ScriptParser(
         (ModelArguments, DataArguments, RDFERTrainingArguments),
         prog="python -m training.train",
         description=__doc__,
