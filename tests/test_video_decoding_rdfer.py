@@ -18,6 +18,7 @@ import sys
 import textwrap
 import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -252,6 +253,21 @@ def three_threads():
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)
+
+
+def test_threads_within_threads_share_those_of_torch(three_threads):
+    torch.set_num_threads(8)
+
+    def inside(_):
+        return torch.get_num_threads()
+
+    def outside(_):
+        return torch.get_num_threads(), *video_decoding_rdfer.map_in_threads(inside, range(4), 2)
+
+    for _ in range(20):
+        assert list(video_decoding_rdfer.map_in_threads(outside, range(4), 2)) == [(4, 2, 2, 2, 2)] * 4
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 8
 
 
 @pytest.mark.parametrize(

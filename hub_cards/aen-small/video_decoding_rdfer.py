@@ -90,6 +90,10 @@ def resize_frames(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return tvF.resize(frames, list(size), interpolation=tvF.InterpolationMode.BILINEAR, antialias=True)
 
 
+# One at a time, or the number that is set for a moment would be taken for the common one.
+_COMMON_NUMBER = threading.Lock()
+
+
 def map_in_threads(function: Callable, items: Sequence, workers: int) -> Iterator:
     """`map` in `workers` threads that share the threads of torch among them; at most two results wait for each.
 
@@ -99,9 +103,8 @@ def map_in_threads(function: Callable, items: Sequence, workers: int) -> Iterato
     if workers <= 1:
         yield from map(function, items)
         return
-    threads = torch.get_num_threads()
-    share = (max(1, threads // workers), threads)
-    with ThreadPoolExecutor(workers, initializer=_use_threads, initargs=share) as pool:
+    share = max(1, torch.get_num_threads() // workers)
+    with ThreadPoolExecutor(workers, initializer=_use_threads, initargs=(share,)) as pool:
         pending = deque()
         try:
             for item in items:
@@ -115,16 +118,16 @@ def map_in_threads(function: Callable, items: Sequence, workers: int) -> Iterato
                 future.cancel()
 
 
-def _use_threads(count: int, others: int):
+def _use_threads(count: int):
     """
     Lets torch compute with `count` threads where this is called from. `torch.set_num_threads` does that, and is also
-    what threads go by that come later: that is set back to `others`, from a thread that ends here.
+    what threads go by that come later: that is set back, from a thread that ends here.
     """
-    torch.set_num_threads(count)
-    torch.get_num_threads()  # a thread takes over the common number when it first asks for it
-    helper = threading.Thread(target=torch.set_num_threads, args=(others,))
-    helper.start()
-    helper.join()
+    with _COMMON_NUMBER, ThreadPoolExecutor(1) as new_thread:
+        common = new_thread.submit(torch.get_num_threads).result()
+        torch.set_num_threads(count)
+        torch.get_num_threads()  # a thread takes over the common number when it first asks for it
+        new_thread.submit(torch.set_num_threads, common).result()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
