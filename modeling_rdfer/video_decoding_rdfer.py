@@ -265,11 +265,17 @@ class VideoSource:
                     chunk = resize_frames(chunk, tuple(max(1, round(side * scale)) for side in chunk.shape[-2:]))
                 yield chunk if resize is None else resize(chunk)
 
+        def read_to_the_end(part):
+            try:
+                return list(read(part))
+            finally:
+                part[0].close()
+
         parts = self._split(wanted)
         if len(parts) == 1:
             chunks = read(parts[0])
         else:
-            chunks = itertools.chain.from_iterable(map_in_threads(lambda part: list(read(part)), parts, len(parts)))
+            chunks = itertools.chain.from_iterable(map_in_threads(read_to_the_end, parts, len(parts)))
         frames, done = None, 0
         for chunk in chunks:
             if frames is None:
@@ -385,7 +391,7 @@ class _PyAVVideo(VideoSource):
 
     def __init__(self, file: str | bytes, name: str):
         self._av, self._file, self.name = _pyav()[0], file, name
-        self._container = self._stream = self._output = None
+        self._container = self._stream = self._output = self.num_threads = None
         self._wanted = None  # times of the frames to decode, besides those that others refer to; None: all
         # One for all frames: each has its own otherwise, and setting it up costs more than converting a small frame.
         self._reformatter = self._av.video.reformatter.VideoReformatter()
@@ -426,7 +432,8 @@ class _PyAVVideo(VideoSource):
         if stream.codec_context is None:
             raise ValueError("its codec is not known")
         context = stream.codec_context
-        self.num_threads = 2 if context.width * context.height > TWO_THREADS_FROM_PIXELS else 1
+        if self.num_threads is None:
+            self.num_threads = 2 if context.width * context.height > TWO_THREADS_FROM_PIXELS else 1
         context.thread_type, context.thread_count = "AUTO", self.num_threads
         self._stream, self._output, self._next_index = stream, None, None
 
@@ -558,8 +565,9 @@ class _PyAVVideo(VideoSource):
         )
 
     def copy(self) -> "_PyAVVideo":
-        """A reader of the same video with a decoder of its own, for another thread."""
+        """A reader of the same video with a decoder of its own, of one thread, to read beside others."""
         other = copy.copy(self)
+        other.num_threads = 1
         other._container = other._stream = other._output = other._wanted = None
         other._reformatter = self._av.video.reformatter.VideoReformatter()
         return other
@@ -583,8 +591,8 @@ class _PyAVVideo(VideoSource):
         return [part for part in parts if part]
 
     def _split(self, wanted):
-        first, *others = self.split(wanted)
-        return [(self, first), *((self.copy(), part) for part in others)]
+        parts = self.split(wanted)
+        return [(self, wanted)] if len(parts) == 1 else [(self.copy(), part) for part in parts]
 
     def _to_rgb(self, frame) -> np.ndarray:
         """uint8 (H, W, 3), turned as the container says it is to be displayed."""
@@ -638,8 +646,10 @@ class _TorchCodecVideo(VideoSource):
     def _split(self, wanted):
         if self._spares(wanted):
             return self._index._split(wanted)
-        first, *others = self._index.split(wanted)
-        return [(self, first), *((_TorchCodecVideo(self._index.copy(), self._fall_back), part) for part in others)]
+        parts = self._index.split(wanted)
+        if len(parts) == 1:
+            return [(self, wanted)]
+        return [(_TorchCodecVideo(self._index.copy(), self._fall_back), part) for part in parts]
 
     def _spares(self, wanted) -> bool:
         return self._fall_back and self._index.can_spare and _is_sparse(wanted)

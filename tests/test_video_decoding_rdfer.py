@@ -6,6 +6,7 @@ torchcodec fail instead of skip where it cannot be loaded.
 """
 
 import functools
+import gc
 import http.server
 import io
 import os
@@ -297,6 +298,13 @@ def test_several_threads_read_the_same_frames_of_a_long_video(
             small = video.get_frames(indices, size=(16, 24))
             assert torch.equal(small, video_decoding_rdfer.resize_frames(expected[indices], (16, 24)))
         assert len(video._split(list(range(60)))) == 1  # one that reads on needs no way from a key frame
+        video.close()
+        open_files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        gc.disable()
+        for _ in range(3):
+            video.get_frames(range(2, 60, 5))
+        gc.enable()
+        assert open_files == (len(os.listdir("/proc/self/fd")) if open_files else 0)
     assert torch.get_num_threads() == 3
 
 
