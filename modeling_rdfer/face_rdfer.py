@@ -129,8 +129,8 @@ class RDFERFaceDetector(nn.Module):
         # Fitting into the square before padding equals padding first, and costs less.
         fit_h, fit_w = (max(1, round(side * net.size / max(height, width))) for side in (height, width))
         scale = self._anchors.new_tensor([width / fit_w, height / fit_h] * 2)
-        chunk = 8 if model == "front" else 2  # what stays in the cache
         found = []
+        chunk = 8 if model == "front" else 2  # what stays in the cache
         for start in range(0, len(indices), chunk):
             small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in indices[start : start + chunk]]
             images = F.pad(torch.stack(small), (0, net.size - fit_w, 0, net.size - fit_h)).to(self._anchors.device)

@@ -282,9 +282,7 @@ def test_threads_within_threads_share_those_of_torch(three_threads):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_several_threads_read_the_same_frames_of_a_long_video(
-    decoder, video_folder, three_threads, file, settings, monkeypatch
-):
+def test_several_threads_read_the_same_frames_of_a_long_video(decoder, video_folder, three_threads, file, settings):
     path = write_video(video_folder / file, num_frames=60, **settings)
     expected = open_video(path).get_frames(range(60))
     random_numbers = random.Random(0)

@@ -10,7 +10,6 @@ Draws the figures of the RDFER paper for a checkpoint of either family and label
 The layout of the figures is ours: of the paper only the captions are at hand. figures.json has their numbers.
 """
 
-import copy
 import hashlib
 import json
 import math
@@ -506,7 +505,6 @@ def main(argv: list[str] | None = None) -> dict:
         parser.error(f"the figures are for one label a video, this checkpoint's is {model.config.problem_type}")
     names = class_names(model.config)
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
-    processor = copy.copy(processor)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     try:
