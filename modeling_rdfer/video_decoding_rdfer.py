@@ -15,6 +15,7 @@ import json
 import math
 import operator
 import os
+import queue
 import re
 import struct
 import threading
@@ -228,6 +229,7 @@ class VideoSource:
         indices: Sequence[int],
         size: tuple[int, int] | Callable[[torch.Tensor], torch.Tensor] | None = None,
         max_side: int | None = None,
+        meanwhile: Callable[[torch.Tensor, Iterator[int]], None] | None = None,
     ) -> torch.Tensor:
         """Decodes frames.
 
@@ -238,6 +240,9 @@ class VideoSource:
             indices: frame numbers, 0 <= index < num_frames, in any order, repeats allowed.
             size: (height, width) of the result; or a function that resizes uint8 frames (n, 3, H, W); None keeps them.
             max_side: frames whose longer side is above this many pixels are reduced to it first.
+            meanwhile: called with the result, distinct frames in ascending order, while it is being filled, and with
+                an iterator that waits for the frames and tells the place of each as soon as it is there; it ends early
+                where reading fails. Runs once one of several readers is done, after the decoding where there is one.
 
         Returns:
             uint8 RGB frames of shape (len(indices), 3, height, width), 0..255. Where frames of one video differ in
@@ -257,37 +262,59 @@ class VideoSource:
         wanted = sorted(set(indices))
         resize = functools.partial(resize_frames, size=size) if isinstance(size, (tuple, list)) else size
 
-        def read(part):
-            reader, numbers = part
-            for chunk in reader._read(numbers):
-                if max_side is not None and max(chunk.shape[-2:]) > max_side:
-                    scale = max_side / max(chunk.shape[-2:])
-                    chunk = resize_frames(chunk, tuple(max(1, round(side * scale)) for side in chunk.shape[-2:]))
-                yield chunk if resize is None else resize(chunk)
-
-        def read_to_the_end(part):
-            try:
-                return list(read(part))
-            finally:
-                part[0].close()
-
         parts = self._split(wanted)
-        if len(parts) == 1:
-            chunks = read(parts[0])
-        else:
-            chunks = itertools.chain.from_iterable(map_in_threads(read_to_the_end, parts, len(parts)))
-        frames, done = None, 0
-        for chunk in chunks:
-            if frames is None:
-                # Whole frames stay (H, W, 3) in memory where the decoder has them so: turning them costs as much as
-                # decoding them, and cutting faces out of turned ones takes twice as long.
-                turned = resize is not None or not chunk.is_contiguous(memory_format=torch.channels_last)
-                layout = torch.contiguous_format if turned else torch.channels_last
-                frames = torch.empty((len(wanted), *chunk.shape[1:]), dtype=torch.uint8, memory_format=layout)
-            if chunk.shape[1:] != frames.shape[1:]:
-                chunk = resize_frames(chunk, tuple(frames.shape[-2:]))
-            frames[done : done + len(chunk)] = chunk
-            done += len(chunk)
+        starts = np.cumsum([0, *(len(numbers) for _, numbers in parts)])
+        frames, begun, filled = None, threading.Event(), queue.SimpleQueue()
+
+        def read(part):
+            nonlocal frames
+            (reader, numbers), place = parts[part], int(starts[part])
+            try:
+                for chunk in reader._read(numbers):
+                    if max_side is not None and max(chunk.shape[-2:]) > max_side:
+                        scale = max_side / max(chunk.shape[-2:])
+                        chunk = resize_frames(chunk, tuple(max(1, round(side * scale)) for side in chunk.shape[-2:]))
+                    chunk = chunk if resize is None else resize(chunk)
+                    if place == 0:
+                        # Whole frames stay (H, W, 3) in memory where the decoder has them so: turning them costs as
+                        # much as decoding them, and cutting faces out of turned ones takes twice as long.
+                        turned = resize is not None or not chunk.is_contiguous(memory_format=torch.channels_last)
+                        layout = torch.contiguous_format if turned else torch.channels_last
+                        shape = (len(wanted), *chunk.shape[1:])
+                        frames = torch.empty(shape, dtype=torch.uint8, memory_format=layout)
+                        begun.set()
+                    begun.wait()
+                    if frames is None:
+                        return  # the first frame cannot be read, which is what is reported
+                    if chunk.shape[1:] != frames.shape[1:]:
+                        chunk = resize_frames(chunk, tuple(frames.shape[-2:]))
+                    frames[place : place + len(chunk)] = chunk
+                    filled.put(range(place, place + len(chunk)))
+                    place += len(chunk)
+            finally:
+                if part == 0:
+                    begun.set()
+                filled.put(None)
+                if len(parts) > 1:
+                    reader.close()
+
+        def places():
+            reading = len(parts)
+            while reading:
+                chunk = filled.get()
+                if chunk is None:
+                    reading -= 1
+                else:
+                    yield from chunk
+
+        def accompany():
+            begun.wait()
+            if frames is not None:
+                meanwhile(frames, places())
+
+        jobs = [functools.partial(read, part) for part in range(len(parts))] + [accompany] * (meanwhile is not None)
+        # A single reader stays in this thread: frames that follow each other come too fast for others to gain by it.
+        deque(map_in_threads(operator.call, jobs, len(parts)), maxlen=0)
         if indices == wanted:
             return frames
         position = {index: i for i, index in enumerate(wanted)}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torchvision.ops import box_iou
 from torchvision.transforms.v2 import functional as tvF
 
-from modeling_rdfer.face_rdfer import FaceTrack, RDFERFaceDetector, crop_faces, track_faces
+from modeling_rdfer.face_rdfer import FaceTrack, RDFERFaceDetector, crop_faces, look_ahead, track_faces
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS = ROOT / "hub_cards" / "rdfer-small" / "face_detector.safetensors"
@@ -407,6 +407,34 @@ def test_tracking_leaves_the_frames_alone_and_is_deterministic(detector, clip):
     first, again = track_faces(frames, detector)[0], track_faces(frames, detector)[0]
     assert torch.equal(frames, before)
     assert torch.equal(first.boxes, again.boxes) and torch.equal(first.detected, again.detected)
+
+
+@pytest.mark.parametrize("model", ["auto", "back"])
+def test_looking_ahead_leaves_little_to_do_and_changes_nothing(detector, clip, model, monkeypatch):
+    frames = clip[::12]
+    places = torch.randperm(len(frames), generator=torch.Generator().manual_seed(0)).tolist()
+    filled = torch.zeros_like(frames)
+
+    def fill():
+        for place in places:
+            filled[place] = frames[place]
+            yield place
+
+    seen = look_ahead(filled, fill(), detector, model)
+    expected = track_faces(frames, detector, model)[0]
+    looks, detect = [], RDFERFaceDetector.detect
+    monkeypatch.setattr(
+        RDFERFaceDetector,
+        "detect",
+        lambda self, frames, net, some: looks.extend(some) or detect(self, frames, net, some),
+    )
+    track = track_faces(frames, detector, model, seen=seen)[0]
+    assert torch.equal(track.boxes, expected.boxes) and torch.equal(track.detected, expected.detected)
+    assert len(seen) == 16 and not set(looks) & set(seen) and len(looks) == track.looked.sum() - 16
+    # Where the video broke off, what is missing is looked at later.
+    part = look_ahead(frames, range(40), detector, model)
+    assert 0 < len(part) < 16
+    assert torch.equal(track_faces(frames, detector, model, seen=part)[0].boxes, expected.boxes)
 
 
 @pytest.mark.parametrize("wrong", [{"num_looks": 0}, {"max_looks": 4}, {"steadiness": -1}, {"model": "side"}])

@@ -306,18 +306,36 @@ def test_several_threads_read_the_same_frames_of_a_long_video(decoder, video_fol
     assert torch.get_num_threads() == 3
 
 
-def test_damage_in_one_of_several_parts_is_named(decoder, video_folder, three_threads):
-    path = write_video(video_folder / "long_damaged.mp4", num_frames=60, options={"g": "12", "bf": "0"})
+@pytest.mark.parametrize("num_threads", [1, 3])
+@pytest.mark.parametrize("indices", [range(2, 40, 5), range(40), [9]], ids=["sparse", "all", "one"])
+def test_frames_are_told_of_as_they_come(decoder, video_folder, three_threads, num_threads, indices):
+    torch.set_num_threads(num_threads)
+    path = write_video(video_folder / "told.mp4", num_frames=40, options={"g": "12"})
+    told = []
+
+    def meanwhile(frames, places):
+        told.extend((place, number) for place in places for number in numbers_of(frames[place : place + 1]))
+
+    with open_video(path) as video:
+        assert numbers_of(video.get_frames(indices, meanwhile=meanwhile)) == list(indices)
+        assert sorted(told) == list(enumerate(indices))  # each once, and it was there
+        with pytest.raises(ZeroDivisionError):
+            video.get_frames(indices, meanwhile=lambda frames, places: 1 / 0)
+
+
+@pytest.mark.parametrize("damaged", [(1, 12), (24, 36), (48, 60)], ids=["first", "middle", "last"])
+def test_damage_in_one_of_several_parts_is_named(decoder, video_folder, three_threads, damaged):
+    path = write_video(video_folder / f"damaged{damaged[0]}.mp4", num_frames=60, options={"g": "12", "bf": "0"})
     with av.open(str(path)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
-    for start, size in packets[24:36]:
+    for start, size in packets[slice(*damaged)]:
         data[start : start + size] = bytes(size)
     path.write_bytes(data)
     with open_video(path) as video:
         with pytest.raises(VideoReadError, match=re.escape(f"{str(path)!r}")):
-            video.get_frames(range(2, 60, 5))
-        assert numbers_of(video.get_frames([2, 43])) == [2, 43]
+            video.get_frames(range(2, 60, 5), meanwhile=lambda frames, places: list(places))
+        assert numbers_of(video.get_frames([14, 43])) == [14, 43]
 
 
 def test_variable_frame_rate_has_exact_times(decoder, video_folder):

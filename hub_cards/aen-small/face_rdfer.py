@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -130,9 +131,8 @@ class RDFERFaceDetector(nn.Module):
         fit_h, fit_w = (max(1, round(side * net.size / max(height, width))) for side in (height, width))
         scale = self._anchors.new_tensor([width / fit_w, height / fit_h] * 2)
         found = []
-        chunk = 8 if model == "front" else 2  # what stays in the cache
-        for start in range(0, len(indices), chunk):
-            small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in indices[start : start + chunk]]
+        for some in _batches(indices, model):
+            small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in some]
             images = F.pad(torch.stack(small), (0, net.size - fit_w, 0, net.size - fit_h)).to(self._anchors.device)
             with torch.inference_mode():
                 logits, raw = net((images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last))
@@ -176,8 +176,39 @@ class FaceTrack:
         return self.detected[looks[nearest]]
 
 
+def look_ahead(frames, places, detector, model: Literal["auto", "front", "back"] = "auto", num_looks=16) -> dict:
+    """Looks for faces where `track_faces` will look first, as soon as the frames are there.
+
+    Args:
+        frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, being filled.
+        places (iterable of `int`): frames that are there, each told once, in any order.
+        detector, model, num_looks: as for `track_faces`.
+
+    Returns:
+        dict from frame number to what `RDFERFaceDetector.detect` found there; for `track_faces`.
+
+    Source: ours.
+    """
+    net = "back" if model == "back" else "front"
+    groups = _batches(_spread(len(frames), num_looks), net)
+    group_of = {frame: group for group in groups for frame in group}
+    there, seen = set(), {}
+    for place in places:
+        there.add(place)
+        group = group_of.get(place)
+        if group and there.issuperset(group):
+            seen.update(zip(group, detector.detect(frames, net, group)))
+    return seen
+
+
 def track_faces(
-    frames, detector, model: Literal["auto", "front", "back"] = "auto", num_looks=16, max_looks=64, steadiness=0.08
+    frames,
+    detector,
+    model: Literal["auto", "front", "back"] = "auto",
+    num_looks=16,
+    max_looks=64,
+    steadiness=0.08,
+    seen=None,
 ):
     """Finds the faces of a video and follows them, running the detector on a few frames only.
 
@@ -193,6 +224,7 @@ def track_faces(
         num_looks (`int`): frames to look at first, >= 1; at least one in 16 is looked at.
         max_looks (`int`): most frames to look at altogether, for a video of up to 256 frames; grows with T beyond.
         steadiness (`float`): how far the smoothed box may be from the detected one, in units of the face's size, >= 0.
+        seen (`dict`, *optional*): what `look_ahead` found.
 
     Returns:
         list of `FaceTrack`, the largest persistent face (presence x size) first; empty if there is no face.
@@ -211,10 +243,9 @@ def track_faces(
         )
     num_frames = len(frames)
     max_looks = max_looks * max(num_looks, num_frames // 16) // num_looks
-    num_looks = min(num_frames, max(num_looks, num_frames // 16))
-    spread = torch.linspace(0, num_frames - 1, num_looks, dtype=torch.float64).round().long().tolist()
-    seen = {}  # frame -> boxes found there
-    model = _look(frames, detector, model, spread, seen)
+    # Frame -> boxes found there: (n, 5) arrays, as NumPy takes a tenth of torch's time for so few numbers.
+    seen = {frame: boxes.numpy() for frame, boxes in (seen or {}).items()}
+    model = _look(frames, detector, model, _spread(num_frames, num_looks), seen)
     while len(seen) < max_looks:
         looked = sorted(seen)
         doubtful = [(p + q) // 2 for p, q in pairwise(looked) if q - p > 1 and _needs_look(seen[p], seen[q])]
@@ -239,7 +270,7 @@ def track_faces(
                 boxes, looked_at, detected, sum(weights[t] for t in times) / num_frames, sum(scores) / len(scores)
             )
         )
-    return sorted(tracks, key=lambda track: -track.presence * float(_sides(track.boxes[track.detected]).mean()))
+    return sorted(tracks, key=lambda track: -track.presence * _sides(track.boxes[track.detected].numpy()).mean())
 
 
 def crop_faces(frames, boxes, size: tuple[int, int] = (112, 112), margin=1.3, shift_up=0.12):
@@ -282,6 +313,12 @@ def crop_faces(frames, boxes, size: tuple[int, int] = (112, 112), margin=1.3, sh
     return crops
 
 
+def _batches(indices, net):
+    """What the nets look at together: as many frames as stay in the cache."""
+    size = 4 if net == "front" else 2
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
 def _check_frames(frames):
     if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != torch.uint8 or 0 in frames.shape:
         raise ValueError(
@@ -291,28 +328,36 @@ def _check_frames(frames):
 
 def _sides(boxes):
     """Geometric mean of width and height: (n, 4+) -> (n,)."""
-    return ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=1e-6).sqrt()
+    return np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1e-6))
+
+
+def _spread(num_frames, num_looks):
+    """Frames to look at first."""
+    num_looks = min(num_frames, max(num_looks, num_frames // 16))
+    return torch.linspace(0, num_frames - 1, num_looks, dtype=torch.float64).round().long().tolist()
 
 
 def _look(frames, detector, model, indices, seen):
-    """Detects faces at `indices` into `seen`; returns the model to go on with."""
+    """Detects faces at `indices` into `seen`, where they are not there yet; returns the model to go on with."""
+
+    def detect(net, some):
+        return {i: boxes.numpy() for i, boxes in zip(some, detector.detect(frames, net, some))}
+
+    seen.update(detect("front" if model == "auto" else model, [i for i in indices if i not in seen]))
     if model != "auto":
-        seen.update(zip(indices, detector.detect(frames, model, indices)))
         return model
-    seen.update(zip(indices, detector.detect(frames, "front", indices)))
     unsure = [i for i in indices if not (seen[i][:, 4] > _SURE).any()]
     found = {}
     # The back net is slow: if it finds nothing in every second of these frames, the others are taken as empty too.
     for some in (unsure[::2], unsure[1::2]):
-        found.update(zip(some, detector.detect(frames, "back", some)))
+        found.update(detect("back", some))
         if not any(len(boxes) for boxes in found.values()):
             break
-    seen.update((i, found.get(i, torch.empty(0, 5))) for i in unsure)
+    seen.update((i, found.get(i, np.empty((0, 5), np.float32))) for i in unsure)
     # Faces so small that the front net sees them now and then would give broken tracks: the back net for all frames.
     small = max(frames.shape[-2:]) / 6
     if any(((_sides(boxes) < small) & (boxes[:, 4] > _SURE)).any() for boxes in found.values()):
-        rest = [i for i in seen if i not in found]
-        seen.update(zip(rest, detector.detect(frames, "back", rest)))
+        seen.update(detect("back", [i for i in seen if i not in found]))
         return "back"
     return model
 
@@ -321,26 +366,27 @@ def _pair(a, b, max_distance=1.0, max_ratio=1.6):
     """Pairs boxes of two frames that can be the same face, the nearest first: list of (index in a, index in b)."""
     if not len(a) or not len(b):
         return []
-    side = torch.minimum(_sides(a)[:, None], _sides(b))
-    ratio = torch.maximum(_sides(a)[:, None], _sides(b)) / side
-    distance = torch.cdist((a[:, :2] + a[:, 2:4]) / 2, (b[:, :2] + b[:, 2:4]) / 2) / side
-    distance[(ratio > max_ratio) | (distance > max_distance)] = torch.inf
+    sides_a, sides_b = _sides(a)[:, None], _sides(b)
+    side = np.minimum(sides_a, sides_b)
+    ratio = np.maximum(sides_a, sides_b) / side
+    apart = ((a[:, :2] + a[:, 2:4]) / 2)[:, None] - (b[:, :2] + b[:, 2:4]) / 2
+    distance = np.hypot(apart[..., 0], apart[..., 1]) / side
+    distance[(ratio > max_ratio) | (distance > max_distance)] = np.inf
     pairs = []
     for _ in range(min(len(a), len(b))):
         i, j = divmod(int(distance.argmin()), len(b))
-        if distance[i, j] == torch.inf:
+        if distance[i, j] == np.inf:
             break
         pairs.append((i, j))
-        distance[i], distance[:, j] = torch.inf, torch.inf
+        distance[i], distance[:, j] = np.inf, np.inf
     return pairs
 
 
 def _needs_look(a, b):
     """Whether what happened between two looked-at frames is unclear, as far as larger faces go."""
-    if not len(a) and not len(b):
-        return False
-    large = torch.cat([_sides(a), _sides(b)]).max() / 2
-    a, b = a[_sides(a) >= large], b[_sides(b) >= large]
+    sides_a, sides_b = _sides(a), _sides(b)
+    large = max(sides_a.max(initial=0), sides_b.max(initial=0)) / 2
+    a, b = a[sides_a >= large], b[sides_b >= large]
     return not len(a) == len(b) == len(_pair(a, b, max_distance=0.25, max_ratio=1.25))
 
 
@@ -359,7 +405,7 @@ def _link(seen):
     for n, t in enumerate(busy):
         # One miss while other faces are found is forgiven; frames without any face do not count.
         active = [k for k in range(len(pieces)) if n - last[k] <= 2]
-        rows = torch.stack([pieces[k][-1][1] for k in active]) if active else seen[t][:0]
+        rows = np.stack([pieces[k][-1][1] for k in active]) if active else seen[t][:0]
         pairs = {j: active[i] for i, j in _pair(rows, seen[t])}
         for j, row in enumerate(seen[t]):
             k = pairs.get(j, len(pieces))
@@ -369,14 +415,14 @@ def _link(seen):
             pieces[k].append((t, row))
             last[k] = n
     tracks = []
-    for piece in sorted(pieces, key=lambda piece: (piece[0][0], -float(_sides(piece[0][1][None])))):
+    for piece in sorted(pieces, key=lambda piece: (piece[0][0], -_sides(piece[0][1][None])[0])):
         start, row = piece[0]
         ended = [track for track in tracks if track[-1][-1][0] < start]
-        rows = torch.stack([track[-1][-1][1] for track in ended]) if ended else row[None][:0]
+        rows = np.stack([track[-1][-1][1] for track in ended]) if ended else row[None][:0]
         # Where one face ends and another begins in the next looked-at frame (a cut), the track jumps: large to large.
         cut = [n for n, track in enumerate(ended) if order[track[-1][-1][0]] == order[start] - 1]
         if cut:
-            ended[max(cut, key=_sides(rows).tolist().__getitem__)].append(piece)
+            ended[max(cut, key=_sides(rows).__getitem__)].append(piece)
         elif back := _pair(rows, row[None]):  # after a longer absence the face is back at its place
             ended[back[0][0]][-1].extend(piece)
         else:
@@ -390,7 +436,7 @@ def _fill(pieces, num_frames, steadiness):
     parts = []
     for piece, start, stop in zip(pieces, starts, starts[1:]):
         times = torch.tensor([float(t) for t, _ in piece])
-        rows = torch.stack([row[:4] for _, row in piece])
+        rows = torch.from_numpy(np.stack([row[:4] for _, row in piece]))
         # centre, log size: a zoom is then as smooth as a move
         knots = torch.cat([(rows[:, :2] + rows[:, 2:]) / 2, (rows[:, 2:] - rows[:, :2]).clamp(min=1e-3).log()], 1)
         grid = torch.arange(start, stop, dtype=torch.float32).clamp(times[0], times[-1])
@@ -415,4 +461,4 @@ def _fill(pieces, num_frames, steadiness):
     return torch.cat(parts)
 
 
-__all__ = ["FaceTrack", "RDFERFaceDetector", "crop_faces", "track_faces"]
+__all__ = ["FaceTrack", "RDFERFaceDetector", "crop_faces", "look_ahead", "track_faces"]

@@ -21,7 +21,7 @@ from transformers.utils.hub import cached_file
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
-from .face_rdfer import RDFERFaceDetector, crop_faces, track_faces
+from .face_rdfer import RDFERFaceDetector, crop_faces, look_ahead, track_faces
 from .video_decoding_rdfer import VideoReadError, VideoSource, is_frame, open_video
 
 logger = logging.get_logger(__name__)
@@ -352,9 +352,14 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         # The sides of a frame w x h reduced to the longer side s have w * h = s * s * ratio pixels.
         ratio = min(video.width, video.height) / max(video.width, video.height)
         affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
-        frames = video.get_frames(indices, max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)))
         # Beside a large face small ones are found by the slower of the detector's two networks alone.
-        tracks = track_faces(frames, detector, model="auto" if face == "largest" else "back")
+        net, seen = "auto" if face == "largest" else "back", {}
+        frames = video.get_frames(
+            indices,
+            max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)),
+            meanwhile=lambda frames, places: seen.update(look_ahead(frames, places, detector, net)),
+        )
+        tracks = track_faces(frames, detector, net, seen=seen)
         if isinstance(face, int) and tracks:
             if face >= len(tracks):
                 raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")

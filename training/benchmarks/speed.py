@@ -257,9 +257,9 @@ def where_time_goes(classifiers: dict, path: str, turns: int) -> dict:
         classify = classifiers[system]
         places = [
             (video_processing_rdfer, "open_video", "open: the index of frames"),
-            (VideoSource, "get_frames", "decode"),
-            (video_processing_rdfer, "track_faces", "face crop"),
-            (video_processing_rdfer, "crop_faces", "face crop"),
+            (VideoSource, "get_frames", "decode, first looks for faces"),
+            (video_processing_rdfer, "track_faces", "further looks, crop"),
+            (video_processing_rdfer, "crop_faces", "further looks, crop"),
             (VideoBackbonePreTrainedModel, "_normalise", "normalise"),
             (classify.model, "forward", "forward"),
         ]
