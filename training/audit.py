@@ -245,8 +245,6 @@ def check(videos: Videos, on_bad_video: str) -> tuple[Videos, dict[int, Exceptio
     looks = open_videos(videos)
     errors = {number: seen for number, seen in enumerate(looks) if isinstance(seen, Exception)}
     report_bad_videos(list(errors.values()), len(videos), on_bad_video)
-    if len(errors) == len(videos):
-        raise ValueError(f"None of the videos can be read; the first: {errors[0]}")
     for place, name in enumerate(("num_frames", "content_hash")):
         videos.columns[name] = [None if isinstance(seen, Exception) else seen[place] for seen in looks]
     return videos, errors
@@ -278,7 +276,7 @@ def score_in_sample(arguments, data, args) -> Audit:
     numbers = [number for number in range(len(videos)) if number not in errors]
     cards = Cards(arguments.max_cards)
     looks, further = score(model, processor, videos, numbers, args, cards)
-    _refuse(further, len(videos), data.on_bad_video, looks)
+    report_bad_videos(list(further.values()), len(numbers), data.on_bad_video)
     return Audit(
         videos,
         class_names(model.config),
@@ -290,12 +288,6 @@ def score_in_sample(arguments, data, args) -> Audit:
         cards=cards,
         missing_cards=lambda wanted: _cards_of(model, processor, videos, wanted, args),
     )
-
-
-def _refuse(errors: dict[int, Exception], count: int, on_bad_video: str, looks):
-    report_bad_videos(list(errors.values()), count, on_bad_video)
-    if looks is None:
-        raise ValueError(f"None of the videos can be read; the first: {next(iter(errors.values()))}")
 
 
 def _cards_of(model, processor, videos: Videos, wanted: list[int], args) -> dict[int, dict]:

@@ -177,13 +177,12 @@ def check_videos(videos: Videos, on_bad_video: str = "error", description: str =
 
     Raises:
         VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
+        ValueError: none can be read.
     """
     looks = open_videos(videos, description)
     bad = [number for number, seen in enumerate(looks) if isinstance(seen, Exception)]
     report_bad_videos([looks[number] for number in bad], len(videos), on_bad_video)
     keep = [number for number in range(len(videos)) if number not in set(bad)]
-    if not keep:
-        raise ValueError("None of the videos can be read.")
     kept = videos.select(keep)
     kept.columns["num_frames"] = [looks[number][0] for number in keep]
     kept.columns["content_hash"] = [looks[number][1] for number in keep]
@@ -196,6 +195,7 @@ def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str
 
     Raises:
         VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
+        ValueError: all of them are bad.
     """
     if errors and on_bad_video == "error":
         rest = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
@@ -209,6 +209,8 @@ def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str
         logger.warning(f"Left out: {error}")
     if errors:
         logger.warning(f"{len(errors)} of {count} videos cannot be read and are left out.")
+    if errors and len(errors) == count:
+        raise ValueError(f"None of the videos can be read; the first: {errors[0]}")
 
 
 def content_hash(source) -> str | None:

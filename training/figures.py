@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
-from transformers.utils import logging
 
 from modeling_rdfer.cli import COLOURS
 from modeling_rdfer.inference_rdfer import load, probabilities
@@ -31,11 +30,9 @@ from modeling_rdfer.metrics_rdfer import recognition_metrics
 from modeling_rdfer.model_card_rdfer import public_name
 from modeling_rdfer.modeling_rdfer import distinct_clips
 from modeling_rdfer.video_decoding_rdfer import VideoReadError
-from training.data import VideoDataset
+from training.data import VideoDataset, report_bad_videos
 from training.evaluate import evaluation_parser, load_evaluation_videos
 from training.reports import plot_confusions, save_figure, write_confusion
-
-logger = logging.get_logger(__name__)
 
 FIGURES = ("strips", "tsne", "confusion", "agreement")
 EXAMPLES = """examples:
@@ -120,8 +117,7 @@ class Look:
 # One pass over the videos
 # ---------------------------------------------------------------------------------------------------------------------
 class _Readable(Dataset):
-    """Examples, or the error of a video that turns out to be bad when it is read: raised in a worker it would lose
-    its parts."""
+    """Examples, or the error of a video that turns out to be bad when it is read."""
 
     def __init__(self, dataset: VideoDataset):
         self.dataset = dataset
@@ -133,7 +129,7 @@ class _Readable(Dataset):
         try:
             return self.dataset[index]
         except (VideoReadError, OSError) as error:
-            return str(error)
+            return error
 
 
 def video_features(model, outputs) -> torch.Tensor:
@@ -184,13 +180,12 @@ def look_at(
     look = Look(model.config.num_clips)
     loader = DataLoader(_Readable(dataset), batch_size=batch_size, num_workers=workers, collate_fn=list)
     bar = tqdm(total=len(dataset), desc="looking at videos", unit="video")
+    errors = []
     for batch in loader:
-        for error in (example for example in batch if isinstance(example, str)):
-            if on_bad_video == "error":
-                raise ValueError(f"{error}. --on_bad_video skip leaves it out.")
-            logger.warning(f"Left out: {error}")
-            look.unreadable += 1
-        examples = [example for example in batch if not isinstance(example, str)]
+        errors += [example for example in batch if isinstance(example, Exception)]
+        if on_bad_video == "error":
+            report_bad_videos(errors, len(dataset), on_bad_video)
+        examples = [example for example in batch if not isinstance(example, Exception)]
         bar.update(len(batch))
         if not examples:
             continue
@@ -215,8 +210,8 @@ def look_at(
                 insort(shown, (*key, video), key=lambda entry: entry[:2])
                 del shown[videos_per_level:]
     bar.close()
-    if not look.labels:
-        raise ValueError("None of the videos can be read.")
+    report_bad_videos(errors, len(dataset), on_bad_video)
+    look.unreadable = len(errors)
     return look
 
 
