@@ -508,7 +508,8 @@ class _PyAVVideo(VideoSource):
         gaps = np.diff(self._pts)
         last = self._durations[-1] or (int(gaps[-1]) if len(gaps) else 0)
         duration = float((self._pts[-1] + last - self._pts[0]) * self._time_base)
-        pts_seconds = np.array([float(pts * self._time_base) for pts in self._pts], dtype=np.float64)
+        # As exact as with Fractions, which take a third of the time that opening takes.
+        pts_seconds = np.array([pts * self._time_base.numerator / self._time_base.denominator for pts in self._pts])
         average_fps = len(self._pts) / duration if duration > 0 else average_rate
         size = self._frame_size()
         super().__init__(self.name, "pyav", len(self._pts), *size, average_fps, pts_seconds, duration)
