@@ -200,7 +200,7 @@ def sample_weights(
     partition: torch.LongTensor,
     agreement: torch.Tensor,
     suspicion: torch.Tensor,
-    hard_sample_gain: float = 0.5,
+    hard_sample_gain: float = 0.0,
     noisy_sample_weight: float = 0.0,
 ) -> torch.Tensor:
     """
@@ -212,7 +212,7 @@ def sample_weights(
         partition (`torch.LongTensor` of shape `(N,)`): from [`partition_samples`].
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): agreement of the clips.
         suspicion (`torch.FloatTensor` of shape `(N,)`, 0..1): [`label_suspicion`].
-        hard_sample_gain (`float`, >= 0): how much more a hard sample is learnt.
+        hard_sample_gain (`float`, >= 0): how much more a hard sample is learnt; the paper's figure 1 wants some.
         noisy_sample_weight (`float`, >= 0): 0 drops noisy samples.
 
     Returns:

@@ -115,7 +115,7 @@ class SampleRecord:
         noisy_loss_threshold: float | None = None,
         hard_agreement_threshold: float = 0.75,
         max_noisy_share: float = 0.5,
-        hard_sample_gain: float = 0.5,
+        hard_sample_gain: float = 0.0,
         noisy_sample_weight: float = 0.0,
         running_mean_decay: float = 0.9,
     ):

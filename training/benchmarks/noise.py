@@ -87,7 +87,7 @@ LOSSES = {
     "sce": {"loss": "sce"},
     "gce": {"loss": "gce"},
     "agreement": {},
-    "agreement_no_gain": {"hard_sample_gain": 0.0},
+    "agreement_hard_gain": {"hard_sample_gain": 0.5},
     "agreement_one_look": {"running_mean_decay": 0.0},
 }
 # Ablations of the model, on clean labels with cross-entropy.
@@ -97,6 +97,7 @@ MODELS = {
     "long_term_only": {"muted": ("short_term",)},
     "no_stream": {"muted": ("short_term", "long_term")},
     "2_clips": {"config": {"num_clips": 2}},
+    "2_clips_uniform": {"config": {"num_clips": 2, "resampling": "uniform"}},
     "8_clips": {"config": {"num_clips": 8}},
 }
 SEEDS = (0, 1, 2)
@@ -114,7 +115,9 @@ def all_runs() -> list[Run]:
         ]
         runs += [Run(f"{name}-none-{seed}", "none", seed, {"loss": "ce"}, **what) for name, what in MODELS.items()]
     runs += [
-        Run(f"{loss}-none-{seed}", "none", seed, LOSSES[loss]) for seed in CLEAN_SEEDS for loss in ("ce", "agreement")
+        Run(f"{loss}-none-{seed}", "none", seed, LOSSES[loss])
+        for seed in CLEAN_SEEDS
+        for loss in ("ce", "agreement", "agreement_hard_gain")
     ]
     return runs
 
