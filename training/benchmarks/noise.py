@@ -90,12 +90,14 @@ LOSSES = {
     "agreement_hard_gain": {"hard_sample_gain": 0.5},
     "agreement_one_look": {"running_mean_decay": 0.0},
 }
-# Ablations of the model, on clean labels with cross-entropy.
+# Ablations of the model, on clean labels with cross-entropy, one seed.
 MODELS = {
     "uniform": {"config": {"resampling": "uniform"}},
     "short_term_only": {"muted": ("long_term",)},
     "long_term_only": {"muted": ("short_term",)},
     "no_stream": {"muted": ("short_term", "long_term")},
+    "short_term_only_uniform": {"config": {"resampling": "uniform"}, "muted": ("long_term",)},
+    "no_stream_uniform": {"config": {"resampling": "uniform"}, "muted": ("short_term", "long_term")},
     "2_clips": {"config": {"num_clips": 2}},
     "2_clips_uniform": {"config": {"num_clips": 2, "resampling": "uniform"}},
     "8_clips": {"config": {"num_clips": 8}},
@@ -113,7 +115,7 @@ def all_runs() -> list[Run]:
             Run(f"{loss}-{noise}-{seed}", noise, seed, arguments)
             for (loss, arguments), noise in itertools.product(LOSSES.items(), NOISE)
         ]
-        runs += [Run(f"{name}-none-{seed}", "none", seed, {"loss": "ce"}, **what) for name, what in MODELS.items()]
+    runs += [Run(f"{name}-none-0", "none", 0, {"loss": "ce"}, **what) for name, what in MODELS.items()]
     runs += [
         Run(f"{loss}-none-{seed}", "none", seed, LOSSES[loss])
         for seed in CLEAN_SEEDS
