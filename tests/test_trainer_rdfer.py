@@ -173,7 +173,9 @@ def test_what_keeps_a_label_from_being_wiped_out_weighs_fully():
 
 
 def test_doubted_samples_learn_the_suggested_label_in_proportion():
-    record = SampleRecord(torch.tensor([1, 1, 1, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0)
+    record = SampleRecord(
+        torch.tensor([1, 1, 1, 1]), 3, max_noisy_share=1.0, noisy_loss_threshold=1.0, hard_sample_gain=0.5
+    )
     opposing = torch.tensor([0.8, 0.3, -0.2, 0.3])
     given = (0.9 - opposing) / 2
     seen = looks([0, 1, 2, 3], [3.0, 3.0, 3.0, 0.2])
