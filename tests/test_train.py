@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from modeling_rdfer import RDFERForVideoClassification, predict
-from training import evaluate, train
+from training import audit, evaluate, train
 
 FAST = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
 TINY = ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
@@ -317,3 +317,19 @@ def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monk
         in caplog.text
     )
     assert "1 people are in the training set and in the reported set: ann" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "written, meant",
+    [([], None), (["--face_crop"], True), (["--face_crop", "false"], False), (["--no-face_crop"], False)],
+)
+def test_every_script_takes_a_switch_in_the_same_ways(written, meant, tmp_path):
+    places = ["--output_dir", str(tmp_path), "--use_cpu"]
+    assert train.parse_arguments([*written, *places])[1].face_crop is meant
+    assert evaluate.evaluation_parser("evaluate", "", "").parse_known_args(written)[0].face_crop is meant
+
+
+def test_an_unknown_argument_is_refused_by_the_script_that_was_called(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        audit.main(["--train_dir", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "3"])
+    assert "python -m training.audit: error: unrecognized arguments: --epochs 3" in capsys.readouterr().err

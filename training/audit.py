@@ -58,7 +58,7 @@ Then open audit/audit.html, decide, save decisions.csv, and
   python -m training.train --train_dir D/train --decisions decisions.csv --output_dir out
 
 data, as for training.train: --dataset NAME --root D [--fold N] [--dataset_options ...]; or --train_dir D;
-  or --train_list F; or --dataset_name N. Also --on_bad_video skip, --face_crop false.
+  or --train_list F; or --dataset_name N. Also --on_bad_video skip, --no-face_crop.
 computing: --per_device_eval_batch_size (default: 8), --dataloader_num_workers, --use_cpu.
 the trainings of the folds: all other options of python -m training.train --help, e.g. --config, --preset, --seed.
 """
@@ -839,7 +839,7 @@ def main(argv: list[str] | None = None) -> dict:
         rest += ["--model_name_or_path", arguments.model]
     if importlib.util.find_spec("cleanlab") is None:  # found out now and not after the trainings
         parser.error('an audit needs cleanlab: pip install -e ".[audit]"')
-    model_arguments, data, args = train.parse_arguments([*rest, "--output_dir", str(arguments.out)])
+    model_arguments, data, args = train.parse_arguments([*rest, "--output_dir", str(arguments.out)], "audit")
     if args.world_size > 1:
         parser.error("an audit runs in one process: start it without torchrun")
     if arguments.truth and not arguments.truth_file and not (data.train_list or data.dataset == "videolist"):

@@ -66,7 +66,7 @@ def settings_of(argv: list[str]) -> dict:
     defaults = train.parse_arguments(["--output_dir", "unused"])
     settings = {
         item.name: getattr(arguments, item.name)
-        for arguments, default in zip(train.parse_arguments(argv), defaults)
+        for arguments, default in zip(train.parse_arguments(argv, "cross_validate"), defaults)
         for item in fields(arguments)
         if item.init and getattr(arguments, item.name) != getattr(default, item.name)
     }

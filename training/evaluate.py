@@ -16,7 +16,7 @@ from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
 from training.data import ReadVideos, Videos, check_videos, report_bad_videos
 from training.datasets.common import map_labels
 from training.reports import write_confusion
-from training.sources import ScriptParser, SourceArguments
+from training.sources import ScriptParser, SourceArguments, Switch
 from training.train import load_split
 
 EXAMPLES = """examples:
@@ -110,7 +110,7 @@ def evaluation_parser(script: str, description: str, examples: str) -> ScriptPar
     parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
-    parser.add_argument("--face_crop", action=argparse.BooleanOptionalAction, help="default: as the checkpoint says")
+    parser.add_argument("--face_crop", "--face-crop", action=Switch, help="default: as the checkpoint says")
     parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
     return parser
 

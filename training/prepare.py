@@ -43,7 +43,7 @@ from modeling_rdfer.video_decoding_rdfer import VideoReadError
 from training.data import content_hash
 from training.datasets import load, options
 from training.datasets.common import some
-from training.sources import ScriptParser, SourceArguments, chosen_options
+from training.sources import ScriptParser, SourceArguments, Switch, chosen_options
 
 logger = logging.get_logger(__name__)
 
@@ -615,7 +615,8 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--num_frames", type=int, default=64, help="most frames of a video (default: 64)")
     parser.add_argument(
         "--face_crop",
-        action=argparse.BooleanOptionalAction,
+        "--face-crop",
+        action=Switch,
         help="find and crop faces (default: in video files; not in folders of frames, which are face crops already)",
     )
     parser.add_argument(

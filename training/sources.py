@@ -1,9 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Where a script's videos come from: the arguments that all scripts share."""
 
+import argparse
 from dataclasses import dataclass, field
 
 from transformers import HfArgumentParser
+from transformers.hf_argparser import string_to_bool
 
 from training.data import Videos
 from training.datasets import DATASETS, load, options
@@ -18,6 +20,17 @@ class ScriptParser(HfArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return tuple(parsed)
+
+
+class Switch(argparse.Action):
+    """An argument that is on or off, in every way people write it: `--x`, `--x true`, `--x false`, `--no-x`."""
+
+    def __init__(self, option_strings, dest, type=None, nargs=None, const=None, **kwargs):
+        off = [f"--no-{name.removeprefix('--')}" for name in option_strings]
+        super().__init__([*option_strings, *off], dest, nargs="?", const=True, type=string_to_bool, **kwargs)
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        setattr(namespace, self.dest, value != option_string.startswith("--no-"))
 
 
 @dataclass
@@ -83,4 +96,4 @@ def load_source(source: SourceArguments) -> dict[str, Videos]:
     return {split: to_videos(dataset, split) for split, dataset in splits.items()}
 
 
-__all__ = ["SourceArguments", "chosen_options", "load_source", "parse_options"]
+__all__ = ["ScriptParser", "SourceArguments", "Switch", "chosen_options", "load_source", "parse_options"]

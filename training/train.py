@@ -35,7 +35,7 @@ from training.datasets import load
 from training.datasets.common import map_labels, some, to_videos
 from training.decisions import apply_decisions, describe
 from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
-from training.sources import ScriptParser, SourceArguments, load_source, parse_options
+from training.sources import ScriptParser, SourceArguments, Switch, load_source, parse_options
 from training.streaming import NoSuchSplitError, StreamedVideos, VideoShards, load_shards
 
 logger = logging.get_logger(__name__)
@@ -134,7 +134,8 @@ class DataArguments(SourceArguments):
         },
     )
     face_crop: bool | None = field(
-        default=None, metadata={"help": "Find and crop faces while reading; as the checkpoint says by default."}
+        default=None,
+        metadata={"help": "Find and crop faces while reading; as the checkpoint says by default.", "action": Switch},
     )
     crop_scale: float = field(default=0.7, metadata={"help": "Least share of the area a random crop keeps."})
     colour_jitter: float = field(default=0.4, metadata={"help": "Strength of colour jitter (authors: 0.4)."})
@@ -349,15 +350,17 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
     return model, processor
 
 
-def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, RDFERTrainingArguments]:
-    """Arguments from the command line over those of `--config FILE.yaml` over the defaults."""
+def parse_arguments(
+    argv: list[str], script: str = "train"
+) -> tuple[ModelArguments, DataArguments, RDFERTrainingArguments]:
+    """Arguments from the command line over those of `--config FILE.yaml` over the defaults; `script` is who asks."""
     import argparse
 
     import yaml
 
     parser = ScriptParser(
         (ModelArguments, DataArguments, RDFERTrainingArguments),
-        prog="python -m training.train",
+        prog=f"python -m training.{script}",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
