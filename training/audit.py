@@ -350,7 +350,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
             videos.rename_labels(names).select(numbers), model.config.label2id, processor, args
         )
         further = {numbers[place]: error for place, error in further.items()}
-        report_bad_videos(list(further.values()), len(videos), data.on_bad_video)
+        report_bad_videos(list(further.values()), len(numbers), data.on_bad_video)
         unreadable = {videos.sample_ids[number]: str(error) for number, error in (errors | further).items()}
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"settings": settings, "unreadable": unreadable}, indent=2)

@@ -195,7 +195,7 @@ def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str
 
     Raises:
         VideoReadError: with `on_bad_video="error"`, naming the first bad video and how many there are.
-        ValueError: all of them are bad.
+        ValueError: all of them are bad, or there are none.
     """
     if errors and on_bad_video == "error":
         rest = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
@@ -209,8 +209,10 @@ def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str
         logger.warning(f"Left out: {error}")
     if errors:
         logger.warning(f"{len(errors)} of {count} videos cannot be read and are left out.")
-    if errors and len(errors) == count:
-        raise ValueError(f"None of the videos can be read; the first: {errors[0]}")
+    if len(errors) == count:
+        raise ValueError(
+            f"None of the videos can be read; the first: {errors[0]}" if errors else "There are no videos."
+        )
 
 
 def content_hash(source) -> str | None:

@@ -25,6 +25,7 @@ class ScriptParser(HfArgumentParser):
 class Switch(argparse.Action):
     """An argument that is on or off, in every way people write it: `--x`, `--x true`, `--x false`, `--no-x`."""
 
+    # HfArgumentParser says type, nargs and const of a boolean itself.
     def __init__(self, option_strings, dest, type=None, nargs=None, const=None, **kwargs):
         off = [f"--no-{name.removeprefix('--')}" for name in option_strings]
         super().__init__([*option_strings, *off], dest, nargs="?", const=True, type=string_to_bool, **kwargs)
