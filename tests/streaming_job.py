@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from test_prepare import LABELS, make_stream
 from training_job import make_trainer
 from transformers import TrainerCallback
@@ -47,3 +48,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    PartialState().destroy_process_group()  # as in training.train

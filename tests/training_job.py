@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
@@ -151,3 +152,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    PartialState().destroy_process_group()  # as in training.train

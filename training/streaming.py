@@ -103,7 +103,9 @@ def load_shards(name: str, split: str, config: str | None = None, **storage_opti
             found = shard.schema_arrow.names
             if missing := [column for column in ("video", "label") if column not in found]:
                 raise ValueError(f"{file} lacks the columns {missing}; it has {found}.")
-            return shard.schema_arrow, shard.read(columns=[c for c in TABLE_COLUMNS if c in found]).to_pydict()
+            columns = [column for column in TABLE_COLUMNS if column in found]
+            # Arrow's threads must not hold a Python file when Python shuts down (apache/arrow#34314, #50482).
+            return shard.schema_arrow, shard.read(columns=columns, use_threads=False).to_pydict()
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         looks = list(tqdm(pool.map(look, files), total=len(files), desc="reading labels", unit="shard"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from accelerate import PartialState
 from huggingface_hub.errors import HTTPError
 from transformers import (
     AutoConfig,
@@ -568,3 +569,5 @@ def fit(
 
 if __name__ == "__main__":
     main()
+    # Of several processes, one that ends with its group alive can be aborted by its threads (pytorch/pytorch#179291).
+    PartialState().destroy_process_group()
