@@ -96,12 +96,13 @@ class RDFERFrameBlock(nn.Module):
 
     def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
         first, second, third, fourth = self.convolutions
-        total = F.relu(first(hidden_state))
+        # In place wherever a convolution's output is at hand, which no gradient needs.
+        total = F.relu_(first(hidden_state))
         # The second convolution sees the first's output alone; from there on the sum is rectified before each.
-        total = total + second(total)
-        total = total + third(F.relu(total))
-        total = total + fourth(F.relu(total))
-        return F.relu(total)
+        total = second(total).add_(total)
+        total = third(F.relu(total)).add_(total)
+        total = fourth(F.relu(total)).add_(total)
+        return F.relu_(total)
 
 
 class RDFERFrameNet(BackboneMixin, PreTrainedModel):
