@@ -12,18 +12,18 @@ from transformers import (
     AutoVideoProcessor,
 )
 
-from .configuration_aen import AENConfig
-from .configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
-from .hub_rdfer import add_hub_methods
-from .inference_rdfer import Window, predict, timeline
-from .model_card_rdfer import CardFacts
-from .modeling_aen import (
+from .hub.cards import CardFacts
+from .hub.push import add_hub_methods
+from .inference.predict import Window, predict, timeline
+from .models.configuration_aen import AENConfig
+from .models.configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
+from .models.modeling_aen import (
     AENForVideoClassification,
     AENModel,
     AENPreTrainedModel,
     AENVideoClassifierOutput,
 )
-from .modeling_rdfer import (
+from .models.modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERModel,
     RDFERPreTrainedModel,
@@ -33,9 +33,9 @@ from .modeling_rdfer import (
     interpolate_saliency,
     resample_clips,
 )
-from .video_backbone_rdfer import RDFERFrameNet
-from .video_decoding_rdfer import VideoReadError
-from .video_processing_rdfer import RDFERVideoProcessor
+from .models.video_backbone_rdfer import RDFERFrameNet
+from .models.video_decoding_rdfer import VideoReadError
+from .models.video_processing_rdfer import RDFERVideoProcessor
 
 AutoConfig.register(RDFERConfig.model_type, RDFERConfig)
 AutoBackbone.register(RDFERFrameNetConfig, RDFERFrameNet)

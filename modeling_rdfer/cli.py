@@ -2,7 +2,6 @@
 """The `rdfer` command: predict, timeline, demo, export, env."""
 
 import argparse
-import csv
 import importlib.metadata
 import importlib.util
 import json
@@ -13,14 +12,11 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from .export_rdfer import SUFFIXES, export
-from .inference_rdfer import Window, embedded_checkpoint, load, predict, timeline
-from .video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
-
-NOT_FOR = (
-    "A label says which expression a face shows, not what a person feels. Not for decisions about people: hiring, "
-    "school, work, police, insurance, medicine, lie detection."
-)
+from .disclaimer import NOT_FOR
+from .inference.export import SUFFIXES, export
+from .inference.predict import embedded_checkpoint, load, predict, timeline
+from .models.video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
+from .plots import plot_timeline, write_timeline_csv
 
 
 def _videos_in(folder: Path) -> list[str]:
@@ -109,7 +105,7 @@ def _demo(arguments) -> int:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", arguments.port)) == 0:
                 raise ValueError(f"--port {arguments.port} is taken by another program; choose another one")
-    from .demo_rdfer import launch_demo
+    from .demo.page import launch_demo
 
     launch_demo(arguments.model, server_name="127.0.0.1", server_port=arguments.port)
     return 0
@@ -122,104 +118,6 @@ def _export(arguments) -> int:
     size = out.stat().st_size / 1e6
     print(f"wrote {out} ({size:.1f} MB); largest difference of a probability from the model's own {difference:.1e}")
     return 0
-
-
-def write_timeline_csv(windows: list[Window], path):
-    """
-    Writes a row for each window: start_seconds, end_seconds, label, one probability for each label (0..1), agreement.
-    Cells of windows without a face are empty.
-
-    Args:
-        windows (`list[Window]`): what [`timeline`] returns.
-        path (`str` or `Path`): file to write.
-    """
-    labels = next((list(window.scores) for window in windows if window.scores), [])
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["start_seconds", "end_seconds", "label", *labels, "agreement"])
-        for window in windows:
-            scores = [f"{window.scores[label]:.6f}" if window.scores else "" for label in labels]
-            agreement = "" if window.agreement is None else f"{window.agreement:.4f}"
-            writer.writerow(
-                [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
-            )
-
-
-# Okabe and Ito's colours, told apart by colour-blind people; line styles go on where the eight end.
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]
-STYLES = ["-", "--", ":"]
-
-
-def plot_timeline(windows: list[Window], path, title: str | None = None, num_faces: int = 12):
-    """
-    Draws the probabilities over time, below them the label of each window, below that faces at key frames.
-
-    Args:
-        windows (`list[Window]`): what [`timeline`] returns.
-        path (`str` or `Path`): picture to write; its suffix is the format (.png, .svg, .pdf).
-        title (`str`, *optional*): title of the picture.
-        num_faces (`int`, defaults to 12): faces in the strip.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    labels = next((list(window.scores) for window in windows if window.scores), [])
-    look = {
-        label: {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % len(STYLES)]}
-        for i, label in enumerate(labels)
-    }
-    centres = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
-    first, last = windows[0].start_seconds, max(windows[-1].end_seconds, windows[0].start_seconds + 0.04)
-    figure, (curves, band, faces) = pyplot.subplots(
-        3, 1, figsize=(12, 5.6), sharex=True, height_ratios=[6, 0.5, 1.9], layout="constrained"
-    )
-    # Labels that no window has stand back, in thin lines and parentheses.
-    for label in labels:
-        values = [window.scores[label] if window.scores else float("nan") for window in windows]
-        shown = any(window.label == label for window in windows)
-        style = {"linewidth": 2.2, "label": label} if shown else {"linewidth": 1, "alpha": 0.5, "label": f"({label})"}
-        marker = "o" if len(windows) == 1 else None
-        curves.plot(centres, values, marker=marker, **look[label], **style)
-    curves.set(ylabel="probability", ylim=(-0.02, 1.02), title=title)
-    curves.grid(alpha=0.3)
-    if labels:
-        curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-
-    # Overlapping windows: each owns the time up to half-way to its neighbours.
-    edges = [first, *((left + right) / 2 for left, right in zip(centres, centres[1:])), last]
-    start = 0
-    for index in range(1, len(windows) + 1):
-        if index < len(windows) and windows[index].label == windows[start].label:
-            continue
-        label, left, right = windows[start].label, edges[start], edges[index]
-        band.axvspan(left, right, color=look[label]["color"] if label else "#DDDDDD")
-        if right - left > 0.08 * (last - first):
-            text = {"color": "white" if label else "black", "ha": "center", "va": "center", "fontsize": 9}
-            band.text((left + right) / 2, 0.5, label or "no face", **text)
-        start = index
-    band.set(yticks=[], ylim=(0, 1), ylabel="label")
-    band.yaxis.label.set(rotation=0, ha="right", va="center")
-
-    faces.set(xlim=(first, last), ylim=(0, 1), yticks=[], xlabel="seconds", ylabel="key\nframes")
-    faces.yaxis.label.set(rotation=0, ha="right", va="center")
-    faces.spines[["left", "right", "top"]].set_visible(False)
-    with_face = [index for index, window in enumerate(windows) if window.key_frame is not None]
-    slot = (last - first) / num_faces
-    for number in range(num_faces):
-        middle = first + (number + 0.5) * slot
-        nearest = min(with_face, key=lambda index: abs(centres[index] - middle), default=None)
-        if nearest is None or abs(centres[nearest] - middle) > slot / 2 + (last - first) / len(windows):
-            continue
-        picture = faces.inset_axes([number / num_faces, 0.0, 1 / num_faces, 1.0])
-        picture.imshow(windows[nearest].key_frame.permute(1, 2, 0).numpy())
-        picture.set(xticks=[], yticks=[])
-        picture.set_title(f"{windows[nearest].key_frame_seconds:.1f} s", fontsize=8, pad=2)
-        for spine in picture.spines.values():
-            spine.set(color=look[windows[nearest].label]["color"], linewidth=2.5)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def _version(package: str) -> str:

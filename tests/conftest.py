@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hub_server import TOKEN, HubServer, serve
+
+from tests.helpers.hub_server import TOKEN, HubServer, serve
 
 # The client of the Hub reads these when it is imported. No test reaches the real Hub, nor the user's token and cache.
 _HUB = HubServer()
@@ -18,9 +19,8 @@ for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE"):
 
 import torch  # noqa: E402
 
-DATA = Path(__file__).parent / "data"
-CHECKPOINT = Path(__file__).parents[1] / "hub_cards" / "rdfer-small"
-AEN_CHECKPOINT = CHECKPOINT.with_name("aen-small")
+from tests.helpers.paths import CHECKPOINT, DATA  # noqa: E402
+
 # A new empty profile each time; nothing in the background asks Google's hosts; no sandbox, so that it runs as root.
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

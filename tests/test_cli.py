@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import AEN_CHECKPOINT, DATA
 from PIL import Image
 
 from modeling_rdfer import predict
 from modeling_rdfer.cli import main
+from tests.helpers.paths import AEN_CHECKPOINT, DATA
 
 CLIP = DATA / "cap13_edit2.mp4"
 

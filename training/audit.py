@@ -33,21 +33,21 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from modeling_rdfer.inference_rdfer import load
-from modeling_rdfer.labels_rdfer import canonical_label, class_names
-from modeling_rdfer.loss_rdfer import NOISY, PARTITIONS
-from modeling_rdfer.model_card_rdfer import library_versions, public_name
-from modeling_rdfer.modeling_rdfer import distinct_clips
-from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
-from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
+from modeling_rdfer.hub.cards import library_versions, public_name
+from modeling_rdfer.inference.predict import load
+from modeling_rdfer.models.labels_rdfer import canonical_label, class_names
+from modeling_rdfer.models.modeling_rdfer import distinct_clips
+from modeling_rdfer.trainer.losses import NOISY, PARTITIONS
+from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
+from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
 from training import train
-from training.audit_metrics import detection_quality, estimated_joint, label_scores
+from training.auditing.metrics import detection_quality, estimated_joint, label_scores
 from training.cross_validate import last_checkpoint, read_json, settings_of
-from training.data import ReadVideos, Videos, open_videos, report_bad_videos, unreadable_videos
-from training.datasets.common import map_labels, some
+from training.data.videos import LabelledVideos, ScoringVideoDataset, open_videos, report_bad_videos, unreadable_videos
+from training.datasets.common import first_few, map_labels
 from training.datasets.videolist import read_rows
 from training.evaluate import map_videos
-from training.reports import dataset_title, plot_agreement_loss
+from training.reports.plots import dataset_title, plot_agreement_loss
 
 EXAMPLES = """examples:
   python -m training.audit --dataset crema_d --root D --out audit --folds 5 --num_train_epochs 30
@@ -103,18 +103,18 @@ class Cards:
 def score(
     model,
     processor,
-    videos: Videos,
+    videos: LabelledVideos,
     numbers: Sequence[int],
     args: RDFERTrainingArguments,
     cards: Cards,
     description: str = "scoring",
-) -> tuple[SampleLooks | None, dict[int, Exception]]:
+) -> tuple[SamplePredictions | None, dict[int, Exception]]:
     """
     Looks at videos once, without augmentation.
 
     Args:
         model, processor: the model in evaluation mode.
-        videos ([`Videos`]): all of the audit, labelled with the model's names.
+        videos ([`LabelledVideos`]): all of the audit, labelled with the model's names.
         numbers (sequence of `int`): which of them.
         args ([`RDFERTrainingArguments`]): batch size of evaluation and number of workers.
         cards ([`Cards`]): is offered each video.
@@ -123,7 +123,7 @@ def score(
     Returns:
         The looks, with `index` among `videos`, None if no video can be read; and why others cannot.
     """
-    dataset = ReadVideos(videos.select(list(numbers)), model.config.label2id, processor)
+    dataset = ScoringVideoDataset(videos.select(list(numbers)), model.config.label2id, processor)
     loader = DataLoader(
         dataset, args.per_device_eval_batch_size, num_workers=args.dataloader_num_workers, collate_fn=list
     )
@@ -137,17 +137,19 @@ def score(
             if read:
                 looks.append(_look(model, dataset, read, numbers, cards))
             bar.update(len(batch))
-    return SampleLooks.concatenate(looks) if looks else None, errors
+    return SamplePredictions.concatenate(looks) if looks else None, errors
 
 
-def _look(model, dataset: ReadVideos, read: list[tuple[int, dict]], numbers, cards: Cards) -> SampleLooks:
+def _look(
+    model, dataset: ScoringVideoDataset, read: list[tuple[int, dict]], numbers, cards: Cards
+) -> SamplePredictions:
     examples = [example for _, example in read]
     frames = torch.stack([example["pixel_values_videos"] for example in examples])
     masks = torch.stack([example["frame_mask"] for example in examples])
     labels = torch.tensor([dataset.labels[place] for place, _ in read])
     index = torch.tensor([numbers[place] for place, _ in read])
     outputs = model(frames.to(model.device), frame_mask=masks.to(model.device))
-    looks = SampleLooks.of_outputs(outputs, labels.to(model.device), index).to("cpu")
+    looks = SamplePredictions.of_outputs(outputs, labels.to(model.device), index).to("cpu")
     clip_mask = distinct_clips(outputs.key_frame_indices).cpu()
     clips, places = outputs.clip_logits.float().softmax(-1).cpu(), outputs.key_frame_indices.cpu()
     for row, example in enumerate(examples):
@@ -159,11 +161,11 @@ def _look(model, dataset: ReadVideos, read: list[tuple[int, dict]], numbers, car
 
 def make_card(example: dict, clips: torch.Tensor, key_frames: torch.LongTensor) -> dict:
     """
-    What the page shows of a video, see `training.audit_page.write_page`: the frames at the centres of its clips, and
-    others evenly spread up to 8 in all.
+    What the page shows of a video, see `training.auditing.page.write_page`: the frames at the centres of its clips,
+    and others evenly spread up to 8 in all.
 
     Args:
-        example (`dict`): of [`ReadVideos`].
+        example (`dict`): of [`ScoringVideoDataset`].
         clips (`torch.FloatTensor` of shape `(K, C)`): probabilities of the distinct clips.
         key_frames (`torch.LongTensor` of shape `(K, L)`): their frames.
     """
@@ -197,9 +199,9 @@ class Audit:
     The scores of an audit's videos, wherever they come from.
 
     Attributes:
-        videos ([`Videos`]): all, labelled with the model's names, with the columns of the table.
+        videos ([`LabelledVideos`]): all, labelled with the model's names, with the columns of the table.
         label_names (`list[str]`): of the probabilities.
-        looks ([`SampleLooks`]): of those that could be read; `index` is their number among the videos.
+        looks ([`SamplePredictions`]): of those that could be read; `index` is their number among the videos.
         errors (`dict[int, str]`): why the others could not.
         model (`str`): what scored them, by name; `revision` (`str`): its commit on the Hub.
         out_of_sample (`bool`): whether no video was scored by a model that learnt its label.
@@ -210,9 +212,9 @@ class Audit:
         dynamics (`dict` of arrays): `confidence`, `variability`, `correctness` of a training run.
     """
 
-    videos: Videos
+    videos: LabelledVideos
     label_names: list[str]
-    looks: SampleLooks
+    looks: SamplePredictions
     errors: dict[int, str]
     model: str
     out_of_sample: bool
@@ -225,7 +227,7 @@ class Audit:
     dynamics: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def load_videos(data: train.DataArguments, split: str) -> Videos:
+def load_videos(data: train.DataArguments, split: str) -> LabelledVideos:
     """The videos to audit. Raises ValueError, FileNotFoundError: see [`train.load_split`]; or none are given."""
     sources = ("dataset", "train_dir", "train_list", "dataset_name")
     given = [f"--{name}" for name in sources if getattr(data, name)]
@@ -235,7 +237,7 @@ def load_videos(data: train.DataArguments, split: str) -> Videos:
     return train.load_split(data, data.train_dir, data.train_list, data.dataset_name, [split])
 
 
-def check(videos: Videos, on_bad_video: str) -> tuple[Videos, dict[int, Exception]]:
+def check(videos: LabelledVideos, on_bad_video: str) -> tuple[LabelledVideos, dict[int, Exception]]:
     """
     Opens all videos. Returns them with the columns `num_frames`, `content_hash`, and why which cannot be read.
 
@@ -250,7 +252,7 @@ def check(videos: Videos, on_bad_video: str) -> tuple[Videos, dict[int, Exceptio
     return videos, errors
 
 
-def fingerprint(videos: Videos) -> str:
+def fingerprint(videos: LabelledVideos) -> str:
     """blake2b-64 of ids, contents and labels of videos."""
     hashes = videos.columns["content_hash"]
     lines = (f"{name}\t{value}\t{label}\n" for name, value, label in zip(videos.sample_ids, hashes, videos.labels))
@@ -290,7 +292,7 @@ def score_in_sample(arguments, data, args) -> Audit:
     )
 
 
-def _cards_of(model, processor, videos: Videos, wanted: list[int], args) -> dict[int, dict]:
+def _cards_of(model, processor, videos: LabelledVideos, wanted: list[int], args) -> dict[int, dict]:
     cards = Cards(len(wanted))
     score(model, processor, videos, wanted, args, cards, "frames for the page")
     return cards.cards
@@ -371,7 +373,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
                 print(f"Fold {fold} of {count}: training on {len(others)} videos.")
                 train_fold(rest, folder, videos.select(others))
             score_fold(folder, scored, part, label_names, data, args, cards, f"scoring fold {fold} of {count}")
-        looks.append(SampleLooks(**load_file(folder / HELD_OUT)))
+        looks.append(SamplePredictions(**load_file(folder / HELD_OUT)))
         fold_of |= dict.fromkeys(part, fold)
     scored.columns["fold"] = [fold_of.get(number) for number in range(len(videos))]
 
@@ -386,7 +388,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
     return Audit(
         scored,
         label_names,
-        SampleLooks.concatenate(looks),
+        SamplePredictions.concatenate(looks),
         {number: unreadable[name] for number, name in enumerate(videos.sample_ids) if name in unreadable},
         model=f"{count} models trained from {start}",
         out_of_sample=True,
@@ -406,7 +408,7 @@ def describe_start(arguments: train.ModelArguments) -> str:
     return "aen-small" if arguments.model_type == "aen" else "rdfer-small"
 
 
-def refuse_trained_on(model: str, videos: Videos):
+def refuse_trained_on(model: str, videos: LabelledVideos):
     """Raises ValueError if a model's folder says that it was trained on videos of the audit."""
     import pyarrow.parquet as pq
 
@@ -422,7 +424,7 @@ def refuse_trained_on(model: str, videos: Videos):
             )
 
 
-def train_fold(rest: list[str], folder: Path, videos: Videos):
+def train_fold(rest: list[str], folder: Path, videos: LabelledVideos):
     """Trains on a fold's videos, from the last checkpoint in its folder if there is one."""
     checkpoint = last_checkpoint(folder)
     resume = ["--resume_from_checkpoint", str(checkpoint)] if checkpoint else []
@@ -431,7 +433,9 @@ def train_fold(rest: list[str], folder: Path, videos: Videos):
     gc.collect()
 
 
-def score_fold(folder: Path, videos: Videos, part: list[int], label_names, data, args, cards: Cards, description: str):
+def score_fold(
+    folder: Path, videos: LabelledVideos, part: list[int], label_names, data, args, cards: Cards, description: str
+):
     """Scores a fold's held-out videos with its model and writes them into its folder when they are complete."""
     model, processor = load_scoring_model(str(folder.resolve()), data, args)
     if class_names(model.config) != label_names:
@@ -470,12 +474,12 @@ def read_sample_table(arguments, data, args) -> Audit:
     if not seen:
         raise ValueError(f"{file} has no video that was looked at.")
     take = lambda name: torch.tensor([rows[name][number] for number in seen])  # noqa: E731
-    looks = SampleLooks(
+    looks = SamplePredictions(
         torch.tensor(seen), take("loss"), take("clip_agreement"), take("clip_std"), take("probabilities"),
         take("num_valid_clips"),
     )  # fmt: skip
     columns = {name: rows[name] for name in ("path", "content_hash", "split", "fold", "num_frames") if name in rows}
-    videos = Videos([None] * table.num_rows, rows["given_label"], rows["sample_id"], columns, label_names)
+    videos = LabelledVideos([None] * table.num_rows, rows["given_label"], rows["sample_id"], columns, label_names)
     run = file.resolve().parent
     name = arguments.model or (str(run) if (run / "config.json").is_file() else None)
     audit = Audit(
@@ -505,13 +509,13 @@ def has_source(data) -> bool:
     return any((data.dataset, data.train_dir, data.train_list, data.dataset_name))
 
 
-def add_videos(audit: Audit, found: Videos, model: str, file: Path, data, args):
+def add_videos(audit: Audit, found: LabelledVideos, model: str, file: Path, data, args):
     """Gives the rows of a training's table their videos, so that there can be cards. Raises ValueError if others."""
     places = {name: place for place, name in enumerate(found.sample_ids)}
     if unknown := [name for name in audit.videos.sample_ids if name not in places]:
         raise ValueError(
-            f"{file}: {len(unknown)} of its {len(audit.videos)} videos are not in the data given: {some(unknown)}. "
-            "Give what the training was given."
+            f"{file}: {len(unknown)} of its {len(audit.videos)} videos are not in the data given: "
+            f"{first_few(unknown)}. Give what the training was given."
         )
     network, processor = load_scoring_model(model, data, args)
     if class_names(network.config) != audit.label_names:
@@ -526,7 +530,7 @@ def add_videos(audit: Audit, found: Videos, model: str, file: Path, data, args):
     def cards(wanted: list[int]) -> dict[int, dict]:
         changed = [audit.videos.sample_ids[n] for n in wanted if hashes[n] and found.content_hash(n) != hashes[n]]
         if changed:
-            raise ValueError(f"{file}: {len(changed)} videos have changed since the training: {some(changed)}.")
+            raise ValueError(f"{file}: {len(changed)} videos have changed since the training: {first_few(changed)}.")
         return _cards_of(network, processor, audit.videos, wanted, args)
 
     audit.missing_cards = cards
@@ -535,7 +539,7 @@ def add_videos(audit: Audit, found: Videos, model: str, file: Path, data, args):
 # Truth ---------------------------------------------------------------------------------------------------------------
 
 
-def read_truth(videos: Videos, file: Path, column: str) -> tuple[list[str | None], list[bool | None]]:
+def read_truth(videos: LabelledVideos, file: Path, column: str) -> tuple[list[str | None], list[bool | None]]:
     """
     True labels from a list, by `sample_id`, `path` or the name of the file without its suffix.
 
@@ -565,8 +569,10 @@ def read_truth(videos: Videos, file: Path, column: str) -> tuple[list[str | None
         if any(matched):
             break
     else:
-        theirs = some(row.get("sample_id") or row.get("path") for row in rows)
-        raise ValueError(f"{file}: no row is about any of the videos: {theirs} there, {some(videos.sample_ids)} here.")
+        theirs = first_few(row.get("sample_id") or row.get("path") for row in rows)
+        raise ValueError(
+            f"{file}: no row is about any of the videos: {theirs} there, {first_few(videos.sample_ids)} here."
+        )
     taken = [key for key, row in zip(keys, matched) if row is not None]
     if len(set(taken)) < len(taken):
         raise ValueError(f"{file}: rows fit several videos of the same file name; give sample_id as in audit.csv.")
@@ -712,7 +718,7 @@ def write_outputs(audit: Audit, record: SampleRecord, arguments, args, data) -> 
     """Writes everything into --out. Returns the summary."""
     import pyarrow.parquet as pq
 
-    from training.audit_page import write_page
+    from training.auditing.page import write_page
 
     out, count = arguments.out, len(audit.videos)
     truth = None

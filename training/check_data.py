@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm.auto import tqdm
 
-from modeling_rdfer.video_decoding_rdfer import VideoReadError, open_video
-from training.data import Videos
+from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_video
+from training.data.sources import ScriptParser, SourceArguments, parse_options
+from training.data.videos import LabelledVideos
 from training.datasets import DATASETS, load, options
-from training.datasets.common import map_labels, some, to_videos
-from training.sources import ScriptParser, SourceArguments, parse_options
+from training.datasets.common import first_few, map_labels, to_videos
 
 EXAMPLES = """examples:
   python -m training.check_data --dataset dfew --root D              all folds
@@ -39,7 +39,7 @@ def published_counts(name: str, chosen: dict, fold: int | None) -> dict[str, int
     return {} if set(chosen) - only_reading else known.get(fold, {})
 
 
-def describe_split(split: str, videos: Videos, published: int | list[int] | None) -> tuple[list[str], bool]:
+def describe_split(split: str, videos: LabelledVideos, published: int | list[int] | None) -> tuple[list[str], bool]:
     """Lines with the numbers of a split's videos, the published ones in brackets; and whether they are the same."""
     counts = Counter(videos.labels)
     numbers = published if isinstance(published, list) else [None] * len(videos.label_names)
@@ -84,11 +84,11 @@ def describe_reading(looks: dict[str, int | Exception], min_frames: int) -> list
             # What stands in brackets differs from file to file.
             reasons.setdefault(reason.split(" (")[0], []).append(name)
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        lines.append(f"  cannot be read: {len(names):,}, {reason}: {some(names)}")
+        lines.append(f"  cannot be read: {len(names):,}, {reason}: {first_few(names)}")
     lengths = {name: seen for name, seen in looks.items() if not isinstance(seen, Exception)}
     short = sorted((name for name, length in lengths.items() if length < min_frames), key=lengths.get)
     if short:
-        names = some(f"{name} ({lengths[name]})" for name in short)
+        names = first_few(f"{name} ({lengths[name]})" for name in short)
         lines.append(f"  short: {len(short):,} have fewer than {min_frames} frames (they are padded): {names}")
     if lengths:
         least, middle, most = np.percentile(list(lengths.values()), [0, 50, 100]).astype(int)
@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if bad:
             problems.append(f"{bad:,} of {len(looks):,} videos cannot be read; --on_bad_video skip leaves them out.")
     if differences:
-        print(f"warning: other numbers of videos than published: {some(differences)}")
+        print(f"warning: other numbers of videos than published: {first_few(differences)}")
     for problem in problems:
         print(f"training would fail: {problem}")
     if not problems:

@@ -19,11 +19,11 @@ import numpy as np
 from accelerate import PartialState
 from transformers.utils import logging
 
-from modeling_rdfer.metrics_rdfer import recognition_metrics
-from modeling_rdfer.trainer_rdfer import RECORD_NAME
+from modeling_rdfer.trainer.metrics import recognition_metrics
+from modeling_rdfer.trainer.trainer import RECORD_NAME
 from training import train
 from training.datasets import options
-from training.reports import plot_confusions
+from training.reports.plots import plot_confusions
 
 logger = logging.get_logger(__name__)
 

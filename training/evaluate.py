@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from modeling_rdfer.inference_rdfer import load, probabilities
-from modeling_rdfer.labels_rdfer import class_names
-from modeling_rdfer.metrics_rdfer import fit_temperature, recognition_metrics
-from training.data import ReadVideos, Videos, check_videos, report_bad_videos
+from modeling_rdfer.inference.predict import load, probabilities
+from modeling_rdfer.models.labels_rdfer import class_names
+from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
+from training.data.sources import BooleanAction, ScriptParser, SourceArguments
+from training.data.videos import LabelledVideos, ScoringVideoDataset, check_videos, report_bad_videos
 from training.datasets.common import map_labels
-from training.reports import write_confusion
-from training.sources import ScriptParser, SourceArguments, Switch
+from training.reports.plots import write_confusion
 from training.train import load_split
 
 EXAMPLES = """examples:
@@ -26,13 +26,15 @@ EXAMPLES = """examples:
 
 
 @torch.inference_mode()
-def predict_views(model, dataset: ReadVideos, num_views: int, batch_size: int, workers: int, on_bad_video: str):
+def predict_views(
+    model, dataset: ScoringVideoDataset, num_views: int, batch_size: int, workers: int, on_bad_video: str
+):
     """
     Probabilities of every video, averaged over temporal views that differ in where the clips are centred.
 
     Args:
         model ([`RDFERForVideoClassification`]): in evaluation mode.
-        dataset ([`ReadVideos`]): videos.
+        dataset ([`ScoringVideoDataset`]): videos.
         num_views (`int`): 1: the deterministic evaluation; V: clips centred at (v + 0.5) / V of their strata.
         batch_size, workers (`int`): of the data loader.
         on_bad_video (`"error"` or `"skip"`): what to do where frames cannot be decoded or show no face.
@@ -67,7 +69,9 @@ def predict_views(model, dataset: ReadVideos, num_views: int, batch_size: int, w
     return *(torch.cat(values).numpy() for values in (scores, agreements, labels)), len(errors)
 
 
-def map_videos(videos: Videos, label2id: dict[str, int], on_unknown_label: str) -> tuple[Videos, Counter]:
+def map_videos(
+    videos: LabelledVideos, label2id: dict[str, int], on_unknown_label: str
+) -> tuple[LabelledVideos, Counter]:
     """
     The videos under the model's names of their labels; and, of those that are left out since the model has not their
     label, how many there are of each.
@@ -110,14 +114,14 @@ def evaluation_parser(script: str, description: str, examples: str) -> ScriptPar
     parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
-    parser.add_argument("--face_crop", "--face-crop", action=Switch, help="default: as the checkpoint says")
+    parser.add_argument("--face_crop", "--face-crop", action=BooleanAction, help="default: as the checkpoint says")
     parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
     return parser
 
 
 def load_evaluation_videos(
     parser: argparse.ArgumentParser, source: SourceArguments, arguments: argparse.Namespace, label2id: dict[str, int]
-) -> tuple[Videos, Counter]:
+) -> tuple[LabelledVideos, Counter]:
     """
     The videos that the arguments of [`evaluation_parser`] name, under a model's names of their labels, and how many
     were left out by label since the model has no such label. What does not fit ends the program with a message.
@@ -160,7 +164,7 @@ def main(argv: list[str] | None = None) -> dict:
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
-    dataset = ReadVideos(videos, model.config.label2id, processor)
+    dataset = ScoringVideoDataset(videos, model.config.label2id, processor)
     try:
         scores, agreement, references, num_bad = predict_views(
             model, dataset, arguments.num_views, arguments.batch_size, arguments.workers, arguments.on_bad_video

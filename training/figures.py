@@ -23,16 +23,16 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from modeling_rdfer.cli import COLOURS
-from modeling_rdfer.inference_rdfer import load, probabilities
-from modeling_rdfer.labels_rdfer import class_names
-from modeling_rdfer.metrics_rdfer import recognition_metrics
-from modeling_rdfer.model_card_rdfer import public_name
-from modeling_rdfer.modeling_rdfer import distinct_clips
-from modeling_rdfer.video_decoding_rdfer import VideoReadError
-from training.data import VideoDataset, report_bad_videos
+from modeling_rdfer.hub.cards import public_name
+from modeling_rdfer.inference.predict import load, probabilities
+from modeling_rdfer.models.labels_rdfer import class_names
+from modeling_rdfer.models.modeling_rdfer import distinct_clips
+from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
+from modeling_rdfer.plots import COLOURS
+from modeling_rdfer.trainer.metrics import recognition_metrics
+from training.data.videos import VideoDataset, report_bad_videos
 from training.evaluate import evaluation_parser, load_evaluation_videos
-from training.reports import plot_confusions, save_figure, write_confusion
+from training.reports.plots import plot_confusions, save_figure, write_confusion
 
 FIGURES = ("strips", "tsne", "confusion", "agreement")
 EXAMPLES = """examples:

@@ -35,15 +35,15 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from modeling_rdfer import RDFERVideoProcessor
-from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.labels_rdfer import class_names
-from modeling_rdfer.model_card_rdfer import PEOPLE, DatasetCardFacts, dataset_card, public_name, write_card
-from modeling_rdfer.pseudo_labels_aen import FrameTeacher, label_frames, load_teacher
-from modeling_rdfer.video_decoding_rdfer import VideoReadError
-from training.data import content_hash
+from modeling_rdfer.hub.cards import PEOPLE, DatasetCardFacts, dataset_card, public_name, write_card
+from modeling_rdfer.inference.predict import embedded_checkpoint
+from modeling_rdfer.models.labels_rdfer import class_names
+from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
+from modeling_rdfer.trainer.pseudo_labels import FrameTeacher, label_frames, load_teacher
+from training.data.sources import BooleanAction, ScriptParser, SourceArguments, chosen_options
+from training.data.videos import content_hash
 from training.datasets import load, options
-from training.datasets.common import some
-from training.sources import ScriptParser, SourceArguments, Switch, chosen_options
+from training.datasets.common import first_few
 
 logger = logging.get_logger(__name__)
 
@@ -163,7 +163,7 @@ def _check_folds(parts: dict[int, dict[str, dict[str, str]]]):
     hint = "They cannot be prepared all at once: prepare one, e.g. --fold 1."
     tested = Counter(clip for splits in parts.values() for clip in splits["test"])
     if twice := sorted(clip for clip, count in tested.items() if count > 1):
-        raise ValueError(f"{len(twice)} clips are test clips of more than one fold: {some(twice)}. {hint}")
+        raise ValueError(f"{len(twice)} clips are test clips of more than one fold: {first_few(twice)}. {hint}")
     label_of = {clip: label for splits in parts.values() for clip, label in splits["test"].items()}
     for fold, splits in parts.items():
         wanted = {clip: label for clip, label in label_of.items() if clip not in splits["test"]}
@@ -171,7 +171,7 @@ def _check_folds(parts: dict[int, dict[str, dict[str, str]]]):
             odd = sorted({clip for clip, _ in splits["train"].items() ^ wanted.items()})
             raise ValueError(
                 f"The training clips of fold {fold} and their labels are not those of the other folds' tests; "
-                f"{len(odd)} differ: {some(odd)}. {hint}"
+                f"{len(odd)} differ: {first_few(odd)}. {hint}"
             )
 
 
@@ -205,7 +205,7 @@ def prepare_video(processor: RDFERVideoProcessor, source, teacher: PreTrainedMod
     Args:
         processor ([`RDFERVideoProcessor`]): says which frames, what size, and whether to crop faces.
         source: path of a file or of a folder of frames, or `{"bytes", "path"}`.
-        teacher (*optional*): gives `pseudo_labels`, see [`~modeling_rdfer.pseudo_labels_aen.load_teacher`].
+        teacher (*optional*): gives `pseudo_labels`, see [`~modeling_rdfer.trainer.pseudo_labels.load_teacher`].
 
     Returns:
         `dict` with `video` (bytes), `content_hash` and `num_frames` of the original, with a teacher `pseudo_labels`
@@ -387,7 +387,7 @@ def _begin(out: Path, manifest: dict) -> dict:
         unfinished.unlink()
     if not file.exists():
         if found := sorted(path.name for path in [*out.iterdir(), *out.glob("data/*")] if path.name != "data"):
-            raise ValueError(f"{out} holds {some(found)} and no {MANIFEST_NAME}: choose another --out.")
+            raise ValueError(f"{out} holds {first_few(found)} and no {MANIFEST_NAME}: choose another --out.")
         _write_text(file, json.dumps(manifest, indent=2) + "\n")
         return manifest
     begun = json.loads(file.read_text())
@@ -551,7 +551,9 @@ def prepare(
     write_card(out, dataset_card(card_facts(manifest)))
     _write_text(out / MANIFEST_NAME, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     if skipped:
-        logger.warning(f"{len(skipped)} clips cannot be read and are left out: {some(e['path'] for e in skipped)}.")
+        logger.warning(
+            f"{len(skipped)} clips cannot be read and are left out: {first_few(e['path'] for e in skipped)}."
+        )
     return manifest
 
 
@@ -616,7 +618,7 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument(
         "--face_crop",
         "--face-crop",
-        action=Switch,
+        action=BooleanAction,
         help="find and crop faces (default: in video files; not in folders of frames, which are face crops already)",
     )
     parser.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalEntryNotFoundError
 
-from modeling_rdfer.hub_rdfer import files_to_push, prepare_repo, push_files
+from modeling_rdfer.hub.push import files_to_push, prepare_repo, push_files
 
 EXAMPLES = """examples:
   python -m training.push --folder out --repo_id you/my-model --private

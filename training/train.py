@@ -26,18 +26,18 @@ from modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERVideoProcessor,
 )
-from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.labels_rdfer import group_labels
-from modeling_rdfer.metrics_rdfer import recognition_metrics
-from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
-from training.build_aen_small import FOLDER as AEN_SMALL
-from training.data import VideoDataset, Videos, check_videos, report_bad_videos, unreadable_videos
+from modeling_rdfer.inference.predict import embedded_checkpoint
+from modeling_rdfer.models.labels_rdfer import group_labels
+from modeling_rdfer.trainer.metrics import recognition_metrics
+from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
+from training.auditing.decisions import apply_decisions, describe
+from training.build.aen_small import FOLDER as AEN_SMALL
+from training.data.sources import BooleanAction, ScriptParser, SourceArguments, load_source, parse_options
+from training.data.streaming import NoSuchSplitError, StreamingVideoDataset, VideoShards, load_shards
+from training.data.videos import LabelledVideos, VideoDataset, check_videos, report_bad_videos, unreadable_videos
 from training.datasets import load
-from training.datasets.common import map_labels, some, to_videos
-from training.decisions import apply_decisions, describe
-from training.reports import facts_of_run, plot_curves, print_partitions, write_confusion
-from training.sources import ScriptParser, SourceArguments, Switch, load_source, parse_options
-from training.streaming import NoSuchSplitError, StreamedVideos, VideoShards, load_shards
+from training.datasets.common import first_few, map_labels, to_videos
+from training.reports.plots import facts_of_run, plot_curves, print_partitions, write_confusion
 
 logger = logging.get_logger(__name__)
 
@@ -136,7 +136,10 @@ class DataArguments(SourceArguments):
     )
     face_crop: bool | None = field(
         default=None,
-        metadata={"help": "Find and crop faces while reading; as the checkpoint says by default.", "action": Switch},
+        metadata={
+            "help": "Find and crop faces while reading; as the checkpoint says by default.",
+            "action": BooleanAction,
+        },
     )
     crop_scale: float = field(default=0.7, metadata={"help": "Least share of the area a random crop keeps."})
     colour_jitter: float = field(default=0.4, metadata={"help": "Strength of colour jitter (authors: 0.4)."})
@@ -156,7 +159,7 @@ class DataArguments(SourceArguments):
 
 def load_videos(
     folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str | None]
-) -> Videos | None:
+) -> LabelledVideos | None:
     """
     The videos of the one source that is given, None if none is: all of a folder; of a list with splits, and of a
     dataset, the first of `splits` that it has.
@@ -183,7 +186,7 @@ def load_videos(
 
 def load_split(
     source: SourceArguments, folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str]
-) -> Videos | None:
+) -> LabelledVideos | None:
     """
     The videos of the first of `splits` that --dataset has, or else those that [`load_videos`] finds.
 
@@ -222,7 +225,9 @@ def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
     return training, None
 
 
-def load_parts(data: DataArguments, seed: int) -> tuple[Videos | None, Videos | None, Videos | None]:
+def load_parts(
+    data: DataArguments, seed: int
+) -> tuple[LabelledVideos | None, LabelledVideos | None, LabelledVideos | None]:
     """
     The videos to train on, those that choose the model (None: the last epoch's is kept), those to report.
 
@@ -397,26 +402,28 @@ def parse_arguments(
     return model_arguments, data, args
 
 
-def to_labels(videos: Videos, label2id: dict[str, int]) -> Videos:
+def to_labels(videos: LabelledVideos, label2id: dict[str, int]) -> LabelledVideos:
     """The videos under the model's names of their labels. Raises ValueError naming labels without a counterpart."""
     return videos.rename_labels(map_labels(sorted(set(videos.labels)), list(label2id)))
 
 
-def warn_of_overlap(training: Videos, test: Videos):
+def warn_of_overlap(training: LabelledVideos, test: LabelledVideos):
     """Warns of videos and people that are both in the training set and among what is reported."""
     hashes = set(training.columns.get("content_hash", ())) - {None}
     same = [name for name, value in zip(test.sample_ids, test.columns.get("content_hash", ())) if value in hashes]
     if same:
         logger.warning(
-            f"{len(same)} videos of the reported set are in the training set, too, by their content: {some(same)}."
+            f"{len(same)} videos of the reported set are also in the training set (same content): {first_few(same)}."
         )
     if training_people := set(getattr(training, "persons", None) or ()):
         people = sorted(training_people & set(test.persons or ()), key=str)
         if people:
-            logger.warning(f"{len(people)} people are in the training set and in the reported set: {some(people)}.")
+            logger.warning(
+                f"{len(people)} people are in the training set and in the reported set: {first_few(people)}."
+            )
 
 
-def protocol(data: DataArguments, args: RDFERTrainingArguments, test: Videos) -> dict:
+def protocol(data: DataArguments, args: RDFERTrainingArguments, test: LabelledVideos) -> dict:
     """What the reported figures are of, and how the model was chosen, for `all_results.json`."""
     selection = data.model_selection
     if selection == "last" and (args.load_best_model_at_end or data.early_stopping_patience):
@@ -448,7 +455,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     return fit(model_arguments, data, args, training, choosing, test, num_found - len(training), not data.streaming)
 
 
-def without_unreadable(part: str, videos: Videos, label2id, processor, data: DataArguments, args) -> Videos:
+def without_unreadable(
+    part: str, videos: LabelledVideos, label2id, processor, data: DataArguments, args
+) -> LabelledVideos:
     """
     Videos of a part that training can read.
 
@@ -464,9 +473,9 @@ def fit(
     model_arguments: ModelArguments,
     data: DataArguments,
     args: RDFERTrainingArguments,
-    training: Videos,
-    choosing: Videos | None = None,
-    test: Videos | None = None,
+    training: LabelledVideos,
+    choosing: LabelledVideos | None = None,
+    test: LabelledVideos | None = None,
     num_left_out: int = 0,
     read_first: bool = False,
 ) -> dict[str, float]:
@@ -475,7 +484,7 @@ def fit(
 
     Args:
         model_arguments, data, args: of `parse_arguments`.
-        training, choosing, test ([`Videos`]): see [`load_parts`].
+        training, choosing, test ([`LabelledVideos`]): see [`load_parts`].
         num_left_out (`int`): training videos that could not be read, for the card.
         read_first (`bool`): whether to read every video once before training starts, see [`unreadable_videos`].
 
@@ -508,7 +517,7 @@ def fit(
         # Of another model, or cut off: nothing of it may stand beside this one. The table goes on when resuming.
         for name in (*RESULT_FILES, *([] if args.resume_from_checkpoint else [SAMPLE_TABLE_NAME])):
             (Path(args.output_dir) / name).unlink(missing_ok=True)
-    dataset_class = StreamedVideos if data.streaming else VideoDataset
+    dataset_class = StreamingVideoDataset if data.streaming else VideoDataset
     train_dataset = dataset_class(
         training,
         label2id,

@@ -6,7 +6,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .configuration_rdfer import RDFERConfig, VideoBackboneConfig
-from .labels_rdfer import class_names, number_groups
+from .labels_rdfer import class_names, group_ids
 
 # Default backbone, that of the `base` preset.
 _BASE_BACKBONE = {
@@ -124,7 +124,7 @@ class AENConfig(VideoBackboneConfig):
         return self._groups()[1]
 
     def _groups(self) -> tuple[list[str], list[int]]:
-        return number_groups(class_names(self), self.emotion_groups)
+        return group_ids(class_names(self), self.emotion_groups)
 
     def validate_emotions(self):
         """Checks that each label has a group, and the problem type; raises `ValueError` otherwise."""

@@ -131,8 +131,8 @@ class RDFERFaceDetector(nn.Module):
         fit_h, fit_w = (max(1, round(side * net.size / max(height, width))) for side in (height, width))
         scale = self._anchors.new_tensor([width / fit_w, height / fit_h] * 2)
         found = []
-        for some in _batches(indices, model):
-            small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in some]
+        for chunk in _batches(indices, model):
+            small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in chunk]
             images = F.pad(torch.stack(small), (0, net.size - fit_w, 0, net.size - fit_h)).to(self._anchors.device)
             with torch.inference_mode():
                 logits, raw = net((images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last))
@@ -340,8 +340,8 @@ def _spread(num_frames, num_looks):
 def _look(frames, detector, model, indices, seen):
     """Detects faces at `indices` into `seen`, where they are not there yet; returns the model to go on with."""
 
-    def detect(net, some):
-        return {i: boxes.numpy() for i, boxes in zip(some, detector.detect(frames, net, some))}
+    def detect(net, chunk):
+        return {i: boxes.numpy() for i, boxes in zip(chunk, detector.detect(frames, net, chunk))}
 
     seen.update(detect("front" if model == "auto" else model, [i for i in indices if i not in seen]))
     if model != "auto":
@@ -349,8 +349,8 @@ def _look(frames, detector, model, indices, seen):
     unsure = [i for i in indices if not (seen[i][:, 4] > _SURE).any()]
     found = {}
     # The back net is slow: if it finds nothing in every second of these frames, the others are taken as empty too.
-    for some in (unsure[::2], unsure[1::2]):
-        found.update(detect("back", some))
+    for chunk in (unsure[::2], unsure[1::2]):
+        found.update(detect("back", chunk))
         if not any(len(boxes) for boxes in found.values()):
             break
     seen.update((i, found.get(i, np.empty((0, 5), np.float32))) for i in unsure)

@@ -90,13 +90,11 @@ def group_labels(labels: Sequence[str], emotion_groups: Mapping[str, str] | None
     return found
 
 
-def number_groups(
-    labels: Sequence[str], emotion_groups: Mapping[str, str] | None = None
-) -> tuple[list[str], list[int]]:
+def group_ids(labels: Sequence[str], emotion_groups: Mapping[str, str] | None = None) -> tuple[list[str], list[int]]:
     """Names of the groups in the order of their first labels, and the number of each label's; see [`group_labels`]."""
     groups = group_labels(labels, emotion_groups)
     names = list(dict.fromkeys(groups.values()))
     return names, [names.index(group) for group in groups.values()]
 
 
-__all__ = ["EMOTION_GROUPS", "SYNONYMS", "canonical_label", "group_labels", "number_groups"]
+__all__ = ["EMOTION_GROUPS", "SYNONYMS", "canonical_label", "group_ids", "group_labels"]

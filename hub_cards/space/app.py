@@ -3,7 +3,7 @@
 
 import os
 
-from modeling_rdfer.demo_rdfer import launch_demo
+from modeling_rdfer.demo.page import launch_demo
 
 if __name__ == "__main__":
     # Variable of the Space: names on the Hub, separated by spaces, that visitors can choose beside rdfer-small.

@@ -22,10 +22,10 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from modeling_rdfer import AENConfig, AENForVideoClassification
-from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.labels_rdfer import number_groups
-from modeling_rdfer.metrics_rdfer import recognition_metrics
-from modeling_rdfer.pseudo_labels_aen import label_frames, load_teacher
+from modeling_rdfer.inference.predict import embedded_checkpoint
+from modeling_rdfer.models.labels_rdfer import group_ids
+from modeling_rdfer.trainer.metrics import recognition_metrics
+from modeling_rdfer.trainer.pseudo_labels import label_frames, load_teacher
 from training.benchmarks import noise
 from training.benchmarks.tables import write_tables
 from training.synthetic.labels import LABELS
@@ -155,7 +155,7 @@ def sentiment_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str
     positive, neutral and negative. Surprise can be pleasant or not: in three groups its videos are left out, and its
     probability counts for none.
     """
-    names, groups = number_groups(LABELS)
+    names, groups = group_ids(LABELS)
     groups = np.array(groups)
     sums = np.stack([probabilities[:, groups == number].sum(1) for number in range(len(names))], axis=1)
     truth = groups[labels]

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modeling_rdfer.loss_rdfer import NOISY
-from modeling_rdfer.sample_table_rdfer import SampleLooks, SampleRecord
-from training.audit_metrics import detection_quality, label_scores
+from modeling_rdfer.trainer.losses import NOISY
+from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
+from training.auditing.metrics import detection_quality, label_scores
 from training.benchmarks import noise
 from training.benchmarks.noise import SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
 from training.benchmarks.tables import markdown_table, write_tables
-from training.data import Videos
+from training.data.videos import LabelledVideos
 from training.synthetic.labels import LABELS
 
 RESULTS = Path(__file__).parent / "results" / "audit"
@@ -64,7 +64,9 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
     start = time.time()
     run = Run(f"audit-{kind}-{seed}", kind, seed, AUDIT)
     labels, truths = given_labels(run), noise.training_truths(run)
-    videos = Videos([None] * len(labels), [LABELS[label] for label in labels], [str(n) for n in range(len(labels))])
+    videos = LabelledVideos(
+        [None] * len(labels), [LABELS[label] for label in labels], [str(n) for n in range(len(labels))]
+    )
     looks = []
     for part in videos.folds(FOLDS, seed):
         others = sorted(set(range(len(labels))) - set(part))
@@ -73,12 +75,12 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
             trainer.train()
         fields = ("logits", "clip_logits", "agreement", "key_frame_indices")
         outputs = {name: values[part] for name, values in noise.answer(trainer.model, cache, "train", fields).items()}
-        looks.append(SampleLooks.of_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
+        looks.append(SamplePredictions.of_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
         settings = noise.settings(trainer.args)
         del trainer
         gc.collect()
     record = SampleRecord(torch.tensor(labels), len(LABELS))
-    record.update(SampleLooks.concatenate(looks))
+    record.update(SamplePredictions.concatenate(looks))
     wrong, hard = (np.array([getattr(truth, name) for truth in truths]) for name in ("is_noisy", "is_hard"))
     true = np.array([LABELS.index(truth.true_label) for truth in truths])
     noisy, suggested = (record.partition == NOISY).numpy(), record.suggested_labels.numpy()

@@ -22,16 +22,16 @@ import torch
 from PIL import Image
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
-from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.trainer_rdfer import collate
-from modeling_rdfer.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
+from modeling_rdfer.inference.predict import embedded_checkpoint
+from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
+from modeling_rdfer.trainer.trainer import collate
 from training.benchmarks.timing import CLIP, measure
-from training.data import VideoDataset
+from training.data.streaming import StreamingVideoDataset, load_shards
+from training.data.videos import VideoDataset
 from training.datasets import load
 from training.datasets.common import to_videos
 from training.datasets.crema_d import LABELS
 from training.prepare import prepare
-from training.streaming import StreamedVideos, load_shards
 
 ACTORS = (1001, 1019, 1037, 1055, 1073)  # one in each fold
 LABEL2ID = {name: number for number, name in enumerate(LABELS)}
@@ -119,7 +119,7 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
     """A batch of 8 from the data pipeline alone (augmented, one process) against a training step of preset small."""
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
     shards = load_shards(str(folder / "1440x1080-prepared"), "train", "fold_1")
-    stream = StreamedVideos(shards, LABEL2ID, processor, training=True)
+    stream = StreamingVideoDataset(shards, LABEL2ID, processor, training=True)
     model = RDFERForVideoClassification(RDFERConfig.from_preset("small", id2label=dict(enumerate(LABELS)))).train()
     optimizer = torch.optim.AdamW(model.parameters())
     dataset = VideoDataset(
@@ -154,7 +154,7 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
 def stream_once(prepared: str):
     """Streams a set and prints the peak resident memory in KB; run in a process of its own."""
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
-    stream = StreamedVideos(load_shards(prepared, "train"), LABEL2ID, processor, training=True)
+    stream = StreamingVideoDataset(load_shards(prepared, "train"), LABEL2ID, processor, training=True)
     for _ in stream.batches(BATCH_SIZE, collate):
         pass
     # Of this process alone; `resource.getrusage` also counts the one that started it.

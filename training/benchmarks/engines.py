@@ -34,8 +34,8 @@ from modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERVideoProcessor,
 )
-from modeling_rdfer.export_rdfer import ONNXModel, export
-from modeling_rdfer.video_decoding_rdfer import open_video
+from modeling_rdfer.inference.export import ONNXModel, export
+from modeling_rdfer.models.video_decoding_rdfer import open_video
 from training.benchmarks.tables import write_tables
 from training.benchmarks.timing import machine, ratio, summary, take_turns
 from training.synthetic import LABELS, render_video

@@ -30,10 +30,10 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, TrainingArguments
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
-from modeling_rdfer.metrics_rdfer import recognition_metrics
-from modeling_rdfer.modeling_rdfer import resample_clips
-from modeling_rdfer.trainer_rdfer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
-from modeling_rdfer.video_processing_rdfer import RDFERVideoProcessor
+from modeling_rdfer.models.modeling_rdfer import resample_clips
+from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
+from modeling_rdfer.trainer.metrics import recognition_metrics
+from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from training.benchmarks.tables import markdown_table, write_tables
 from training.synthetic.faces import AUS, draw_faces, make_identity, make_scene
 from training.synthetic.labels import LABELS
@@ -599,12 +599,12 @@ def render(results: dict[str, dict]) -> str:
             f"`--loss ce`, {step['ratios']['agreement : plain']:.3f} of one that keeps no record; the verdicts take "
             f"{1000 * step['end_of_epoch_seconds']:.0f} ms at the end of an epoch of {VIDEO_SETS['train'][1]} videos."
         )
-    some = next(result for name, result in results.items() if name != "step_time")
-    tested = ", ".join(f"{name} {value}" for name, value in some["machine"].items())
+    any_result = next(result for name, result in results.items() if name != "step_time")
+    tested = ", ".join(f"{name} {value}" for name, value in any_result["machine"].items())
     parts.append(
         f"Measured with {tested}; {len(results) - ('step_time' in results)} of {len(all_runs())} runs are there, "
         f"seeds {', '.join(map(str, SEEDS))}, of ce and agreement without wrong labels also "
-        f"{', '.join(map(str, CLEAN_SEEDS))}; {some['train_videos']} training videos; "
+        f"{', '.join(map(str, CLEAN_SEEDS))}; {any_result['train_videos']} training videos; "
         + ", ".join(f"{name} {value}" for name, value in SCHEDULE.items())
         + "."
     )

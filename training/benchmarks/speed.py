@@ -48,16 +48,16 @@ from modeling_rdfer import (
     RDFERVideoProcessor,
     cli,
     predict,
-    video_processing_rdfer,
 )
-from modeling_rdfer.inference_rdfer import embedded_checkpoint
-from modeling_rdfer.trainer_rdfer import collate
-from modeling_rdfer.video_backbone_rdfer import VideoBackbonePreTrainedModel
-from modeling_rdfer.video_decoding_rdfer import VideoSource, open_video, resize_frames
-from modeling_rdfer.video_processing_rdfer import FACE_MAX_SIDE
+from modeling_rdfer.inference.predict import embedded_checkpoint
+from modeling_rdfer.models import video_processing_rdfer
+from modeling_rdfer.models.video_backbone_rdfer import VideoBackbonePreTrainedModel
+from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video, resize_frames
+from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
+from modeling_rdfer.trainer.trainer import collate
 from training.benchmarks.tables import write_tables
 from training.benchmarks.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
-from training.data import VideoDataset, Videos
+from training.data.videos import LabelledVideos, VideoDataset
 
 RESULTS = Path(__file__).parent / "results" / "speed"
 EXAMPLES = """examples:
@@ -397,7 +397,7 @@ def training(work: Path, repeats: int) -> dict:
     labels = [LABELS[number % len(LABELS)] for number in range(len(paths))]
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint())
     label2id = {label: number for number, label in enumerate(LABELS)}
-    dataset = VideoDataset(Videos(paths, labels, paths), label2id, processor, training=True)
+    dataset = VideoDataset(LabelledVideos(paths, labels, paths), label2id, processor, training=True)
 
     def epoch(workers):
         for _ in DataLoader(dataset, batch_size=8, num_workers=workers, collate_fn=collate):

@@ -15,7 +15,7 @@ from unittest import mock
 
 import torch
 
-from modeling_rdfer.video_decoding_rdfer import decoder_in_use
+from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use
 
 CLIP = Path(__file__).parents[2] / "tests" / "data" / "cap13_edit2.mp4"
 

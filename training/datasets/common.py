@@ -13,10 +13,10 @@ from typing import Literal, get_args, get_origin
 import datasets
 from transformers.utils import logging
 
-from modeling_rdfer.labels_rdfer import canonical_label
-from modeling_rdfer.pseudo_labels_aen import FrameTeacher
-from modeling_rdfer.video_decoding_rdfer import VIDEO_SUFFIXES
-from training.data import Videos
+from modeling_rdfer.models.labels_rdfer import canonical_label
+from modeling_rdfer.models.video_decoding_rdfer import VIDEO_SUFFIXES
+from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
+from training.data.videos import LabelledVideos
 
 logger = logging.get_logger(__name__)
 
@@ -49,7 +49,7 @@ def frame_teacher_of(features: datasets.Features, names: Iterable[str]) -> Frame
     return FrameTeacher(names[0], list(features["pseudo_labels"]))
 
 
-def some(names: Iterable, most: int = 5) -> str:
+def first_few(names: Iterable, most: int = 5) -> str:
     """The first few of some names, for messages."""
     names = [str(name) for name in names]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
@@ -145,7 +145,7 @@ def first_lists(root: Path, candidates: Sequence[Sequence[str]]) -> list[Path]:
 
 
 def _listing(folder: Path) -> str:
-    return some(sorted(path.name for path in folder.iterdir())) or "nothing"
+    return first_few(sorted(path.name for path in folder.iterdir())) or "nothing"
 
 
 def read_lines(file: Path, encoding: str = "utf-8-sig") -> list[str]:
@@ -251,24 +251,24 @@ def build(
         ids = Counter(row["sample_id"] for row in rows)
         twice = [name for name, count in ids.items() if count > 1]
         if twice:
-            raise ValueError(f"{root}: {len(twice)} clips are listed more than once in {split}: {some(twice)}.")
+            raise ValueError(f"{root}: {len(twice)} clips are listed more than once in {split}: {first_few(twice)}.")
         for other, theirs in listed.items():
             if both := sorted(ids.keys() & theirs):
-                raise ValueError(f"{root}: {len(both)} clips are in {other} and in {split}: {some(both)}.")
+                raise ValueError(f"{root}: {len(both)} clips are in {other} and in {split}: {first_few(both)}.")
         listed[split] = ids.keys()
         if unknown := sorted({row["label"] for row in rows} - set(names)):
             raise ValueError(f"{root}: unknown labels {unknown} in {split}; expected {list(names)}.")
         missing = [name for name in ids if name not in clips]
         if missing and (on_missing == "error" or len(missing) == len(rows)):
             raise FileNotFoundError(
-                f"{root}: {len(missing)} of the {len(rows)} clips of {split} are not there: {some(missing)}. "
+                f"{root}: {len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}. "
                 f'There is, for example, {next(iter(clips.values()))}. on_missing="skip" leaves them out.'
             )
         if missing:
-            logger.warning(f"{len(missing)} of the {len(rows)} clips of {split} are not there: {some(missing)}.")
+            logger.warning(f"{len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}.")
     extra = sorted(clips.keys() - set().union(*listed.values()))
     if extra:
-        logger.warning(f"{root}: {len(extra)} clips are in no split and are left out: {some(extra)}.")
+        logger.warning(f"{root}: {len(extra)} clips are in no split and are left out: {first_few(extra)}.")
     made, places = {}, {}
     for name in set().union(*listed.values()) & clips.keys():
         other = places.setdefault(os.path.normpath(clips[name]), name)
@@ -306,15 +306,15 @@ def folds_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]
     }
 
 
-def to_videos(dataset: datasets.Dataset, split: str) -> Videos:
-    """A split of what a loader returns as [`~training.data.Videos`], for training, evaluation and the sample table."""
+def to_videos(dataset: datasets.Dataset, split: str) -> LabelledVideos:
+    """A split of what a loader returns, for training, evaluation and the sample table."""
     known = dataset.column_names
     columns = {name: list(dataset[name]) for name in SAMPLE_COLUMNS if name in known}
     person = next((name for name in PERSON_COLUMNS if name in known), None)
     source = dataset["video" if "video" in known else "frames"]
     label = dataset.features["label"]
     teacher = frame_teacher_of(dataset.features, dataset.unique("frame_teacher") if "frame_teacher" in known else [])
-    return Videos(
+    return LabelledVideos(
         # Paths are at hand; the bytes of a prepared video are read when it is asked for.
         sources=list(source) if isinstance(source[0], str) else source,
         labels=label.int2str(list(dataset["label"])),

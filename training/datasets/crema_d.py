@@ -21,7 +21,7 @@ from typing import Literal
 
 import datasets
 
-from .common import OnMissing, build, find_clips, first_folder, folds_by_person, loader, logger, some
+from .common import OnMissing, build, find_clips, first_few, first_folder, folds_by_person, loader, logger
 
 CODES = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LABELS = list(CODES.values())
@@ -77,7 +77,7 @@ def load(
     if label_source != "acted" or (root / VOTES_FILE).is_file():
         votes = read_votes(root)
         if unjudged := [name for name in names if name not in votes["face"] or name not in votes["multimodal"]]:
-            raise ValueError(f"{root / VOTES_FILE} has no votes for {len(unjudged)} clips: {some(unjudged)}.")
+            raise ValueError(f"{root / VOTES_FILE} has no votes for {len(unjudged)} clips: {first_few(unjudged)}.")
     rows, without = [], []
     for name in names:
         actor, sentence, code, level = name.split("_")
@@ -98,7 +98,7 @@ def load(
     if without:
         logger.warning(
             f"{len(without)} of {len(names)} clips have no label: several expressions got most votes, and the acted "
-            f"one is not among them: {some(without)}."
+            f"one is not among them: {first_few(without)}."
         )
     clips = {name: path for name, path in clips.items() if name not in set(without)}
     return build(root, LABELS, folds_by_person(rows, "actor", FOLDS, fold), clips, on_missing)

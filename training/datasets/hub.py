@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 from datasets.fingerprint import Hasher
 
-from .common import some
+from .common import first_few
 
 
 def load(root, fold: int | None = None, config: str | None = None) -> datasets.DatasetDict:
@@ -56,7 +56,7 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
     seen = {}
     for split, dataset in found.items():
         if both := sorted(name for name in dataset["sample_id"] if seen.setdefault(name, split) != split):
-            raise ValueError(f"{root}: {len(both)} clips are in {seen[both[0]]} and in {split}: {some(both)}.")
+            raise ValueError(f"{root}: {len(both)} clips are in {seen[both[0]]} and in {split}: {first_few(both)}.")
     return found
 
 

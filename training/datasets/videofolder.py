@@ -5,7 +5,7 @@ from pathlib import Path
 
 import datasets
 
-from modeling_rdfer.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from modeling_rdfer.models.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 from .common import SPLIT_NAMES, build, loader
 

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from modeling_rdfer.model_card_rdfer import PEOPLE, DatasetCardFacts, dataset_card, write_card
+from modeling_rdfer.hub.cards import PEOPLE, DatasetCardFacts, dataset_card, write_card
 
 from .labels import LABELS, noise_matrix
 from .videos import FPS, make_truths, plan_video

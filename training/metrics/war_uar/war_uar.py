@@ -4,7 +4,7 @@
 import datasets
 import evaluate
 
-from modeling_rdfer.metrics_rdfer import recognition_metrics
+from modeling_rdfer.trainer.metrics import recognition_metrics
 
 _DESCRIPTION = """
 Metrics of dynamic facial expression recognition. WAR (weighted average recall) is accuracy; UAR (unweighted average

@@ -1,0 +1,155 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""A small training on videos whose label is their colour: imported by the tests, and run by them in processes."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from transformers import TrainerCallback
+
+from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
+from modeling_rdfer.trainer.trainer import RDFERTrainer, RDFERTrainingArguments
+
+LABELS = ["red", "green", "blue"]
+
+
+class Videos(torch.utils.data.Dataset):
+    """Noisy videos whose label is the channel that is brighter. Deterministic by (epoch, index)."""
+
+    def __init__(self, count: int):
+        self.labels = [index % 3 for index in range(count)]
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int):
+        self.epoch = epoch
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(1000 * self.epoch + index)
+        video = torch.randint(0, 120, (8, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        video[:, self.labels[index] % 3] += 60
+        return {
+            "pixel_values_videos": video,
+            "frame_mask": torch.ones(8, dtype=torch.bool),
+            "clip_jitter": torch.rand(2, generator=generator),
+            "labels": self.labels[index],
+            "sample_index": index,
+        }
+
+
+def make_model(dropout=0.0, labels=LABELS) -> RDFERForVideoClassification:
+    torch.manual_seed(0)
+    backbone = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}
+    config = RDFERConfig(
+        backbone_config=backbone,
+        detector_backbone_config=backbone,
+        detector_image_size=16,
+        hidden_size=16,
+        detector_hidden_size=8,
+        num_attention_heads=2,
+        num_detector_frames=4,
+        num_clips=2,
+        frames_per_clip=2,
+        dropout=dropout,
+        id2label=dict(enumerate(labels)),
+    )
+    return RDFERForVideoClassification(config)
+
+
+def make_trainer(
+    output_dir,
+    train_dataset=None,
+    eval_dataset=None,
+    callbacks=None,
+    dropout=0.0,
+    labels=LABELS,
+    processing_class=None,
+    model=None,
+    **options,
+):
+    defaults = {
+        "per_device_train_batch_size": 4,
+        "per_device_eval_batch_size": 4,
+        "num_train_epochs": 1,
+        "learning_rate": 1e-3,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "save_strategy": "no",
+        "logging_strategy": "epoch",
+        "dataloader_pin_memory": False,
+    }
+    args = RDFERTrainingArguments(output_dir=str(output_dir), **{**defaults, **options})
+    return RDFERTrainer(
+        model=model or make_model(dropout, labels),
+        args=args,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        callbacks=callbacks,
+        processing_class=processing_class,
+    )
+
+
+class StopAt(TrainerCallback):
+    """Waits at a step to be killed."""
+
+    def __init__(self, step: int, marker: Path):
+        self.step, self.marker = step, marker
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            self.marker.touch()
+            time.sleep(600)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--output_dir", type=Path)
+    parser.add_argument("--samples", type=int, default=10)
+    parser.add_argument("--eval_samples", type=int, default=7)
+    parser.add_argument("--batch_size", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--save_steps", type=int)
+    parser.add_argument("--sampler", default="random")
+    parser.add_argument("--stop_at", type=int)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--exact", action="store_true", help="no dropout and plain SGD, for comparing with rounding")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    exact = {"optim": "sgd", "learning_rate": 0.01, "max_grad_norm": 0} if arguments.exact else {}
+    trainer = make_trainer(
+        arguments.output_dir,
+        train_dataset=Videos(arguments.samples),
+        eval_dataset=Videos(arguments.eval_samples),
+        callbacks=[StopAt(arguments.stop_at, arguments.output_dir / "stopped")] if arguments.stop_at else None,
+        dropout=0.0 if arguments.exact else 0.2,
+        per_device_train_batch_size=arguments.batch_size,
+        num_train_epochs=arguments.epochs,
+        dataloader_num_workers=arguments.workers,
+        sampler=arguments.sampler,
+        # So that there are verdicts of every kind in so short a training.
+        agreement_warmup_epochs=1,
+        agreement_threshold=0.01,
+        full_suspicion=0.01,
+        noisy_loss_threshold="1.05",
+        running_mean_decay=0.7,
+        **({"save_strategy": "steps", "save_steps": arguments.save_steps} if arguments.save_steps else {}),
+        **exact,
+    )
+    print("world size", trainer.args.world_size)
+    trainer.train(resume_from_checkpoint=arguments.resume or None)
+    metrics = {**trainer.evaluate(), "losses": [log["loss"] for log in trainer.state.log_history if "loss" in log]}
+    trainer.save_model()
+    if trainer.is_world_process_zero():
+        (arguments.output_dir / "metrics.json").write_text(json.dumps(metrics))
+
+
+if __name__ == "__main__":
+    main()
+    PartialState().destroy_process_group()  # as in training.train

@@ -1,0 +1,514 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import math
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torchvision.ops import box_iou
+from torchvision.transforms.v2 import functional as tvF
+
+from modeling_rdfer.models.face_rdfer import FaceTrack, RDFERFaceDetector, crop_faces, look_ahead, track_faces
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = ROOT / "hub_cards" / "rdfer-small" / "face_detector.safetensors"
+CLIP = ROOT / "tests" / "data" / "cap13_edit2.mp4"
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return RDFERFaceDetector.from_file(WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return dict(np.load(ROOT / "tests" / "data" / "face_expression_reference.npz"))
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """All frames of the real clip at 25 fps: uint8 (765, 3, 300, 400)."""
+    with av.open(str(CLIP)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def reference_frames(clip, reference):
+    return clip[[round(25 * second) for second in reference["seconds"]]]
+
+
+@pytest.fixture(scope="module")
+def face(clip):
+    """A neutral face with its surroundings: a (3, 170, 170) picture; the face's centre and side are FACE_*."""
+    return clip[10, :, 100:270, 115:285]
+
+
+# Of the reference box of second 0.4, relative to the picture `face`.
+FACE_CENTRE = torch.tensor([202.7 - 115, 190.4 - 100])
+FACE_SIDE = 99.4
+
+
+def paste(pictures, lefts_tops, size=(400, 600), grey=90):
+    """Pastes one picture (3, h, w), or None, per frame at (left, top) on a grey canvas, cut at its border."""
+    frames = torch.full((len(pictures), 3, *size), grey, dtype=torch.uint8)
+    for frame, picture, (left, top) in zip(frames, pictures, lefts_tops):
+        if picture is None:
+            continue
+        left, top = round(left), round(top)
+        y, x = max(0, top), max(0, left)
+        target = frame[:, y : max(0, top + picture.shape[1]), x : max(0, left + picture.shape[2])]
+        target.copy_(picture[:, y - top :, x - left :][:, : target.shape[1], : target.shape[2]])
+    return frames
+
+
+def centres(boxes):
+    return (boxes[:, :2] + boxes[:, 2:4]) / 2
+
+
+def sides(boxes):
+    return (boxes[:, 2:4] - boxes[:, :2]).prod(1).sqrt()
+
+
+def furthest(boxes, lefts_tops, scale=1.0):
+    """Largest distance of a box's centre from the pasted face's, in units of the face's side."""
+    expected = torch.tensor(lefts_tops, dtype=torch.float32).round() + FACE_CENTRE * scale
+    return float(((centres(boxes) - expected).norm(dim=1) / (FACE_SIDE * scale)).max())
+
+
+def shrink(picture, scale):
+    return tvF.resize(picture, [round(side * scale) for side in picture.shape[-2:]], antialias=True)
+
+
+# ---- detection
+
+
+@pytest.mark.parametrize(("model", "least_iou"), [("front", 0.98), ("back", 0.8)])
+def test_detect_finds_the_reference_boxes(detector, reference, reference_frames, model, least_iou):
+    found = detector.detect(reference_frames, model)
+    assert [len(boxes) for boxes in found] == [1] * 12
+    ious = box_iou(torch.cat(found)[:, :4], torch.from_numpy(reference["face_boxes_xyxy"])).diagonal()
+    assert float(ious.min()) > least_iou
+    assert all(0.8 < float(boxes[0, 4]) <= 1 for boxes in found)
+
+
+def test_detect_is_the_same_alone_and_in_a_batch(detector, reference_frames):
+    together = detector.detect(reference_frames)
+    for i in (0, 5, 11):
+        alone = detector.detect(reference_frames[i : i + 1])[0]
+        torch.testing.assert_close(alone, together[i], rtol=1e-4, atol=1e-2)
+    picked = detector.detect(reference_frames, indices=[11, 0])
+    torch.testing.assert_close(picked[0], together[11], rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(picked[1], together[0], rtol=1e-4, atol=1e-2)
+
+
+def test_detect_gives_pixels_of_the_frame_at_any_size(detector, reference_frames):
+    frame = reference_frames[:1]
+    box = detector.detect(frame)[0][0, :4]
+    for height, width in [(600, 800), (1080, 1440), (150, 200), (211, 281)]:
+        resized = tvF.resize(frame, [height, width], antialias=True)
+        expected = box * torch.tensor([width / 400, height / 300] * 2)
+        found = detector.detect(resized)[0]
+        assert float(box_iou(found[:1, :4], expected[None])) > 0.8, (height, width)
+    portrait = torch.nn.functional.pad(frame, (0, 0, 250, 150))
+    moved = detector.detect(portrait, "back")[0]
+    assert float(box_iou(moved[:1, :4], (box + torch.tensor([0.0, 250.0, 0.0, 250.0]))[None])) > 0.7
+
+
+def test_back_net_finds_a_small_face_that_front_misses(detector, face):
+    scale = 0.35
+    frames = paste([shrink(face, scale)], [(300, 200)])
+    assert len(detector.detect(frames, "front")[0]) == 0
+    found = detector.detect(frames, "back")[0]
+    assert len(found) == 1
+    assert furthest(found, [(300, 200)], scale) < 0.15
+    assert 0.7 < float(sides(found)) / (FACE_SIDE * scale) < 1.3
+
+
+def test_detect_keeps_one_box_a_face_and_orders_by_score(detector, face):
+    found = detector.detect(paste([torch.cat([face, face], 2)], [(100, 100)]))[0]
+    assert len(found) == 2
+    assert float(box_iou(found[:1, :4], found[1:, :4])) == 0
+    assert found[0, 4] >= found[1, 4]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (300, 1), (1, 300), (2, 7), (8, 8)])
+def test_tiny_frames_have_no_face(detector, shape):
+    frames = torch.randint(0, 256, (3, 3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert [len(boxes) for boxes in detector.detect(frames, "back")] == [0] * 3
+    assert track_faces(frames, detector) == []
+
+
+def test_grey_frames_are_detected(detector, reference, reference_frames):
+    grey = tvF.rgb_to_grayscale(reference_frames, num_output_channels=3)
+    found = torch.cat([boxes[:1] for boxes in detector.detect(grey)])
+    assert float(box_iou(found[:, :4], torch.from_numpy(reference["face_boxes_xyxy"])).diagonal().min()) > 0.85
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        torch.zeros(2, 3, 8, 8),
+        torch.zeros(3, 8, 8, dtype=torch.uint8),
+        torch.zeros(2, 1, 8, 8, dtype=torch.uint8),
+        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
+    ],
+    ids=["float", "one frame", "one channel", "empty"],
+)
+def test_wrong_frames_are_refused_with_what_was_found(detector, frames):
+    for call in (
+        lambda: detector.detect(frames),
+        lambda: track_faces(frames, detector),
+        lambda: crop_faces(frames, torch.tensor([[0.0, 0, 4, 4]] * len(frames))),
+    ):
+        with pytest.raises(ValueError, match=r"uint8 of shape \(T, 3, H, W\)") as error:
+            call()
+        assert str(tuple(frames.shape)) in str(error.value)
+
+
+def test_unknown_net_is_refused(detector, reference_frames):
+    with pytest.raises(ValueError, match="'side'"):
+        detector.detect(reference_frames, "side")
+
+
+def test_float32_and_float16_files_give_the_same_detector(detector, reference_frames, tmp_path):
+    save_file({name: tensor.float() for name, tensor in load_file(WEIGHTS).items()}, tmp_path / "w.safetensors")
+    other = RDFERFaceDetector.from_file(tmp_path / "w.safetensors")
+    assert {parameter.dtype for parameter in detector.parameters()} == {torch.float32}
+    for a, b in zip(detector.detect(reference_frames), other.detect(reference_frames)):
+        assert torch.equal(a, b)
+
+
+def test_wrong_weight_files_are_refused_by_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.safetensors"):
+        RDFERFaceDetector.from_file(tmp_path / "gone.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    state = load_file(WEIGHTS)
+    state.pop("front.c1.bias")
+    save_file(state, tmp_path / "part.safetensors")
+    for name in ("text.safetensors", "part.safetensors"):
+        with pytest.raises(ValueError, match=name):
+            RDFERFaceDetector.from_file(tmp_path / name)
+
+
+# ---- tracking
+
+
+def test_track_of_the_real_clip_stays_on_the_face(detector, clip):
+    frames = clip[torch.linspace(0, len(clip) - 1, 64).round().long()]
+    tracks = track_faces(frames, detector)
+    assert len(tracks) == 1
+    track = tracks[0]
+    assert isinstance(track, FaceTrack)
+    assert track.boxes.shape == (64, 4) and track.boxes.dtype == torch.float32
+    assert track.detected.shape == (64,) and track.detected.dtype == torch.bool
+    assert 8 <= int(track.detected.sum()) < 40  # a few frames, not all
+    assert track.presence == 1
+    assert 0.8 < track.score <= 1
+    everywhere = torch.cat([boxes[:1] for boxes in detector.detect(frames)])
+    distance = (centres(track.boxes) - centres(everywhere)).norm(dim=1) / sides(everywhere)
+    assert float(distance.mean()) < 0.06 and float(distance.max()) < 0.25
+
+
+@pytest.mark.parametrize("num_frames", range(1, 9))
+def test_short_videos(detector, clip, num_frames):
+    frames = clip[500 : 500 + 3 * num_frames : 3]
+    (track,) = track_faces(frames, detector)
+    assert track.boxes.shape == (num_frames, 4)
+    assert track.detected.all() and track.presence == 1
+    everywhere = torch.cat(detector.detect(frames))
+    assert float(box_iou(track.boxes, everywhere[:, :4]).diagonal().min()) > 0.8
+
+
+def test_a_still_face_does_not_tremble(detector, clip):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(64, 3, 300, 400, generator=generator) * 12
+    frames = (clip[10] + noise).clamp(0, 255).to(torch.uint8)
+    (track,) = track_faces(frames, detector)
+    raw = torch.cat(detector.detect(frames))
+    raw_steps = (raw[1:, :4] - raw[:-1, :4]).abs()
+    steps = (track.boxes[1:] - track.boxes[:-1]).abs()
+    assert float(raw_steps.mean()) > 0.2  # there is something to smooth
+    assert float(steps.mean()) < 0.1 * float(raw_steps.mean())
+    assert float(track.boxes.amax(0).sub(track.boxes.amin(0)).max()) < 1.5
+
+
+MOVES = {
+    "straight": lambda t: (20 + 380 * t, 30 + 180 * t),
+    "there and back": lambda t: (215 - 190 * math.cos(2 * math.pi * t), 110),
+    "swinging": lambda t: (215 + 150 * math.sin(6 * math.pi * t), 110 + 60 * math.cos(4 * math.pi * t)),
+    "stop and go": lambda t: (20 + 380 * min(1, max(0, 10 * (t - 0.45))), 110),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("num_frames", [12, 64])
+def test_a_moving_face_stays_in_its_crop(detector, face, move, num_frames):
+    places = [MOVES[move](t / (num_frames - 1)) for t in range(num_frames)]
+    (track,) = track_faces(paste([face] * num_frames, places), detector)
+    assert furthest(track.boxes, places) < 0.25  # the crop's margin is 0.15 of the face's side, besides the box's own
+    assert float(sides(track.boxes).min()) / FACE_SIDE > 0.8 and float(sides(track.boxes).max()) / FACE_SIDE < 1.2
+
+
+def test_a_face_that_jumps_about_from_frame_to_frame_is_followed(detector, face):
+    # few frames taken from a long video: no two neighbours overlap
+    places = [(10, 10), (400, 200), (30, 220), (420, 20), (200, 100), (10, 200), (400, 10), (200, 220)]
+    (track,) = track_faces(paste([face] * 8, places), detector)
+    assert furthest(track.boxes, places) < 0.15
+    assert track.presence == 1
+
+
+def test_a_zoom_is_followed(detector, face):
+    scales = [0.5 + 1.5 * t / 39 for t in range(40)]
+    places = [(300 - 85 * scale, 200 - 85 * scale) for scale in scales]
+    (track,) = track_faces(paste([shrink(face, scale) for scale in scales], places), detector)
+    ratio = sides(track.boxes) / (FACE_SIDE * torch.tensor(scales))
+    assert float(ratio.min()) > 0.8 and float(ratio.max()) < 1.25
+
+
+@pytest.mark.parametrize(("model", "scale"), [("auto", 0.9), ("front", 0.9), ("back", 0.4)])
+def test_the_larger_of_two_faces_comes_first(detector, face, model, scale):
+    frames = paste([shrink(face, scale)] * 32, [(20, 250)] * 32)
+    frames[:, :, 100:270, 350:520] = face
+    tracks = track_faces(frames, detector, model=model)
+    assert len(tracks) == 2
+    assert furthest(tracks[0].boxes, [(350, 100)] * 32) < 0.1
+    assert furthest(tracks[1].boxes, [(20, 250)] * 32, scale) < 0.15
+    assert tracks[0].presence == tracks[1].presence == 1
+
+
+def test_a_face_seen_throughout_beats_a_larger_one_seen_briefly(detector, face):
+    frames = paste([shrink(face, 0.6)] * 64, [(20, 250)] * 64)
+    frames[20:30, :, 100:270, 350:520] = face
+    tracks = track_faces(frames, detector)
+    assert len(tracks) == 2
+    assert furthest(tracks[0].boxes, [(20, 250)] * 64, 0.6) < 0.15
+    assert tracks[0].presence == 1
+    assert tracks[1].presence == pytest.approx(10 / 64, abs=0.05)
+
+
+@pytest.mark.parametrize(("model", "num_tracks"), [("back", 2), ("auto", 1)])
+def test_two_faces_that_pass_each_other_keep_their_tracks(detector, face, model, num_tracks):
+    upper = [(10 + 10 * t, 10) for t in range(48)]  # too small for the front net
+    lower = [(420 - 8 * t, 220) for t in range(48)]
+    frames = paste([shrink(face, 0.6)] * 48, upper)
+    frames[:, :, 200:] = paste([face] * 48, lower)[:, :, 200:]
+    tracks = track_faces(frames, detector, model)
+    assert len(tracks) == num_tracks  # and no false alarms: the front net has some here
+    assert furthest(tracks[0].boxes, lower) < 0.2
+    assert num_tracks == 1 or furthest(tracks[1].boxes, upper, 0.6) < 0.25
+
+
+def test_a_false_alarm_in_a_frame_without_the_face_does_not_move_the_box(detector, face):
+    # frame 21 is one of the frames that are looked at first
+    places = [(400, 20) if t == 21 else (20, 200) for t in range(64)]
+    (track,) = track_faces(paste([face] * 64, places), detector)
+    assert furthest(track.boxes, [(20, 200)] * 64) < 0.1
+
+
+@pytest.mark.parametrize("first", [5, 20, 32, 50])
+def test_a_face_that_comes_late_is_held_before(detector, face, first):
+    frames = paste([None] * first + [face] * (64 - first), [(150, 80)] * 64)
+    (track,) = track_faces(frames, detector)
+    assert furthest(track.boxes, [(150, 80)] * 64) < 0.1
+    assert track.presence == pytest.approx((64 - first) / 64, abs=0.04)
+    assert not track.detected[:first].any() and track.detected[first:].any()
+
+
+def test_a_face_that_goes_is_held_after(detector, face):
+    frames = paste([face] * 32 + [None] * 32, [(30 + 10 * t, 80) for t in range(32)] + [(0, 0)] * 32)
+    (track,) = track_faces(frames, detector)
+    assert furthest(track.boxes[:32], [(30 + 10 * t, 80) for t in range(32)]) < 0.2
+    assert furthest(track.boxes[32:], [(340, 80)] * 32) < 0.2
+    assert track.presence == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_face_that_is_hidden_for_a_while_stays_one_track(detector, face):
+    frames = paste([None if 24 <= t < 40 else face for t in range(64)], [(150, 80)] * 64)
+    (track,) = track_faces(frames, detector)
+    assert furthest(track.boxes, [(150, 80)] * 64) < 0.1
+    assert track.presence == pytest.approx(0.75, abs=0.05)
+
+
+def test_a_face_that_is_hidden_while_another_is_seen_stays_one_track(detector, face):
+    frames = paste([None if 24 <= t < 40 else face for t in range(64)], [(20, 20)] * 64)
+    frames[:, :, 215:385, 400:570] = face
+    tracks = track_faces(frames, detector)
+    assert [track.presence for track in tracks] == [1, pytest.approx(0.75, abs=0.05)]
+    assert furthest(tracks[0].boxes, [(400, 215)] * 64) < 0.1
+    assert furthest(tracks[1].boxes, [(20, 20)] * 64) < 0.1
+
+
+def test_no_more_looks_than_allowed(detector, face):
+    places = [((t * 97) % 430, (t * 61) % 230) for t in range(64)]
+    frames = paste([face] * 64, places)
+    for most in (16, 20, 40):
+        tracks = track_faces(frames, detector, max_looks=most)
+        assert 8 < sum(track.detected for track in tracks).bool().sum() <= most
+
+
+@pytest.mark.parametrize("cut", [1, 13, 31, 47, 62])
+def test_the_box_jumps_exactly_at_a_hard_cut(detector, face, cut):
+    places = [(20, 20)] * cut + [(400, 200)] * (64 - cut)
+    (track,) = track_faces(paste([face] * 64, places), detector)
+    assert furthest(track.boxes, places) < 0.1
+    assert track.presence == 1
+
+
+def test_alternating_shots_give_one_track(detector, face):
+    places = [(20, 20) if t // 16 % 2 else (400, 200) for t in range(64)]
+    (track,) = track_faces(paste([face] * 64, places), detector)
+    assert furthest(track.boxes, places) < 0.1
+
+
+def test_a_face_flashing_up_in_one_frame_is_no_track(detector, face):
+    frames = paste([shrink(face, 0.8)] * 64, [(20, 200)] * 64)
+    flash = 21  # one of the frames that are looked at first
+    frames[flash, :, 20:190, 400:570] = face
+    assert len(detector.detect(frames[flash : flash + 1])[0]) == 2
+    (track,) = track_faces(frames, detector)
+    assert track.detected[flash]
+    assert furthest(track.boxes, [(20, 200)] * 64, 0.8) < 0.1
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 8, 64])
+@pytest.mark.parametrize("kind", ["black", "white", "noise", "stripes"])
+def test_a_video_without_a_face_has_no_track(detector, kind, num_frames):
+    generator = torch.Generator().manual_seed(1)
+    frames = {
+        "black": torch.zeros(num_frames, 3, 120, 160, dtype=torch.uint8),
+        "white": torch.full((num_frames, 3, 120, 160), 255, dtype=torch.uint8),
+        "noise": torch.randint(0, 256, (num_frames, 3, 120, 160), dtype=torch.uint8, generator=generator),
+        "stripes": (torch.arange(160) // 8 % 2 * 255).to(torch.uint8).expand(num_frames, 3, 120, 160),
+    }[kind]
+    assert track_faces(frames, detector) == []
+
+
+def test_a_face_cut_by_the_border_keeps_its_centre(detector, face):
+    places = [(-50, 100)] * 16
+    (track,) = track_faces(paste([face] * 16, places), detector)
+    assert float(track.boxes[:, 0].max()) < 5
+    assert furthest(track.boxes, places) < 0.25
+
+
+def test_small_faces_are_tracked_by_the_back_net(detector, face):
+    scale = 0.35
+    places = [(50 + 6 * t, 100 + 3 * t) for t in range(64)]
+    (track,) = track_faces(paste([shrink(face, scale)] * 64, places), detector)
+    assert furthest(track.boxes, places, scale) < 0.25
+    assert track.presence == pytest.approx(1, abs=0.1)
+
+
+def test_tracking_leaves_the_frames_alone_and_is_deterministic(detector, clip):
+    frames = clip[::12]
+    before = frames.clone()
+    first, again = track_faces(frames, detector)[0], track_faces(frames, detector)[0]
+    assert torch.equal(frames, before)
+    assert torch.equal(first.boxes, again.boxes) and torch.equal(first.detected, again.detected)
+
+
+@pytest.mark.parametrize("model", ["auto", "back"])
+def test_looking_ahead_leaves_little_to_do_and_changes_nothing(detector, clip, model, monkeypatch):
+    frames = clip[::12]
+    places = torch.randperm(len(frames), generator=torch.Generator().manual_seed(0)).tolist()
+    filled = torch.zeros_like(frames)
+
+    def fill():
+        for place in places:
+            filled[place] = frames[place]
+            yield place
+
+    seen = look_ahead(filled, fill(), detector, model)
+    expected = track_faces(frames, detector, model)[0]
+    looks, detect = [], RDFERFaceDetector.detect
+    monkeypatch.setattr(
+        RDFERFaceDetector,
+        "detect",
+        lambda self, frames, net, chunk: looks.extend(chunk) or detect(self, frames, net, chunk),
+    )
+    track = track_faces(frames, detector, model, seen=seen)[0]
+    assert torch.equal(track.boxes, expected.boxes) and torch.equal(track.detected, expected.detected)
+    assert len(seen) == 16 and not set(looks) & set(seen) and len(looks) == track.looked.sum() - 16
+    # Where the video broke off, what is missing is looked at later.
+    part = look_ahead(frames, range(40), detector, model)
+    assert 0 < len(part) < 16
+    assert torch.equal(track_faces(frames, detector, model, seen=part)[0].boxes, expected.boxes)
+
+
+@pytest.mark.parametrize("wrong", [{"num_looks": 0}, {"max_looks": 4}, {"steadiness": -1}, {"model": "side"}])
+def test_wrong_tracking_settings_are_refused(detector, reference_frames, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        track_faces(reference_frames, detector, **wrong)
+
+
+# ---- cropping
+
+
+def test_crops_are_the_reference_crops(reference, reference_frames):
+    crops = crop_faces(reference_frames, torch.from_numpy(reference["face_boxes_xyxy"]))
+    assert crops.shape == (12, 3, 112, 112) and crops.dtype == torch.uint8
+    difference = (crops.permute(0, 2, 3, 1).numpy().astype(int) - reference["crops"]).__abs__()
+    assert difference.mean(axis=(1, 2, 3)).max() < 3
+
+
+def test_crop_geometry():
+    # a picture whose red is the column and whose green is the row
+    ramp = torch.stack(
+        [torch.arange(200).expand(200, 200), torch.arange(200)[:, None].expand(200, 200), torch.zeros(200, 200)]
+    ).to(torch.uint8)[None]
+    crop = crop_faces(ramp, torch.tensor([[80.0, 90, 120, 110]]), size=(52, 26))[0].float()
+    # side 1.3 * 40 = 52 around (100, 100 - 0.12 * 20): columns 74..125, rows 72..123 (71.6 rounded)
+    assert crop.shape == (3, 52, 26)
+    assert crop[0, 0, [0, 25]].tolist() == pytest.approx([74.5, 124.5], abs=1)
+    assert crop[1, [0, 51], 0].tolist() == pytest.approx([72, 123], abs=1)
+    wide = crop_faces(ramp, torch.tensor([[80.0, 90, 120, 110]]), size=(20, 20), margin=1.0, shift_up=0.0)[0].float()
+    assert wide[0, 0, [0, 19]].tolist() == pytest.approx([80.5, 118.5], abs=1)
+    assert wide[1, [0, 19], 0].tolist() == pytest.approx([80.5, 118.5], abs=1)
+
+
+@pytest.mark.parametrize("box", [(-60.0, 20, 60, 140), (150.0, 100, 260, 210), (-500.0, -500, -400, -400)])
+def test_outside_the_frame_the_border_is_repeated(box):
+    generator = torch.Generator().manual_seed(0)
+    frame = torch.randint(0, 256, (1, 3, 200, 220), dtype=torch.uint8, generator=generator)
+    crop = crop_faces(frame, torch.tensor([box]), size=(64, 64))
+    margin = 600
+    padded = torch.nn.functional.pad(frame.float(), (margin,) * 4, mode="replicate").to(torch.uint8)
+    assert torch.equal(crop, crop_faces(padded, torch.tensor([box]) + margin, size=(64, 64)))
+
+
+def test_each_frame_gets_its_own_box(reference_frames):
+    boxes = torch.tensor([[10.0 * i, 5.0 * i, 10.0 * i + 60, 5.0 * i + 50 + i] for i in range(12)])
+    crops = crop_faces(reference_frames, boxes)
+    for i in range(12):
+        assert torch.equal(crops[i : i + 1], crop_faces(reference_frames[i : i + 1], boxes[i : i + 1]))
+
+
+def test_a_frame_of_one_pixel_is_cropped():
+    frames = torch.full((2, 3, 1, 1), 77, dtype=torch.uint8)
+    assert (crop_faces(frames, torch.tensor([[0.0, 0, 1, 1], [0.2, 0.2, 0.3, 0.3]])) == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (torch.zeros(1, 4), r"shape \(12, 4\)"),
+        (torch.zeros(12, 5), r"shape \(12, 4\)"),
+        (torch.zeros(12, 4), "x1 < x2"),
+        (torch.full((12, 4), torch.nan), "finite"),
+    ],
+)
+def test_wrong_boxes_are_refused(reference_frames, boxes, message):
+    with pytest.raises(ValueError, match=message):
+        crop_faces(reference_frames, boxes)
+
+
+def test_the_face_stays_in_place_in_the_crops_of_a_moving_face(detector, face):
+    places = [(20 + 6 * t, 30 + 3 * t) for t in range(64)]
+    frames = paste([face] * 64, places)
+    crops = crop_faces(frames, track_faces(frames, detector)[0].boxes).float()
+    # inner part of the crop: the same face in all of them, up to the smoothing's lag
+    inner = crops[:, :, 30:90, 25:87]
+    unmoved = crop_faces(frames, track_faces(frames[:1], detector)[0].boxes.expand(64, 4)).float()[:, :, 30:90, 25:87]
+    assert float((inner - inner[32]).abs().mean()) < 0.4 * float((unmoved - unmoved[0]).abs().mean())

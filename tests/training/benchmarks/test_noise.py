@@ -1,0 +1,61 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+import torch
+
+from modeling_rdfer import RDFERForVideoClassification
+from modeling_rdfer.trainer.trainer import RDFERTrainingArguments
+from training.benchmarks import noise
+from training.benchmarks.tables import read_tables
+from training.synthetic.labels import LABELS
+
+
+def test_tables_of_the_readme_are_those_of_the_committed_results():
+    assert read_tables("training.benchmarks.noise") == noise.render(noise.load_results())
+
+
+def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):
+    runs = {run.name: run for run in noise.all_runs()}
+    results = {name: result for name, result in noise.load_results().items() if name != "step_time"}
+    assert results and set(results) <= set(runs)
+    for name, result in results.items():
+        options = {**noise.SCHEDULE, **runs[name].arguments, "use_cpu": True}
+        today = noise.settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options))
+        assert today.items() <= result["settings"].items(), name
+
+
+def test_wrong_labels_with_low_scores_are_found():
+    labels = ["happy", "sad", "angry", "fear"]
+    truths = [SimpleNamespace(given_label=name, is_noisy=i == 2, is_hard=i == 1) for i, name in enumerate(labels)]
+    probabilities = []
+    for number, name in enumerate(labels):
+        shown = "happy" if number == 2 else name
+        sure = 0.5 if number == 1 else 0.9  # the hard one
+        probabilities.append([sure if label == shown else (1 - sure) / 6 for label in LABELS])
+    quality = [row[LABELS.index(name)] for row, name in zip(probabilities, labels)]
+    table = pa.table({"probabilities": probabilities, "label_quality": quality, "loss": [0.1, 0.7, 4.0, 0.1]})
+    detection = noise.noise_detection(table, truths)
+    assert set(detection) == set(noise.DETECTION_SCORES)
+    for scores in detection.values():
+        assert scores == {"auroc": 1.0, "auprc": 1.0, "precision_at_true_rate": 1.0, "auroc_hard_noisy": 1.0}
+
+
+@pytest.mark.parametrize(
+    "muted, short, long", [(("long_term",), True, False), (("short_term",), False, True), ((), True, True)]
+)
+def test_a_muted_stream_stays_at_zero(muted, short, long):
+    torch.manual_seed(0)
+    model = RDFERForVideoClassification(noise.new_config(image_size=32, detector_image_size=32))
+    if muted:
+        noise.mute(model, muted)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    for _ in range(2):
+        model(torch.randint(0, 256, (2, 8, 3, 32, 32), dtype=torch.uint8), labels=torch.tensor([1, 2])).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    size = model.config.hidden_size
+    weights = model.fusion_classifier.weight
+    assert bool(model.short_term_classifier.weight.any()) == short
+    assert (bool(weights[:, :size].any()), bool(weights[:, size:].any())) == (short, long)

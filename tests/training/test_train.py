@@ -1,0 +1,334 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from PIL import Image
+from safetensors.torch import load_file
+
+from modeling_rdfer import RDFERForVideoClassification, predict
+from training import audit, evaluate, train
+
+FAST = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
+TINY = ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Videos in frames; the label is the colour."""
+    root = tmp_path_factory.mktemp("videos")
+    generator = np.random.default_rng(0)
+    for split, count in {"train": 8, "test": 4}.items():
+        for channel, label in {0: "happy", 2: "sad"}.items():
+            for video in range(count):
+                folder = root / split / label / f"{video:02d}"
+                folder.mkdir(parents=True)
+                for number in range(6):
+                    frame = generator.integers(0, 120, (32, 32, 3))
+                    frame[..., channel] += 100
+                    Image.fromarray(frame.astype(np.uint8)).save(folder / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    metrics = train.main(
+        ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]
+        + ["--num_train_epochs", "8", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3", *TINY, *FAST]
+    )
+    assert metrics["eval_war"] >= 0.9
+    return out
+
+
+def test_training_leaves_everything_behind(trained, root):
+    results = json.loads((trained / "all_results.json").read_text())
+    assert {"eval_war", "eval_uar", "eval_recall_happy", "eval_recall_sad", "train_loss"} <= set(results)
+    table = pq.read_table(trained / "sample_table.parquet").to_pylist()
+    assert [row["sample_id"] for row in table] == [f"{x}/{i:02d}" for x in ("happy", "sad") for i in range(8)]
+    assert all(row["num_frames"] == 6 and len(row["content_hash"]) == 16 for row in table)
+    assert all(row["given_label"] == row["path"].split("/")[0] and row["epoch"] == 8 for row in table)
+    confusion = json.loads((trained / "confusion_matrix.json").read_text())
+    assert confusion["labels"] == ["happy", "sad"] and np.sum(confusion["counts"]) == 8
+    for picture in ("confusion_matrix.png", "curves.png"):
+        with Image.open(trained / picture) as image:
+            assert min(image.size) > 200
+    # The checkpoint works through the door that users take.
+    answer = predict(root / "test" / "sad" / "00", model=str(trained))
+    assert answer["predictions"][0]["label"] == "sad"
+
+
+def test_training_leaves_a_card(trained, root):
+    results = json.loads((trained / "all_results.json").read_text())
+    card = ModelCard.load(trained / "README.md")
+    assert {result.metric_name: result.metric_value for result in card.data.eval_results} == {
+        "WAR": pytest.approx(results["eval_war"], abs=1e-4),
+        "UAR": pytest.approx(results["eval_uar"], abs=1e-4),
+        **{f"recall {name}": pytest.approx(results[f"eval_recall_{name}"], abs=1e-4) for name in ("happy", "sad")},
+    }
+    evaluated = card.data.eval_results[0]
+    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "validation")
+    assert f"Trained on {root.name}, split train, 16 videos." in card.text and "preset `tiny`" in card.text
+    assert "| `config_overrides` | image_size=32" in card.text
+    assert str(root.parent) not in card.content and str(trained.parent) not in card.content
+
+
+def test_evaluation_of_the_trained_model(trained, root, tmp_path):
+    arguments = ["--model", str(trained), "--test_dir", str(root / "test"), "--device", "cpu"]
+    one = evaluate.main([*arguments, "--output_dir", str(tmp_path / "one")])
+    results = json.loads((trained / "all_results.json").read_text())
+    for name in ("eval_war", "eval_uar", "eval_recall_happy"):
+        assert one[name] == pytest.approx(results[name])
+    assert "eval_ece_agreement" in one and (tmp_path / "one" / "confusion_matrix.png").exists()
+    four = evaluate.main([*arguments, "--output_dir", str(tmp_path / "four"), "--num_views", "4"])
+    assert four["num_views"] == 4 and four["eval_war"] >= 0.9
+
+
+def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
+    model = shutil.copytree(trained, tmp_path / "model")
+    before = json.loads((model / "config.json").read_text())
+    arguments = ["--test_dir", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
+    temperature = evaluate.main([*arguments, "--model", str(model), "--calibrate"])["calibration_temperature"]
+    assert json.loads((model / "config.json").read_text()) == {**before, "calibration_temperature": temperature}
+
+    video = root / "test" / "sad" / "00"
+    plain = {p["label"]: p["score"] for p in predict(video, model=str(trained))["predictions"]}
+    powers = {label: score ** (1 / temperature) for label, score in plain.items()}
+    for prediction in predict(video, model=str(model))["predictions"]:
+        assert prediction["score"] == pytest.approx(plain[prediction["label"]])
+        expected = powers[prediction["label"]] / sum(powers.values())
+        assert prediction["calibrated_score"] == pytest.approx(expected, rel=1e-3)
+
+    with pytest.raises(SystemExit):
+        evaluate.main([*arguments, "--calibrate"])
+    assert "--model must be a folder" in capsys.readouterr().err
+
+
+def test_recipe_file_is_overridden_by_the_command_line(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("learning_rate: 0.01\nloss: gce\npreset: base\nfreeze_backbone: true\n")
+    model, _, args = train.parse_arguments(
+        ["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path), "--loss", "sce"]
+    )
+    assert (args.learning_rate, args.loss, args.freeze_backbone, model.preset) == (0.01, "sce", True, "base")
+
+
+def test_unknown_settings_of_a_recipe_are_named(tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text("learning_rat: 0.01\n")
+    with pytest.raises(SystemExit):
+        train.parse_arguments(["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path)])
+    assert "learning_rat" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(train.__file__).parent / "recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_committed_recipes_are_valid(recipe, tmp_path):
+    args = train.parse_arguments(
+        ["--config", str(recipe), "--output_dir", str(tmp_path), "--use_cpu", "--bf16", "false"]
+    )
+    assert args[2].output_dir == str(tmp_path)
+
+
+def test_labels_of_a_checkpoint_are_kept_by_name():
+    arguments = train.ModelArguments()
+    model, _ = train.build_model(arguments, ["happy", "neutral"])
+    assert model.config.id2label[0] == "neutral" and model.config.num_labels == 7  # rdfer-small's own order
+    assert model.classifier.weight.shape[0] == 7
+
+
+def test_other_labels_replace_the_heads():
+    model, _ = train.build_model(train.ModelArguments(), ["boredom", "happy"])
+    assert model.config.id2label == {0: "boredom", 1: "happy"}
+    original = RDFERForVideoClassification.from_pretrained(train.embedded_checkpoint())
+    name = "rdfer.backbone.blocks.3.convolutions.3.pointwise.weight"
+    assert model.classifier.weight.shape[0] == 2
+    assert (model.state_dict()[name] == original.state_dict()[name]).all()
+
+
+def test_unknown_arguments_are_named(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--train_dir", "D", "--output_dir", "O", "--learing_rate", "1e-3"])
+    assert "unrecognized arguments: --learing_rate 1e-3" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evaluate.main(["--test_dir", "D", "--output_dir", "O", "--views", "4"])
+    assert "unrecognized arguments: --views 4" in capsys.readouterr().err
+
+
+def test_wrong_overrides_are_named():
+    with pytest.raises(ValueError, match="image_sise"):
+        train.parse_overrides("image_sise=64")
+
+
+def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
+    folder = tmp_path / "train" / "happy"
+    folder.mkdir(parents=True)
+    (folder / "broken.mp4").write_text("text")
+    with pytest.raises(SystemExit, match="error: .*broken.mp4"):
+        train.main(["--train_dir", str(tmp_path / "train"), "--output_dir", str(tmp_path / "out"), *TINY, *FAST])
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.fixture
+def root_with_damage(root, tmp_path) -> Path:
+    """A training and a test video open, but a frame of theirs cannot be decoded."""
+    folder = shutil.copytree(root, tmp_path / "videos")
+    for frame in (folder / "train" / "sad" / "03" / "4.png", folder / "test" / "happy" / "01" / "4.png"):
+        frame.write_bytes(frame.read_bytes()[:60])
+    return folder
+
+
+def test_what_cannot_be_decoded_stops_training_or_is_left_out(root_with_damage, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("training.data.videos"), "propagate", True)
+    arguments = ["--train_dir", str(root_with_damage / "train"), "--validation_dir", str(root_with_damage / "test")]
+    arguments += ["--output_dir", str(tmp_path / "out"), "--max_steps", "1", *TINY, *FAST]
+    with pytest.raises(SystemExit, match="error: .*train/sad/03.*--on_bad_video skip"):
+        train.main(arguments)
+    assert not (tmp_path / "out" / "sample_table.parquet").exists()
+    train.main([*arguments, "--on_bad_video", "skip"])
+    assert "train/sad/03" in caplog.text and "1 of 16 videos" in caplog.text
+    assert "test/happy/01" in caplog.text and "1 of 8 videos" in caplog.text
+    table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
+    assert len(table) == 15 and "sad/03" not in {row["sample_id"] for row in table}
+    assert json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_samples"] == 7
+    assert "| videos left out because they cannot be read | 1 |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_evaluation_names_or_leaves_out_what_cannot_be_decoded(trained, root_with_damage, tmp_path, capsys):
+    arguments = ["--model", str(trained), "--test_dir", str(root_with_damage / "test"), "--device", "cpu"]
+    arguments += ["--output_dir", str(tmp_path / "out"), "--batch_size", "1"]
+    with pytest.raises(SystemExit):
+        evaluate.main(arguments)
+    assert "test/happy/01" in (said := capsys.readouterr().err) and "--on_bad_video skip" in said
+    results = evaluate.main([*arguments, "--on_bad_video", "skip"])
+    assert results["eval_samples"] == 7 and results["left_out_videos"] == 1
+
+
+def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]
+    arguments += ["--num_train_epochs", "30", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3"]
+    arguments += ["--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end", "true"]
+    arguments += ["--metric_for_best_model", "war", "--early_stopping_patience", "3", *TINY, *FAST]
+    metrics = train.main(arguments)
+    state = json.loads((out / "trainer_state.json").read_text())
+    wars = [entry["eval_war"] for entry in state["log_history"] if "eval_war" in entry]
+    assert len(wars) < 30 and len(wars) == wars.index(max(wars)) + 1 + 3
+    assert state["best_metric"] == max(wars) == metrics["eval_war"]
+    best, kept = (load_file(Path(folder) / "model.safetensors") for folder in (state["best_model_checkpoint"], out))
+    assert all(torch.equal(kept[name], value) for name, value in best.items())
+    assert "chosen by the same videos that the figures come from" in (out / "README.md").read_text()
+
+
+def test_a_dataset_by_name(root, tmp_path):
+    """Trained on one dataset's names, evaluated on another's: by name, and what cannot be mapped is refused."""
+    out = tmp_path / "out"
+    arguments = ["--dataset", "videofolder", "--root", str(root), "--output_dir", str(out), *TINY, *FAST]
+    metrics = train.main([*arguments, "--num_train_epochs", "8", "--learning_rate", "3e-3"])
+    results = json.loads((out / "all_results.json").read_text())
+    facts = {"dataset": "videofolder", "fold": None, "model_selection": "last", "eval_split": "test"}
+    assert results["eval_war"] == metrics["eval_war"] >= 0.9 and facts.items() <= results.items()
+    table = pq.read_table(out / "sample_table.parquet").to_pylist()
+    assert len(table) == 16 and {row["split"] for row in table} == {"train"}
+
+    other = tmp_path / "labels.csv"
+    rows = [(root / "test" / name / "00", label) for name, label in [("happy", "Happiness"), ("sad", "sadness")]]
+    rows.append((root / "test" / "sad" / "01", "boredom"))
+    other.write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
+    command = ["--model", str(out), "--test_list", str(other), "--output_dir", str(tmp_path / "other")]
+    with pytest.raises(SystemExit):
+        evaluate.main([*command, "--device", "cpu"])
+    results = evaluate.main([*command, "--device", "cpu", "--on_unknown_label", "skip"])
+    assert results["eval_samples"] == 2 and results["left_out_labels"] == {"boredom": 1}
+    assert results["eval_recall_happy"] == results["eval_recall_sad"] == 1
+
+
+def test_labels_that_a_checkpoint_has_under_other_names_are_kept(root, tmp_path):
+    rows = [(root / "train" / label / f"{number:02d}", name) for label, name in SYNONYMS for number in range(2)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
+    source = ["--train_list", str(tmp_path / "labels.csv"), "--output_dir", str(tmp_path / "out"), *FAST]
+    train.main([*source, "--face_crop", "false", "--num_train_epochs", "1", "--freeze_backbone", "true"])
+    table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
+    assert [row["given_label"] for row in table] == ["happy", "happy", "sad", "sad"]
+    assert len(table[0]["probabilities"]) == 7  # rdfer-small's
+
+
+SYNONYMS = [("happy", "Happiness"), ("sad", "sadness")]
+
+
+def test_new_heads_follow_the_order_of_the_dataset():
+    model, _ = train.build_model(train.ModelArguments(), ["happy", "sad", "boredom"])
+    assert list(model.config.label2id) == ["happy", "sad", "boredom"]
+
+
+@pytest.mark.parametrize("choice", [["--load_best_model_at_end", "true"], ["--early_stopping_patience", "2"]])
+def test_the_test_set_chooses_nothing_unless_asked(root, tmp_path, choice, capsys):
+    arguments = ["--dataset", "videofolder", "--root", str(root), "--output_dir", str(tmp_path), *TINY, *FAST]
+    every_epoch = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
+    with pytest.raises(SystemExit):
+        train.main([*arguments, *every_epoch, *choice])
+    assert "would choose the model on the test set" in capsys.readouterr().err
+
+
+def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
+    """Nothing is held out of the training set then."""
+    (tmp_path / "data").mkdir()
+    for split, source in {"train": "train", "val": "train", "test": "test"}.items():
+        (tmp_path / "data" / split).symlink_to(root / source)
+    data = train.parse_arguments(
+        ["--dataset", "videofolder", "--root", str(tmp_path / "data"), "--model_selection", "held_out"]
+        + ["--held_out_share", "0.125", "--output_dir", str(tmp_path / "out"), *FAST]
+    )[1]
+    training, choosing, test = train.load_parts(data, seed=0)
+    assert (len(training), len(choosing), len(test)) == (16, 16, 8)
+    assert choosing.columns["split"][0] == "validation"
+    (tmp_path / "data" / "val").unlink()
+    training, choosing, test = train.load_parts(data, seed=0)
+    assert len(training) + len(choosing) == 16 and 1 <= len(choosing) <= 3 and len(test) == 8
+
+
+def test_results_of_another_run_do_not_stand_beside_a_new_model(root, tmp_path):
+    arguments = ["--output_dir", str(tmp_path), "--num_train_epochs", "1", *TINY, *FAST]
+    train.main(["--dataset", "videofolder", "--root", str(root), *arguments])
+    assert "eval_war" in (tmp_path / "all_results.json").read_text()
+    train.main(["--train_dir", str(root / "train"), *arguments])
+    assert "eval_war" not in (tmp_path / "all_results.json").read_text()
+    assert not (tmp_path / "confusion_matrix.json").exists()
+
+
+def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    rows = [
+        (root / split / label / "00", label, split, "ann") for split in ("train", "test") for label in ("happy", "sad")
+    ]
+    shutil.copytree(root / "train" / "happy" / "00", tmp_path / "copy")
+    rows.append((tmp_path / "copy", "happy", "test", "bob"))
+    lines = ["path,label,split,actor", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    out = ["--output_dir", str(tmp_path / "out"), "--num_train_epochs", "1", *TINY, *FAST]
+    train.main(["--dataset", "videolist", "--root", str(tmp_path / "labels.csv"), *out])
+    assert (
+        f"1 videos of the reported set are also in the training set (same content): {tmp_path / 'copy'}" in caplog.text
+    )
+    assert "1 people are in the training set and in the reported set: ann" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "written, meant",
+    [([], None), (["--face_crop"], True), (["--face_crop", "false"], False), (["--no-face_crop"], False)],
+)
+def test_every_script_takes_a_switch_in_the_same_ways(written, meant, tmp_path):
+    places = ["--output_dir", str(tmp_path), "--use_cpu"]
+    assert train.parse_arguments([*written, *places])[1].face_crop is meant
+    assert evaluate.evaluation_parser("evaluate", "", "").parse_known_args(written)[0].face_crop is meant
+
+
+def test_an_unknown_argument_is_refused_by_the_script_that_was_called(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        audit.main(["--train_dir", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "3"])
+    assert "python -m training.audit: error: unrecognized arguments: --epochs 3" in capsys.readouterr().err

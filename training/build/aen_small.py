@@ -1,0 +1,59 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Assembles hub_cards/aen-small from hub_cards/rdfer-small, bit for bit the same every time."""
+
+import argparse
+from pathlib import Path
+
+from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERForVideoClassification, RDFERVideoProcessor
+from training.build.rdfer_small import FOLDER as RDFER_SMALL
+from training.build.rdfer_small import draw_matrices
+
+FOLDER = RDFER_SMALL.with_name("aen-small")
+
+
+def build_model(rdfer_small) -> AENForVideoClassification:
+    """
+    The `small` preset whose backbone and frame head are the frame classifier in rdfer-small and whose residual heads
+    are zero.
+
+    Args:
+        rdfer_small (`str` or `os.PathLike`): folder of rdfer-small.
+
+    Returns:
+        [`AENForVideoClassification`] in evaluation mode.
+    """
+    source = RDFERForVideoClassification.from_pretrained(rdfer_small)
+    model = AENForVideoClassification(AENConfig.from_preset("small", id2label=source.config.id2label)).eval()
+    draw_matrices(model.state_dict())
+    model.aen.backbone.load_state_dict(source.rdfer.backbone.state_dict())
+    model.frame_classifier.load_state_dict(source.classifier.state_dict())
+    return model
+
+
+def build(folder, rdfer_small=RDFER_SMALL):
+    """
+    Writes everything a Hub repository of the checkpoint holds but its card (README.md).
+
+    Args:
+        folder (`str` or `os.PathLike`): where to write; made if missing.
+        rdfer_small (`str` or `os.PathLike`): folder of rdfer-small.
+
+    Raises:
+        OSError: there is no such checkpoint.
+    """
+    model = build_model(rdfer_small)
+    model.save_pretrained(folder)
+    (Path(folder) / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+    RDFERVideoProcessor.from_pretrained(rdfer_small).save_pretrained(folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m training.build.aen_small")
+    parser.add_argument("--out", default=FOLDER, help="folder to write to (default: hub_cards/aen-small)")
+    arguments = parser.parse_args()
+    build(arguments.out)
+    print(f"Wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Where a script's videos come from: the arguments that all scripts share."""
+
+import argparse
+from dataclasses import dataclass, field
+
+from transformers import HfArgumentParser
+from transformers.hf_argparser import string_to_bool
+
+from training.data.videos import LabelledVideos
+from training.datasets import DATASETS, load, options
+from training.datasets.common import to_videos
+
+
+class ScriptParser(HfArgumentParser):
+    """Ends with a message where an argument is unknown, as argparse does; transformers' own raises ValueError."""
+
+    def parse_args_into_dataclasses(self, args: list[str]) -> tuple:
+        *parsed, unknown = super().parse_args_into_dataclasses(args, return_remaining_strings=True)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return tuple(parsed)
+
+
+class BooleanAction(argparse.Action):
+    """An argument that is on or off, in every way people write it: `--x`, `--x true`, `--x false`, `--no-x`."""
+
+    # HfArgumentParser says type, nargs and const of a boolean itself.
+    def __init__(self, option_strings, dest, type=None, nargs=None, const=None, **kwargs):
+        off = [f"--no-{name.removeprefix('--')}" for name in option_strings]
+        super().__init__([*option_strings, *off], dest, nargs="?", const=True, type=string_to_bool, **kwargs)
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        setattr(namespace, self.dest, value != option_string.startswith("--no-"))
+
+
+@dataclass
+class SourceArguments:
+    """Which dataset to read."""
+
+    dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "A dataset by name. The last three are for your own: a folder with one for each label, a list, a "
+            "dataset of the datasets library.",
+            "choices": list(DATASETS),
+        },
+    )
+    root: str | None = field(
+        default=None,
+        metadata={"help": "Where --dataset is: a folder, a list for videolist, a name or folder for hub."},
+    )
+    fold: int | None = field(default=None, metadata={"help": "Fold of --dataset to test on, from 1."})
+    dataset_options: str | None = field(
+        default=None, metadata={"help": "Further options of --dataset, e.g. label_source=face_vote,on_missing=skip."}
+    )
+
+
+def parse_options(dataset: str, text: str | None) -> dict:
+    """
+    `a=1,b=x` to the options of a dataset's loader.
+
+    Raises:
+        ValueError: an option or its value is unknown, naming what is possible.
+    """
+    known, parsed = options(dataset), {}
+    for item in (text or "").split(","):
+        if item:
+            name, separator, value = (part.strip() for part in item.partition("="))
+            if not separator or name not in known:
+                raise ValueError(
+                    f"--dataset_options: expected OPTION=VALUE with one of {dataset}'s {list(known)}, got {item!r}."
+                )
+            choices = {str(choice).lower(): choice for choice in known[name]}
+            if choices and value.lower() not in choices:
+                raise ValueError(f"--dataset_options: {name}={value}: expected one of {list(known[name])}.")
+            parsed[name] = choices[value.lower()] if choices else int(value) if value.isdigit() else value
+    return parsed
+
+
+def chosen_options(source: SourceArguments) -> dict:
+    """The options of the dataset's loader, --fold among them. Raises ValueError: see [`parse_options`]."""
+    fold = {} if source.fold is None else {"fold": source.fold}
+    return parse_options(source.dataset, source.dataset_options) | fold
+
+
+def load_source(source: SourceArguments) -> dict[str, LabelledVideos]:
+    """
+    The videos of each split of the dataset that the arguments name.
+
+    Raises:
+        ValueError, FileNotFoundError: see [`training.datasets.load`]; or --root is missing.
+    """
+    if not source.root:
+        raise ValueError(f"--dataset {source.dataset} needs --root, where it is.")
+    splits = load(source.dataset, source.root, **chosen_options(source))
+    return {split: to_videos(dataset, split) for split, dataset in splits.items()}
+
+
+__all__ = ["BooleanAction", "ScriptParser", "SourceArguments", "chosen_options", "load_source", "parse_options"]

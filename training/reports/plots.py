@@ -1,0 +1,247 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""What training and evaluation leave for people to look at: confusion matrix, curves, the table of partitions."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from modeling_rdfer.hub.cards import CardFacts, public_name
+from modeling_rdfer.trainer.losses import PARTITIONS
+from training.auditing.decisions import decisions_hash
+from training.data.sources import parse_options
+from training.datasets import options
+
+
+def write_confusion(matrix, label_names: list[str], folder):
+    """Writes a confusion matrix as `confusion_matrix.json` and draws it as `confusion_matrix.png`."""
+    text = json.dumps({"labels": list(label_names), "rows": "reference", "counts": matrix}, indent=2)
+    (Path(folder) / "confusion_matrix.json").write_text(text + "\n")
+    plot_confusions({"": (matrix, label_names)}, Path(folder) / "confusion_matrix.png")
+
+
+def plot_confusions(matrices: dict[str, tuple], path):
+    """
+    Draws confusion matrices side by side: shares of each row as shades and per cent, counts below them.
+
+    Args:
+        matrices (`dict` of title to (C rows of C counts, C names)): rows are references, columns predictions.
+        path (`str` or `Path`): picture to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    per_row = min(3, len(matrices))
+    rows = -(-len(matrices) // per_row)
+    most = max(len(names) for _, names in matrices.values())
+    # No figures in the cells of very many labels: nobody could read them.
+    with_text = most <= 15
+    size = 1.5 + (0.75 if with_text else 0.25) * most
+    figure, panels = pyplot.subplots(
+        rows, per_row, figsize=(per_row * size, rows * size), layout="constrained", squeeze=False
+    )
+    for axes in panels.flat[len(matrices) :]:
+        axes.axis("off")
+    for axes, (title, (matrix, names)) in zip(panels.flat, matrices.items()):
+        counts = np.asarray(matrix)
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        shades = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        for row, column in np.ndindex(counts.shape) if with_text else ():
+            axes.text(
+                *(column, row, f"{100 * shares[row, column]:.0f}%\n{counts[row, column]}"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=text_colour(shades.to_rgba(shares[row, column])),
+            )
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(title=title, xlabel="predicted", ylabel="labelled")
+    save_figure(figure, path)
+
+
+def text_colour(background) -> str:
+    """Black or white, whichever contrasts more (at least 4.5 : 1, WCAG 2.2) with an RGB colour 0..1."""
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > 0.179 else "white"
+
+
+def save_figure(figure, path):
+    """Writes a figure and closes it. The same one gives the same bytes; an SVG file keeps its text as text."""
+    from matplotlib import pyplot
+
+    path = Path(path)
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
+        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+def plot_curves(log_history: list[dict], path):
+    """Draws loss, WAR and UAR, and the shares of clean, hard and noisy samples over epochs."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    panels = {
+        "loss": {"loss": "training", "eval_loss": "evaluation"},
+        "recall": {"eval_war": "WAR", "eval_uar": "UAR"},
+        "share of training samples": {f"share_{name}": name for name in PARTITIONS},
+    }
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.6), layout="constrained")
+    for axis, (title, curves) in zip(axes, panels.items()):
+        for style, (key, name) in zip(("-", "--", ":"), curves.items()):
+            points = [(log["epoch"], log[key]) for log in log_history if key in log]
+            if points:
+                axis.plot(*zip(*points), style, label=name, marker="." if len(points) < 30 else None)
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, path):
+    """
+    Draws the videos of an audit by the agreement of their clips and their loss, with the regions of the partition.
+
+    Args:
+        table (`pyarrow.Table`): with `clip_agreement`, `loss`, `partition`.
+        thresholds (`dict`): `hard_agreement_threshold` and `noisy_loss_threshold` (None: nothing is noisy).
+        title (`str`): above the picture.
+        path (`str` or `Path`): picture to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    partitions = np.array(table["partition"].to_pylist(), dtype=object)
+    agreement, loss = (table[name].to_numpy().astype(float) for name in ("clip_agreement", "loss"))
+    seen = np.isfinite(loss)
+    hard, noisy = thresholds["hard_agreement_threshold"], thresholds["noisy_loss_threshold"]
+    # Single looks take few values: they are spread, the same way every time, and what is at the border is hard.
+    width = 0.03 if len(np.unique(agreement[seen])) < 10 else 0.0
+    spread, border = np.random.default_rng(0).uniform(-width, width, len(loss)), hard + 1.2 * width
+    loss = np.maximum(loss, LEAST_LOSS)
+    top = 3 * max(1.0, float(loss[seen].max(initial=0)), noisy or 0)
+    left, right = min(0.2, float(agreement[seen].min(initial=1)) - 0.05), 1.05
+    figure, axis = pyplot.subplots(figsize=(8, 5.5), layout="constrained")
+    bottom = LEAST_LOSS / 2
+    share = lambda x: (x - left) / (right - left)  # noqa: E731
+    regions = [("hard", "hard: clips disagree", left, border, bottom, top)]
+    if noisy is None:
+        regions.append(("clean", "clean", border, right, bottom, top))
+    else:
+        floor = max(noisy, LEAST_LOSS)
+        regions.append(("clean", "clean", border, right, bottom, floor))
+        regions.append(("noisy", "noisy, if the clips\nagree on another label", border, right, floor, top))
+    for name, text, start, end, low, height in regions:
+        axis.axhspan(low, height, share(start), share(end), color=COLOURS[name], alpha=0.12, lw=0)
+        axis.text((start + end) / 2, 0.9 * height, text, ha="center", va="top", fontsize=9)
+    for name, marker in zip(PARTITIONS, ("o", "^", "X")):
+        members = seen & (partitions == name)
+        axis.scatter(
+            *((agreement + spread)[members], loss[members]),
+            **{"marker": marker, "color": COLOURS[name], "s": 26, "alpha": 0.7, "linewidths": 0},
+            label=f"{name} ({members.sum()})",
+        )
+    axis.set(xlim=(left, right), ylim=(bottom, top), yscale="log", title=title)
+    axis.set(xlabel="agreement of the clips", ylabel="loss for the given label")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    save_figure(figure, path)
+
+
+# Losses below it are drawn there: the axis is logarithmic.
+LEAST_LOSS = 1e-3
+# Okabe and Ito's, which people of all kinds of colour vision tell apart.
+COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
+
+
+def print_partitions(record, label_names: list[str]):
+    """Prints how many training samples of each label are clean, hard and noisy."""
+    width = max(map(len, [*label_names, "label"]))
+    print(f"\n{'label':<{width}}" + "".join(f"{name:>8}" for name in PARTITIONS))
+    for number, label in enumerate(label_names):
+        members = record.given_labels == number
+        counts = [(record.partition[members] == code).sum().item() for code in range(len(PARTITIONS))]
+        print(f"{label:<{width}}" + "".join(f"{count:>8}" for count in counts))
+
+
+def facts_of_run(model_arguments, data, training) -> CardFacts:
+    """
+    What the arguments of `training.train` say about a run, for the card; the trainer adds the rest.
+
+    Args:
+        model_arguments (`ModelArguments`), data (`DataArguments`): of `training.train`.
+        training ([`LabelledVideos`]): the videos to train on.
+    """
+    changed = {}
+    for arguments, names in (
+        (model_arguments, ("config_overrides", "emotion_groups")),
+        (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
+    ):
+        defaults = {setting.name: setting.default for setting in fields(arguments)}
+        changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
+    on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
+    # Options without a fixed choice could be paths.
+    chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
+    chosen = {name: value for name, value in chosen.items() if options(data.dataset)[name] and name != "on_missing"}
+    return CardFacts(
+        license=model_arguments.license,
+        preset=model_arguments.preset,
+        backbone=model_arguments.backbone,
+        dataset_name=dataset_title(data),
+        dataset_id=on_hub,
+        dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
+        fold=data.fold,
+        train_split=training.columns["split"][0],
+        decisions_hash=decisions_hash(data.decisions) if data.decisions else None,
+        decision_counts=data.decision_counts or {},
+        hyperparameters=changed,
+    )
+
+
+# As their authors write them.
+TITLES = {
+    "dfew": "DFEW",
+    "ferv39k": "FERV39k",
+    "mafw": "MAFW",
+    "afew": "AFEW",
+    "crema_d": "CREMA-D",
+    "ravdess": "RAVDESS",
+    "enterface05": "eNTERFACE'05",
+}
+
+
+def dataset_title(data) -> str | None:
+    """Name of a dataset; of anyone's own that of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
+    if data.dataset not in (None, "videofolder", "videolist", "hub"):
+        return TITLES.get(data.dataset, data.dataset)
+    source = data.train_dir or data.train_list or data.dataset_name or data.root
+    path = Path(source)
+    if not path.exists():
+        return source
+    path = path.resolve()
+    folder = path.parent if path.is_file() or path.name.lower() in ("train", "training") else path
+    settings = folder / "dataset.json"
+    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
+        return "synthetic"
+    return public_name(folder) or None  # a home folder's name is its user's
+
+
+__all__ = [
+    "dataset_title",
+    "facts_of_run",
+    "plot_agreement_loss",
+    "plot_confusions",
+    "plot_curves",
+    "print_partitions",
+    "save_figure",
+    "text_colour",
+    "write_confusion",
+]
