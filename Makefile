@@ -1,17 +1,18 @@
-# make demo | make test | make lint | make space | make clean
+# make demo | make test | make lint | make docs | make space | make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Not pip's quiet mode: the downloads take minutes and shall be seen.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-slow lint space clean
+.PHONY: help demo test test-slow lint docs docs-serve space clean
 
 help:
 	@echo "make demo       set everything up in $(VENV), classify a real video, draw its emotions over time, fine-tune"
 	@echo "make test       set everything up in $(VENV), run the tests (about five minutes)"
 	@echo "make test-slow  run also the tests that take minutes each"
 	@echo "make lint       check style"
+	@echo "make docs       build the documentation into output/site; make docs-serve shows it while you write"
 	@echo "make space      put together the folder to upload as a Space of the Hub (hub_cards/space/README.md)"
 	@echo "make clean      remove $(VENV) and the demo's output"
 
@@ -29,6 +30,11 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.demo
 	@echo ">> Installing what the tests need (once only)"
 	$(INSTALL) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.base pyproject.toml constraints.txt
+	@echo ">> Installing what the documentation is built with (once only)"
+	$(INSTALL) --editable ".[docs]"
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -51,6 +57,14 @@ test-slow: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# A warning, e.g. a link to nowhere, stops the build. The variable silences an advertisement of the theme's.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo ">> Open output/site/index.html"
+
+docs-serve: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs serve
 
 # The app, and the package, checkpoint and example where the package looks for them in a checkout.
 SPACE := output/space
