@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
 
 from modeling_rdfer.inference.predict import load, probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
+from training.data.scoring import ScoringBatches
 from training.data.sources import BooleanAction, ScriptParser, SourceArguments
-from training.data.videos import LabelledVideos, ScoringVideoDataset, check_videos, report_bad_videos
+from training.data.videos import LabelledVideos, ScoringVideoDataset, check_videos
 from training.datasets.common import map_labels
 from training.reports.plots import write_confusion
 from training.train import load_split
@@ -27,17 +27,16 @@ EXAMPLES = """examples:
 
 @torch.inference_mode()
 def predict_views(
-    model, dataset: ScoringVideoDataset, num_views: int, batch_size: int, workers: int, on_bad_video: str
+    model, dataset: ScoringVideoDataset, num_views: int, batch_size: int, num_workers: int, on_bad_video: str
 ):
     """
-    Probabilities of every video, averaged over temporal views that differ in where the clips are centred.
+    Predicts probabilities of every video, averaged over temporal views that differ in where the clips are centred.
 
     Args:
         model ([`RDFERForVideoClassification`]): in evaluation mode.
         dataset ([`ScoringVideoDataset`]): videos.
         num_views (`int`): 1: the deterministic evaluation; V: clips centred at (v + 0.5) / V of their strata.
-        batch_size, workers (`int`): of the data loader.
-        on_bad_video (`"error"` or `"skip"`): what to do where frames cannot be decoded or show no face.
+        batch_size, num_workers, on_bad_video: see [`ScoringBatches`].
 
     Returns:
         Arrays: probabilities `(N, C)`, agreement `(N,)` (mean over views), labels `(N,)`; and how many videos were
@@ -46,27 +45,17 @@ def predict_views(
     Raises:
         ValueError, OSError: a video cannot be read, with `on_bad_video="error"`, naming it; or none can.
     """
-    loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
-    scores, agreements, labels, errors, done = [], [], [], [], 0
-    for batch in tqdm(loader, desc="evaluating", unit="batch"):
-        read = [(dataset.labels[done + n], video) for n, video in enumerate(batch) if not isinstance(video, Exception)]
-        done += len(batch)
-        errors += [video for video in batch if isinstance(video, Exception)]
-        if on_bad_video == "error":
-            report_bad_videos(errors, len(dataset), on_bad_video)
-        if not read:
-            continue
-        frames = torch.stack([video["pixel_values_videos"] for _, video in read]).to(model.device)
-        mask = torch.stack([video["frame_mask"] for _, video in read]).to(model.device)
+    scores, agreements, labels = [], [], []
+    batches = ScoringBatches(dataset, model.device, batch_size, num_workers, on_bad_video, "evaluating")
+    for batch in batches:
         views = []
         for view in range(num_views):
-            jitter = torch.full((len(frames), model.config.num_clips), (view + 0.5) / num_views, device=model.device)
-            views.append(model(frames, frame_mask=mask, clip_jitter=jitter))
+            jitter = torch.full((len(batch), model.config.num_clips), (view + 0.5) / num_views, device=model.device)
+            views.append(model(batch.frames, frame_mask=batch.frame_mask, clip_jitter=jitter))
         scores.append(torch.stack([probabilities(model, view.logits) for view in views]).mean(0).cpu())
         agreements.append(torch.stack([view.agreement for view in views]).mean(0).cpu())
-        labels.append(torch.tensor([label for label, _ in read]))
-    report_bad_videos(errors, len(dataset), on_bad_video)
-    return *(torch.cat(values).numpy() for values in (scores, agreements, labels)), len(errors)
+        labels.append(batch.labels.cpu())
+    return *(torch.cat(values).numpy() for values in (scores, agreements, labels)), len(batches.errors)
 
 
 def map_videos(

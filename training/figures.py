@@ -20,17 +20,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from modeling_rdfer.hub.cards import public_name
 from modeling_rdfer.inference.predict import load, probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.models.modeling_rdfer import distinct_clips
-from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
 from modeling_rdfer.plots import COLOURS
 from modeling_rdfer.trainer.metrics import recognition_metrics
-from training.data.videos import VideoDataset, report_bad_videos
+from training.data.scoring import ScoringBatches
+from training.data.videos import ScoringVideoDataset
 from training.evaluate import evaluation_parser, load_evaluation_videos
 from training.reports.plots import plot_confusions, save_figure, write_confusion
 
@@ -77,7 +75,7 @@ class ShownVideo:
 
 
 @dataclass
-class Look:
+class FigureData:
     """
     What one pass over N videos has shown.
 
@@ -116,22 +114,6 @@ class Look:
 # ---------------------------------------------------------------------------------------------------------------------
 # One pass over the videos
 # ---------------------------------------------------------------------------------------------------------------------
-class _Readable(Dataset):
-    """Examples, or the error of a video that turns out to be bad when it is read."""
-
-    def __init__(self, dataset: VideoDataset):
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int):
-        try:
-            return self.dataset[index]
-        except (VideoReadError, OSError) as error:
-            return error
-
-
 def video_features(model, outputs) -> torch.Tensor:
     """
     What the answer for a video is computed from, `(B, D)`: the mean of the frame features and the mean of the states
@@ -150,72 +132,60 @@ def video_features(model, outputs) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def look_at(
+def collect_figure_data(
     model,
-    dataset: VideoDataset,
+    dataset: ScoringVideoDataset,
     *,
     batch_size: int = 8,
-    workers: int = 0,
+    num_workers: int = 0,
     videos_per_level: int = 0,
     with_features: bool = False,
     on_bad_video: str = "error",
     seed: int = 0,
-) -> Look:
+) -> FigureData:
     """
     Passes all videos through a model once. Of `videos_per_level` videos of each level of agreement, drawn at random by
     a hash of seed and id, a few frames are kept; of the others none.
 
     Args:
         model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): in evaluation mode.
-        dataset ([`VideoDataset`]): videos.
-        batch_size, workers (`int`): of the data loader; they change nothing but the time.
+        dataset ([`ScoringVideoDataset`]): videos.
+        batch_size, num_workers, on_bad_video: see [`ScoringBatches`].
         videos_per_level (`int`): see above.
         with_features (`bool`): whether to keep features.
-        on_bad_video (`"error"` or `"skip"`): what to do with a video that cannot be read.
         seed (`int`): seed of the draw.
 
     Raises:
         ValueError: a video cannot be read, with `on_bad_video="error"`, or none can.
     """
-    look = Look(model.config.num_clips)
-    loader = DataLoader(_Readable(dataset), batch_size=batch_size, num_workers=workers, collate_fn=list)
-    bar = tqdm(total=len(dataset), desc="looking at videos", unit="video")
-    errors = []
-    for batch in loader:
-        errors += [example for example in batch if isinstance(example, Exception)]
-        if on_bad_video == "error":
-            report_bad_videos(errors, len(dataset), on_bad_video)
-        examples = [example for example in batch if not isinstance(example, Exception)]
-        bar.update(len(batch))
-        if not examples:
-            continue
-        frames = torch.stack([example["pixel_values_videos"] for example in examples])
-        mask = torch.stack([example["frame_mask"] for example in examples])
-        outputs = model(frames.to(model.device), frame_mask=mask.to(model.device), output_hidden_states=with_features)
+    data = FigureData(model.config.num_clips)
+    batches = ScoringBatches(dataset, model.device, batch_size, num_workers, on_bad_video, "reading videos")
+    for batch in batches:
+        outputs = model(batch.frames, frame_mask=batch.frame_mask, output_hidden_states=with_features)
         is_distinct = distinct_clips(outputs.key_frame_indices)
         agreeing = (outputs.agreement * is_distinct.sum(1)).round().long().tolist()
-        predictions = outputs.logits.argmax(-1).tolist()
+        data.labels += batch.labels.tolist()
+        data.predictions += outputs.logits.argmax(-1).tolist()
         if with_features:
-            look.features.extend(video_features(model, outputs).cpu().numpy())
-        for row, example in enumerate(examples):
+            data.features.extend(video_features(model, outputs).cpu().numpy())
+        for row, number in enumerate(batch.numbers):
             level = agreeing[row] if is_distinct[row].all() else None
-            look.labels.append(example["labels"])
-            look.predictions.append(predictions[row])
-            look.levels.append(level)
-            name = dataset.videos.sample_ids[example["sample_index"]]
-            key = (hashlib.blake2b(f"{seed} {name}".encode()).digest(), example["sample_index"])
-            shown = look.shown.setdefault(level, [])
+            data.levels.append(level)
+            name = dataset.videos.sample_ids[number]
+            key = (hashlib.blake2b(f"{seed} {name}".encode()).digest(), number)
+            shown = data.shown.setdefault(level, [])
             if videos_per_level and (len(shown) < videos_per_level or key < shown[-1][:2]):
-                video = _shown_video(model, outputs, row, name, example, is_distinct[row])
+                given = model.config.id2label[batch.labels[row].item()]
+                video = _shown_video(model, outputs, row, name, given, batch.examples[row], is_distinct[row])
                 insort(shown, (*key, video), key=lambda entry: entry[:2])
                 del shown[videos_per_level:]
-    bar.close()
-    report_bad_videos(errors, len(dataset), on_bad_video)
-    look.unreadable = len(errors)
-    return look
+    data.unreadable = len(batches.errors)
+    return data
 
 
-def _shown_video(model, outputs, row: int, name: str, example: dict, is_distinct: torch.Tensor) -> ShownVideo:
+def _shown_video(
+    model, outputs, row: int, name: str, given: str, example: dict, is_distinct: torch.Tensor
+) -> ShownVideo:
     label_of = model.config.id2label
     scores = probabilities(model, outputs.logits[row])
     num_frames = max(1, int(example["frame_mask"].sum()) - 1)
@@ -224,7 +194,7 @@ def _shown_video(model, outputs, row: int, name: str, example: dict, is_distinct
     indices = [index[np.unique(np.linspace(0, len(index) - 1, SHOWN_FRAMES).round().astype(int))] for index in indices]
     video = ShownVideo(
         sample_id=name,
-        given=label_of[example["labels"]],
+        given=given,
         predicted=label_of[scores.argmax().item()],
         score=scores.max().item(),
         clips=[label_of[outputs.clip_logits[row, clip].argmax().item()] for clip in clips],
@@ -253,13 +223,13 @@ def _short(text: str, most: int = 30) -> str:
     return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
-def draw_strips(look: Look, note: str = ""):
+def draw_strips(data: FigureData, note: str = ""):
     """
     Some videos of each level of agreement (figure 3 of the paper): the frames of their clips, what is predicted on
     each clip, and where in the video they are.
 
     Args:
-        look ([`Look`]): with `shown`.
+        data ([`FigureData`]): with `shown`.
         note (`str`): goes below.
 
     Returns:
@@ -269,8 +239,8 @@ def draw_strips(look: Look, note: str = ""):
     from matplotlib.patches import Rectangle
 
     rows = []
-    for level in look.occurring_levels():
-        rows += [(level, None), *((level, video) for *_, video in look.shown[level])]
+    for level in data.occurring_levels():
+        rows += [(level, None), *((level, video) for *_, video in data.shown[level])]
     shown = [video for _, video in rows if video is not None]
     # In inches: sides of a thumbnail, room for words on the left and below, heights of rows.
     side, words, below = 0.75, 2.8, 0.55
@@ -282,9 +252,9 @@ def draw_strips(look: Look, note: str = ""):
     for (level, video), row in zip(rows, heights):
         top -= row
         if video is None:
-            count = len(look.members(level))
-            title = f"{look.title(level)}: {count} video{'s' * (count != 1)}"
-            if (drawn := len(look.shown[level])) < count:
+            count = len(data.members(level))
+            title = f"{data.title(level)}: {count} video{'s' * (count != 1)}"
+            if (drawn := len(data.shown[level])) < count:
                 title += f", {drawn} of them shown"
             figure.text(0.12 / width, (top + 0.08) / height, title, fontsize=11, weight="bold")
             continue
@@ -341,13 +311,13 @@ def _draw_timeline(axes, video: ShownVideo, width: float):
     axes.vlines(ticks, low, high, color="black", linewidth=0.9)
 
 
-def draw_tsne(look: Look, label_names: list[str], seed: int = 0):
+def draw_tsne(data: FigureData, label_names: list[str], seed: int = 0):
     """
     Two dimensions of the features by given label, a t-SNE for each level of agreement from one half on (figure 4 of
     the paper: 0.5, 0.75, 1.0): standardised, reduced to 50 principal components, then embedded.
 
     Args:
-        look ([`Look`]): with `features`.
+        data ([`FigureData`]): with `features`.
         label_names (`list[str]`): names of the labels.
         seed (`int`): seed.
 
@@ -356,8 +326,8 @@ def draw_tsne(look: Look, label_names: list[str], seed: int = 0):
     """
     from matplotlib import pyplot
 
-    labels = np.array(look.labels)
-    levels = [level for level in range(1, look.num_clips + 1) if 2 * level >= look.num_clips]
+    labels = np.array(data.labels)
+    levels = [level for level in range(1, data.num_clips + 1) if 2 * level >= data.num_clips]
     per_row = min(len(levels), 4)
     num_rows = -(-len(levels) // per_row)
     figure, panels = pyplot.subplots(
@@ -367,8 +337,8 @@ def draw_tsne(look: Look, label_names: list[str], seed: int = 0):
         axes.axis("off")
     perplexities, occurring = {}, []
     for axes, level in zip(panels.flat, levels):
-        members = look.members(level)
-        points, perplexity = _embed(np.array([look.features[number] for number in members]), seed)
+        members = data.members(level)
+        points, perplexity = _embed(np.array([data.features[number] for number in members]), seed)
         perplexities[level] = perplexity
         count = f"{len(members)} video{'s' * (len(members) != 1)}"
         axes.set(xticks=[], yticks=[])
@@ -376,9 +346,9 @@ def draw_tsne(look: Look, label_names: list[str], seed: int = 0):
             reason = f"too few for t-SNE\n(at least {LEAST_POINTS})" if len(members) < LEAST_POINTS else "all alike"
             message = f"{count}:\n{reason}" if len(members) else "no video"
             axes.text(0.5, 0.5, message, ha="center", va="center", transform=axes.transAxes, fontsize=11)
-            axes.set_title(look.title(level), fontsize=10)
+            axes.set_title(data.title(level), fontsize=10)
             continue
-        axes.set_title(f"{look.title(level)}\n{count}, perplexity {perplexity:.3g}", fontsize=10)
+        axes.set_title(f"{data.title(level)}\n{count}, perplexity {perplexity:.3g}", fontsize=10)
         size = float(np.clip(6000 / len(members), 8, 60))
         for label in np.unique(labels[members]):
             inside = labels[members] == label
@@ -402,9 +372,9 @@ def draw_tsne(look: Look, label_names: list[str], seed: int = 0):
         figure.legend(
             handles, names, loc="outside lower center", ncols=min(len(names), 2 * per_row + 1), frameon=False
         )
-    if absent := sum(level not in levels for level in look.levels):
+    if absent := sum(level not in levels for level in data.levels):
         figure.supxlabel(
-            f"Not shown: {absent} of lower agreement, or too short for {look.num_clips} clips", fontsize=9
+            f"Not shown: {absent} of lower agreement, or too short for {data.num_clips} clips", fontsize=9
         )
     return figure, perplexities
 
@@ -426,22 +396,22 @@ def _embed(features: np.ndarray, seed: int) -> tuple[np.ndarray | None, float | 
         return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features), perplexity
 
 
-def accuracy_by_agreement(look: Look) -> list[dict]:
+def accuracy_by_agreement(data: FigureData) -> list[dict]:
     """
     For each level of agreement that occurs: `clips` (how many agree; None: too short for K distinct ones),
     `agreement` (0..1 or None), `videos`, `correct`, `accuracy` (0..1) and `interval` (95 %, Wilson 1927).
     """
     from scipy.stats import binomtest
 
-    hits = np.array(look.labels) == np.array(look.predictions)
+    hits = np.array(data.labels) == np.array(data.predictions)
     rows = []
-    for level in look.occurring_levels():
-        inside = hits[look.members(level)]
+    for level in data.occurring_levels():
+        inside = hits[data.members(level)]
         interval = binomtest(int(inside.sum()), len(inside)).proportion_ci(method="wilson")
         rows.append(
             {
                 "clips": level,
-                "agreement": None if level is None else level / look.num_clips,
+                "agreement": None if level is None else level / data.num_clips,
                 "videos": len(inside),
                 "correct": int(inside.sum()),
                 "accuracy": float(inside.mean()),
@@ -451,12 +421,12 @@ def accuracy_by_agreement(look: Look) -> list[dict]:
     return rows
 
 
-def draw_agreement(look: Look):
+def draw_agreement(data: FigureData):
     """Bars of [`accuracy_by_agreement`] with their intervals and counts. Returns a `matplotlib.figure.Figure`."""
     from matplotlib import pyplot
 
-    rows = accuracy_by_agreement(look)
-    overall = sum(row["correct"] for row in rows) / len(look.labels)
+    rows = accuracy_by_agreement(data)
+    overall = sum(row["correct"] for row in rows) / len(data.labels)
     figure, axes = pyplot.subplots(figsize=(max(4.8, 1.6 + 1.25 * len(rows)), 4.2), layout="constrained")
     for place, row in enumerate(rows):
         value, (low, high) = 100 * row["accuracy"], (100 * end for end in row["interval"])
@@ -469,9 +439,9 @@ def draw_agreement(look: Look):
         text = f"{value:.0f} %\n{row['correct']} of {row['videos']}"
         axes.text(place, max(high, value) + 2, text, ha="center", va="bottom", fontsize=9)
     line = axes.axhline(100 * overall, color="black", linestyle="--", linewidth=1, zorder=0)
-    figure.legend([line], [f"all {len(look.labels)}: {100 * overall:.0f} %"], loc="outside upper right", frameon=False)
-    short = f"fewer than\n{look.num_clips} clips"
-    names = [short if r["clips"] is None else f"{r['agreement']:.2f}\n{r['clips']} of {look.num_clips}" for r in rows]
+    figure.legend([line], [f"all {len(data.labels)}: {100 * overall:.0f} %"], loc="outside upper right", frameon=False)
+    short = f"fewer than\n{data.num_clips} clips"
+    names = [short if r["clips"] is None else f"{r['agreement']:.2f}\n{r['clips']} of {data.num_clips}" for r in rows]
     axes.set_xticks(range(len(rows)), names)
     axes.set(ylim=(0, 118), yticks=range(0, 101, 20), xlim=(-0.6, len(rows) - 0.4))
     axes.set(xlabel="agreement of the clips", ylabel="accuracy (%), 95 % interval")
@@ -503,11 +473,11 @@ def main(argv: list[str] | None = None) -> dict:
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     try:
-        look = look_at(
+        data = collect_figure_data(
             model,
-            VideoDataset(videos, model.config.label2id, processor),
+            ScoringVideoDataset(videos, model.config.label2id, processor),
             batch_size=arguments.batch_size,
-            workers=arguments.workers,
+            num_workers=arguments.workers,
             videos_per_level=arguments.videos_per_level if "strips" in arguments.only else 0,
             with_features="tsne" in arguments.only,
             on_bad_video=arguments.on_bad_video,
@@ -516,21 +486,21 @@ def main(argv: list[str] | None = None) -> dict:
     except ValueError as error:
         parser.error(str(error))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    metrics = recognition_metrics(look.predictions, look.labels, names)
+    metrics = recognition_metrics(data.predictions, data.labels, names)
     facts = {
         "model": public_name(model.name_or_path),
         "model_type": model.config.model_type,
         "seed": arguments.seed,
-        "videos": len(look.labels),
+        "videos": len(data.labels),
         "war": metrics["war"],
         "uar": metrics["uar"],
         "left_out_labels": dict(left_out),
-        "unreadable_videos": look.unreadable,
-        "levels": accuracy_by_agreement(look),
+        "unreadable_videos": data.unreadable,
+        "levels": accuracy_by_agreement(data),
     }
-    write_figures(arguments.only, look, names, facts, metrics["confusion_matrix"], _note(model), arguments.out)
+    write_figures(arguments.only, data, names, facts, metrics["confusion_matrix"], _note(model), arguments.out)
     (arguments.out / "figures.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{arguments.out}: {', '.join(arguments.only)} of {len(look.labels)} videos")
+    print(f"{arguments.out}: {', '.join(arguments.only)} of {len(data.labels)} videos")
     return facts
 
 
@@ -543,7 +513,7 @@ def _note(model) -> str:
     return ""
 
 
-def write_figures(which, look: Look, label_names: list[str], facts: dict, matrix, note: str, out: Path):
+def write_figures(which, data: FigureData, label_names: list[str], facts: dict, matrix, note: str, out: Path):
     """Draws figures into a folder; what they tell beyond `facts` is added to these."""
     import matplotlib
 
@@ -552,36 +522,36 @@ def write_figures(which, look: Look, label_names: list[str], facts: dict, matrix
     with matplotlib.rc_context({"text.parse_math": False}):
         drawn = {}
         if "strips" in which:
-            drawn["strips"] = draw_strips(look, note)
-            facts["strips"] = {look.title(level): [v.sample_id for *_, v in look.shown[level]] for level in look.shown}
+            drawn["strips"] = draw_strips(data, note)
+            facts["strips"] = {data.title(level): [v.sample_id for *_, v in data.shown[level]] for level in data.shown}
         if "tsne" in which:
-            drawn["tsne"], perplexities = draw_tsne(look, label_names, facts["seed"])
-            facts["tsne_perplexity"] = {look.title(level): value for level, value in perplexities.items()}
+            drawn["tsne"], perplexities = draw_tsne(data, label_names, facts["seed"])
+            facts["tsne_perplexity"] = {data.title(level): value for level, value in perplexities.items()}
             for level, value in perplexities.items():
                 if value is None:
-                    count = len(look.members(level))
+                    count = len(data.members(level))
                     reason = f"{count} videos, too few (below {LEAST_POINTS}) or alike"
-                    print(f"t-SNE at {look.title(level)} is empty: {reason}.")
+                    print(f"t-SNE at {data.title(level)} is empty: {reason}.")
         if "agreement" in which:
-            drawn["agreement"] = draw_agreement(look)
+            drawn["agreement"] = draw_agreement(data)
         for name, figure in drawn.items():
             for suffix in (".png", ".svg"):
                 save_figure(figure, out / f"{name}{suffix}")
         if "confusion" in which:
             write_confusion(matrix, label_names, out)
-            title = f"WAR {100 * facts['war']:.1f}, UAR {100 * facts['uar']:.1f}, {len(look.labels)} videos"
+            title = f"WAR {100 * facts['war']:.1f}, UAR {100 * facts['uar']:.1f}, {len(data.labels)} videos"
             for suffix in (".png", ".svg"):
                 plot_confusions({title: (matrix, label_names)}, out / f"confusion_matrix{suffix}")
 
 
 __all__ = [
-    "Look",
+    "FigureData",
     "ShownVideo",
     "accuracy_by_agreement",
+    "collect_figure_data",
     "draw_agreement",
     "draw_strips",
     "draw_tsne",
-    "look_at",
     "video_features",
     "write_figures",
 ]

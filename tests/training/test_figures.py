@@ -18,7 +18,7 @@ from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoP
 from modeling_rdfer.models.video_backbone_rdfer import distinct_clips
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT
 from training import evaluate, figures
-from training.data.videos import VideoDataset
+from training.data.videos import ScoringVideoDataset, VideoDataset
 from training.datasets import load
 from training.datasets.common import to_videos
 from training.reports.plots import plot_confusions
@@ -119,8 +119,10 @@ def test_strips_show_the_frames_and_answers_of_the_clips(videos, drawn):
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, do_face_crop=False)
     found = to_videos(load("videofolder", videos)["train"], "test")
     one = found.select([found.sample_ids.index(name)])
-    look = figures.look_at(model, VideoDataset(one, model.config.label2id, processor), videos_per_level=1)
-    (((_, _, shown),),) = look.shown.values()
+    data = figures.collect_figure_data(
+        model, ScoringVideoDataset(one, model.config.label2id, processor), videos_per_level=1
+    )
+    (((_, _, shown),),) = data.shown.values()
     with torch.no_grad():
         inputs = processor(one.sources[0], return_tensors="pt")
         outputs = model(**inputs)
