@@ -43,8 +43,11 @@ from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainingArgum
 from training import train
 from training.auditing.metrics import detection_quality, estimated_joint, label_scores
 from training.cross_validate import last_checkpoint, read_json, settings_of
-from training.data.videos import LabelledVideos, ScoringVideoDataset, open_videos, report_bad_videos, unreadable_videos
-from training.datasets.common import first_few, map_labels
+from training.data.checks import find_unreadable_videos, open_videos, report_bad_videos
+from training.data.labelled_videos import LabelledVideos
+from training.data.labels import map_labels
+from training.data.messages import first_few
+from training.data.video_dataset import ScoringVideoDataset
 from training.datasets.videolist import read_rows
 from training.evaluate import map_videos
 from training.reports.plots import dataset_title, plot_agreement_loss
@@ -348,7 +351,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
     unreadable = before.get("unreadable")
     if unreadable is None:
         numbers = [number for number in range(len(videos)) if number not in errors]
-        further = unreadable_videos(
+        further = find_unreadable_videos(
             videos.rename_labels(names).select(numbers), model.config.label2id, processor, args
         )
         further = {numbers[place]: error for place, error in further.items()}

@@ -16,10 +16,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_video
+from training.data.labelled_videos import LabelledVideos
+from training.data.labels import map_labels
+from training.data.messages import first_few
 from training.data.sources import ScriptParser, SourceArguments, parse_options
-from training.data.videos import LabelledVideos
-from training.datasets import DATASETS, load, options
-from training.datasets.common import first_few, map_labels, to_videos
+from training.datasets import DATASETS, dataset_options, load
 
 EXAMPLES = """examples:
   python -m training.check_data --dataset dfew --root D              all folds
@@ -119,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = parse_options(source.dataset, source.dataset_options)
     except ValueError as error:
         parser.error(str(error))
-    folds = [source.fold] if source.fold is not None else options(source.dataset).get("fold") or [None]
+    folds = [source.fold] if source.fold is not None else dataset_options(source.dataset).get("fold") or [None]
 
     print(f"{source.dataset} in {source.root}")
     problems, differences, videos = [], [], {}
@@ -140,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         published = published_counts(source.dataset, chosen, fold)
         for split, dataset in splits.items():
             try:
-                part = to_videos(dataset, split)
+                part = LabelledVideos.from_dataset(dataset, split)
                 map_labels(part.label_names, part.label_names)
             except ValueError as error:
                 problems.append(f"{name}, {split}: {error}")

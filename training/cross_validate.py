@@ -22,7 +22,7 @@ from transformers.utils import logging
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.trainer import RECORD_NAME
 from training import train
-from training.datasets import options
+from training.datasets import dataset_options
 from training.reports.plots import plot_confusions
 
 logger = logging.get_logger(__name__)
@@ -232,7 +232,7 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--folds", help="e.g. 1-5 or 2,4 (default: all of the dataset)")
     arguments, rest = parser.parse_known_args(argv)
     try:
-        choices = options(arguments.dataset).get("fold")
+        choices = dataset_options(arguments.dataset).get("fold")
         if choices is None:
             raise ValueError(f"{arguments.dataset} has no folds: use training.train.")
         if arguments.folds is None and not choices:

@@ -12,10 +12,12 @@ import torch
 from modeling_rdfer.inference.predict import load, probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
+from training.data.checks import check_videos
+from training.data.labelled_videos import LabelledVideos
+from training.data.labels import map_labels
 from training.data.scoring import ScoringBatches
 from training.data.sources import BooleanAction, ScriptParser, SourceArguments
-from training.data.videos import LabelledVideos, ScoringVideoDataset, check_videos
-from training.datasets.common import map_labels
+from training.data.video_dataset import ScoringVideoDataset
 from training.reports.plots import write_confusion
 from training.train import load_split
 

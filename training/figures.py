@@ -28,7 +28,7 @@ from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from modeling_rdfer.plots import COLOURS
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from training.data.scoring import ScoringBatches
-from training.data.videos import ScoringVideoDataset
+from training.data.video_dataset import ScoringVideoDataset
 from training.evaluate import evaluation_parser, load_evaluation_videos
 from training.reports.plots import plot_confusions, save_figure, write_confusion
 

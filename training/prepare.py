@@ -40,10 +40,10 @@ from modeling_rdfer.inference.predict import embedded_checkpoint
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher, label_frames, load_teacher
+from training.data.labelled_videos import content_hash
+from training.data.messages import first_few
 from training.data.sources import BooleanAction, ScriptParser, SourceArguments, chosen_options
-from training.data.videos import content_hash
-from training.datasets import load, options
-from training.datasets.common import first_few
+from training.datasets import dataset_options, load
 
 logger = logging.get_logger(__name__)
 
@@ -118,7 +118,7 @@ def find_source(name: str, root, chosen: dict) -> Source:
         ValueError: the folds are no partition of the clips, naming some that are in the way.
         Everything that its loader raises.
     """
-    folds = options(name).get("fold", ())
+    folds = dataset_options(name).get("fold", ())
     if len(folds) < 2 or "fold" in chosen:
         groups = dict(load(name, root, **chosen))
         has_folds = False

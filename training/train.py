@@ -32,11 +32,14 @@ from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from training.auditing.decisions import apply_decisions, describe
 from training.build.aen_small import FOLDER as AEN_SMALL
+from training.data.checks import check_videos, find_unreadable_videos, report_bad_videos
+from training.data.labelled_videos import LabelledVideos
+from training.data.labels import map_labels
+from training.data.messages import first_few
 from training.data.sources import BooleanAction, ScriptParser, SourceArguments, load_source, parse_options
 from training.data.streaming import NoSuchSplitError, StreamingVideoDataset, VideoShards, load_shards
-from training.data.videos import LabelledVideos, VideoDataset, check_videos, report_bad_videos, unreadable_videos
+from training.data.video_dataset import VideoDataset
 from training.datasets import load
-from training.datasets.common import first_few, map_labels, to_videos
 from training.reports.plots import facts_of_run, plot_curves, print_partitions, write_confusion
 
 logger = logging.get_logger(__name__)
@@ -177,11 +180,11 @@ def load_videos(
         return None
     if not dataset and len(found) == 1:
         # Without splits it is what it is given for.
-        return to_videos(next(iter(found.values())), splits[0])
+        return LabelledVideos.from_dataset(next(iter(found.values())), splits[0])
     split = next((split for split in splits if split in found), None)
     if split is None:
         raise ValueError(f"{source} has none of the splits {[name for name in splits if name]}; it has {list(found)}.")
-    return to_videos(found[split], split)
+    return LabelledVideos.from_dataset(found[split], split)
 
 
 def load_split(
@@ -464,7 +467,7 @@ def without_unreadable(
     Raises:
         ValueError, OSError: one cannot be read, with `on_bad_video="error"`, naming it; or none can.
     """
-    errors = unreadable_videos(videos, label2id, processor, args, f"reading {part} videos")
+    errors = find_unreadable_videos(videos, label2id, processor, args, f"reading {part} videos")
     report_bad_videos(list(errors.values()), len(videos), data.on_bad_video)
     return videos.select([number for number in range(len(videos)) if number not in errors]) if errors else videos
 
@@ -486,7 +489,7 @@ def fit(
         model_arguments, data, args: of `parse_arguments`.
         training, choosing, test ([`LabelledVideos`]): see [`load_parts`].
         num_left_out (`int`): training videos that could not be read, for the card.
-        read_first (`bool`): whether to read every video once before training starts, see [`unreadable_videos`].
+        read_first (`bool`): whether to read every video once before training starts, see [`find_unreadable_videos`].
 
     Returns:
         The metrics of the evaluation; none without `test`.

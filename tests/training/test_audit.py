@@ -17,7 +17,7 @@ from tests.helpers.paths import AEN_CHECKPOINT
 from tests.training.test_train import FAST, TINY
 from training import audit, train
 from training.auditing.metrics import detection_quality, estimated_joint
-from training.data.videos import LabelledVideos
+from training.data.labelled_videos import LabelledVideos
 
 OUTPUTS = ("audit.parquet", "audit.csv", "summary.json", "agreement_loss.png", "audit.html")
 QUICK = ["--num_train_epochs", "12", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3", *TINY, *FAST]

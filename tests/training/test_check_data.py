@@ -7,7 +7,7 @@ import pytest
 from tests.training.datasets.test_own import write_list
 from tests.training.datasets.test_published import dfew, write_frames, write_video
 from training import check_data
-from training.datasets import DATASETS, get_loader, options
+from training.datasets import DATASETS, dataset_options, get_loader
 
 
 def run(capsys, *arguments) -> tuple[int, str]:
@@ -60,7 +60,7 @@ def test_videos_that_open_but_break_off_are_found(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("videofolder", "videolist", "hub")])
 def test_published_counts_fit_the_loaders(name):
-    folds = options(name).get("fold", (None,))
+    folds = dataset_options(name).get("fold", (None,))
     sizes = {check_data.published_counts(name, {}, fold)["train"] and fold for fold in folds}
     assert sizes == set(folds)
     module = __import__(get_loader(name).__module__, fromlist=["LABELS"])

@@ -18,9 +18,9 @@ from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoP
 from modeling_rdfer.models.video_backbone_rdfer import distinct_clips
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT
 from training import evaluate, figures
-from training.data.videos import ScoringVideoDataset, VideoDataset
+from training.data.labelled_videos import LabelledVideos
+from training.data.video_dataset import ScoringVideoDataset, VideoDataset
 from training.datasets import load
-from training.datasets.common import to_videos
 from training.reports.plots import plot_confusions
 from training.synthetic.__main__ import main as draw_videos
 
@@ -57,7 +57,9 @@ def test_all_figures_tell_what_the_model_predicts(videos, drawn):
     """Counted again from the model's outputs, one video at a time."""
     model = RDFERForVideoClassification.from_pretrained(CHECKPOINT).eval()
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, do_face_crop=False)
-    dataset = VideoDataset(to_videos(load("videofolder", videos)["train"], "test"), model.config.label2id, processor)
+    dataset = VideoDataset(
+        LabelledVideos.from_dataset(load("videofolder", videos)["train"], "test"), model.config.label2id, processor
+    )
     counts, hits = Counter(), Counter()
     for example in dataset:
         with torch.no_grad():
@@ -117,7 +119,7 @@ def test_strips_show_the_frames_and_answers_of_the_clips(videos, drawn):
     name = next(iter(json.loads((drawn / "figures.json").read_text())["strips"].values()))[0]
     model = RDFERForVideoClassification.from_pretrained(CHECKPOINT).eval()
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, do_face_crop=False)
-    found = to_videos(load("videofolder", videos)["train"], "test")
+    found = LabelledVideos.from_dataset(load("videofolder", videos)["train"], "test")
     one = found.select([found.sample_ids.index(name)])
     data = figures.collect_figure_data(
         model, ScoringVideoDataset(one, model.config.label2id, processor), videos_per_level=1
@@ -205,7 +207,7 @@ def test_odd_names_unknown_labels_and_bad_videos(odd, tmp_path, capsys):
     with pytest.raises(SystemExit):
         figures.main(command)
     message = capsys.readouterr().err
-    assert re.search(r"videos/d.*--on_bad_video skip", message.replace("\n", " "))
+    assert re.search(r"videos/d.*--on-bad-video skip", message.replace("\n", " "))
     facts = figures.main([*command, "--on_bad_video", "skip"])
     assert facts["videos"] == 2 and facts["left_out_labels"] == {"boredom": 1}
     assert "$sad$ & <fear>_3" in texts(tmp_path / "out" / "confusion_matrix.svg")

@@ -37,10 +37,11 @@ from modeling_rdfer.trainer.pseudo_labels import load_teacher
 from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, collate
 from tests.helpers.paths import CHECKPOINT, DATA
 from tests.helpers.training_job import make_trainer
+from training.data.checks import check_videos
+from training.data.labelled_videos import LabelledVideos, content_hash
 from training.data.streaming import StreamingVideoDataset, load_shards
-from training.data.videos import LabelledVideos, VideoDataset, check_videos, content_hash
+from training.data.video_dataset import VideoDataset
 from training.datasets import load
-from training.datasets.common import to_videos
 from training.prepare import encode_video, main, prepare
 from training.train import main as run_training
 
@@ -52,7 +53,7 @@ SETTINGS = {"size": 32, "num_frames": 8, "shard_size": 2}
 
 
 def hub_videos(root, split: str, config: str) -> LabelledVideos:
-    return to_videos(load("hub", root, config=config)[split], split)
+    return LabelledVideos.from_dataset(load("hub", root, config=config)[split], split)
 
 
 def clip_names(actors=ACTORS) -> list[str]:
@@ -114,7 +115,9 @@ def test_training_sees_in_the_prepared_set_what_it_sees_in_the_originals(scenes_
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, num_frames=16)
     model = RDFERForVideoClassification.from_pretrained(CHECKPOINT).eval()
     assert processor.do_face_crop  # so it must know that the prepared ones are crops
-    originals = VideoDataset(to_videos(load("crema_d", scenes_root)["train"], "train"), LABEL2ID, processor)
+    originals = VideoDataset(
+        LabelledVideos.from_dataset(load("crema_d", scenes_root)["train"], "train"), LABEL2ID, processor
+    )
     videos = check_videos(hub_videos(str(tmp_path), "train", "fold_1"))
     read = VideoDataset(videos, LABEL2ID, processor)
     assert sorted(videos.sample_ids) == sorted(originals.videos.sample_ids) and len(read) == 4
@@ -288,7 +291,7 @@ def assert_equal(first: list[dict], second: list[dict]):
 
 @pytest.mark.parametrize("kind", ["files", "prepared"])
 def test_workers_change_no_batch(frames_root, prepared, kind):
-    videos = to_videos(load("crema_d", frames_root)["train"], "train")
+    videos = LabelledVideos.from_dataset(load("crema_d", frames_root)["train"], "train")
     if kind == "prepared":
         videos = hub_videos(str(prepared), "train", "fold_1")
     dataset = VideoDataset(videos, LABEL2ID, PROCESSOR, training=True, seed=3)
@@ -413,7 +416,9 @@ def test_the_order_is_keyed_by_seed_and_epoch(prepared):
 
 @pytest.mark.parametrize("world_size, workers", [(1, 0), (2, 0), (3, 0), (9, 0), (17, 0), (1, 3), (2, 2)])
 def test_processes_get_equally_many_batches_and_every_sample_once(prepared, world_size, workers, monkeypatch):
-    monkeypatch.setattr(StreamingVideoDataset, "_example", lambda self, video, index: {"index": index})
+    monkeypatch.setattr(
+        StreamingVideoDataset, "make_example", lambda self, video, pseudo_labels, index: {"index": index}
+    )
     stream = make_stream(prepared)
     shard = np.repeat(np.arange(len(stream.videos.rows)), stream.videos.rows)
     lengths = set()
@@ -435,7 +440,7 @@ def test_processes_get_equally_many_batches_and_every_sample_once(prepared, worl
 
 
 def test_a_process_with_fewer_videos_than_batches_repeats_some(prepared, monkeypatch):
-    monkeypatch.setattr(StreamingVideoDataset, "_example", lambda self, video, index: index)
+    monkeypatch.setattr(StreamingVideoDataset, "make_example", lambda self, video, pseudo_labels, index: index)
     loaded = [list(make_stream(prepared).batches(1, list, rank, 3)) for rank in range(3)]
     assert [len(batches) for batches in loaded] == [6, 6, 6]
     seen = [index for batches in loaded for (index,) in batches]
@@ -474,8 +479,8 @@ def test_trainer_learns_from_a_stream_and_resumes_in_the_middle_of_an_epoch(prep
         assert table[name] == expected.columns[name]
     assert table["sample_id"] == expected.sample_ids and None not in table["loss"]
     decoded = []
-    example = StreamingVideoDataset._example
-    monkeypatch.setattr(StreamingVideoDataset, "_example", lambda *args: decoded.append(args[2]) or example(*args))
+    example = StreamingVideoDataset.make_example
+    monkeypatch.setattr(StreamingVideoDataset, "make_example", lambda *args: decoded.append(args[3]) or example(*args))
     resumed = train(prepared, tmp_path / "resumed", tmp_path / "plain" / "checkpoint-7", **options)
     for first, second in zip(plain.model.parameters(), resumed.model.parameters()):
         assert torch.equal(first, second)
@@ -600,7 +605,7 @@ def test_a_set_prepared_from_one_with_pseudo_labels_has_none(guided, tmp_path):
     """Its frames are others, which nobody has asked the teacher about."""
     options = {"dataset_options": {"config": "fold_1"}, "face_crop": False}
     prepare("hub", guided, tmp_path, **{**SETTINGS, "num_frames": 3}, **options)
-    assert to_videos(load("hub", tmp_path)["test"], "test").frame_teacher is None
+    assert LabelledVideos.from_dataset(load("hub", tmp_path)["test"], "test").frame_teacher is None
 
 
 TRAINING = ["--dataset", "hub", "--fold", "1", "--model_type", "aen", "--preset", "tiny", "--num_train_epochs", "1"]

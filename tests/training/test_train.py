@@ -184,10 +184,10 @@ def root_with_damage(root, tmp_path) -> Path:
 
 
 def test_what_cannot_be_decoded_stops_training_or_is_left_out(root_with_damage, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("training.data.videos"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("training.data.checks"), "propagate", True)
     arguments = ["--train_dir", str(root_with_damage / "train"), "--validation_dir", str(root_with_damage / "test")]
     arguments += ["--output_dir", str(tmp_path / "out"), "--max_steps", "1", *TINY, *FAST]
-    with pytest.raises(SystemExit, match="error: .*train/sad/03.*--on_bad_video skip"):
+    with pytest.raises(SystemExit, match="error: .*train/sad/03.*--on-bad-video skip"):
         train.main(arguments)
     assert not (tmp_path / "out" / "sample_table.parquet").exists()
     train.main([*arguments, "--on_bad_video", "skip"])
@@ -204,7 +204,7 @@ def test_evaluation_names_or_leaves_out_what_cannot_be_decoded(trained, root_wit
     arguments += ["--output_dir", str(tmp_path / "out"), "--batch_size", "1"]
     with pytest.raises(SystemExit):
         evaluate.main(arguments)
-    assert "test/happy/01" in (said := capsys.readouterr().err) and "--on_bad_video skip" in said
+    assert "test/happy/01" in (said := capsys.readouterr().err) and "--on-bad-video skip" in said
     results = evaluate.main([*arguments, "--on_bad_video", "skip"])
     assert results["eval_samples"] == 7 and results["left_out_videos"] == 1
 

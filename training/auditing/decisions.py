@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modeling_rdfer.models.labels_rdfer import canonical_label
-from training.data.videos import LabelledVideos
-from training.datasets.common import first_few
+from training.data.labelled_videos import LabelledVideos
+from training.data.messages import first_few
 
 COLUMNS = ("sample_id", "content_hash", "given_label", "decision", "label")
 DECISIONS = ("keep", "relabel", "drop")

@@ -24,7 +24,7 @@ from training.auditing.metrics import detection_quality, label_scores
 from training.benchmarks import noise
 from training.benchmarks.noise import SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
 from training.benchmarks.tables import markdown_table, write_tables
-from training.data.videos import LabelledVideos
+from training.data.labelled_videos import LabelledVideos
 from training.synthetic.labels import LABELS
 
 RESULTS = Path(__file__).parent / "results" / "audit"

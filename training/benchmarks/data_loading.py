@@ -26,10 +26,10 @@ from modeling_rdfer.inference.predict import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
 from modeling_rdfer.trainer.trainer import collate
 from training.benchmarks.timing import CLIP, measure
+from training.data.labelled_videos import LabelledVideos
 from training.data.streaming import StreamingVideoDataset, load_shards
-from training.data.videos import VideoDataset
+from training.data.video_dataset import VideoDataset
 from training.datasets import load
-from training.datasets.common import to_videos
 from training.datasets.crema_d import LABELS
 from training.prepare import prepare
 
@@ -92,8 +92,8 @@ def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
         faces = kind.endswith("videos")
         processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=faces)
         videos = {
-            "originals": to_videos(load("crema_d", root)["train"], "train"),
-            "prepared": to_videos(load("hub", out, config="fold_1")["train"], "train"),
+            "originals": LabelledVideos.from_dataset(load("crema_d", root)["train"], "train"),
+            "prepared": LabelledVideos.from_dataset(load("hub", out, config="fold_1")["train"], "train"),
         }
         read = {name: VideoDataset(source, LABEL2ID, processor) for name, source in videos.items()}
         frames = torch.stack([read["prepared"][number]["pixel_values_videos"] for number in range(4)])
@@ -123,7 +123,7 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
     model = RDFERForVideoClassification(RDFERConfig.from_preset("small", id2label=dict(enumerate(LABELS)))).train()
     optimizer = torch.optim.AdamW(model.parameters())
     dataset = VideoDataset(
-        to_videos(load("hub", folder / "1440x1080-prepared", config="fold_1")["train"], "train"),
+        LabelledVideos.from_dataset(load("hub", folder / "1440x1080-prepared", config="fold_1")["train"], "train"),
         LABEL2ID,
         processor,
         True,

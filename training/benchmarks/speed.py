@@ -57,7 +57,8 @@ from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
 from modeling_rdfer.trainer.trainer import collate
 from training.benchmarks.tables import write_tables
 from training.benchmarks.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
-from training.data.videos import LabelledVideos, VideoDataset
+from training.data.labelled_videos import LabelledVideos
+from training.data.video_dataset import VideoDataset
 
 RESULTS = Path(__file__).parent / "results" / "speed"
 EXAMPLES = """examples:

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from training.data.videos import ScoringVideoDataset, report_bad_videos
+from training.data.checks import report_bad_videos
+from training.data.video_dataset import ScoringVideoDataset
 
 
 @dataclass

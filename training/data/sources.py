@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
-from training.data.videos import LabelledVideos
-from training.datasets import DATASETS, load, options
-from training.datasets.common import to_videos
+from training.data.labelled_videos import LabelledVideos
+from training.datasets import DATASETS, dataset_options, load
 
 
 class ScriptParser(HfArgumentParser):
@@ -63,7 +62,7 @@ def parse_options(dataset: str, text: str | None) -> dict:
     Raises:
         ValueError: an option or its value is unknown, naming what is possible.
     """
-    known, parsed = options(dataset), {}
+    known, parsed = dataset_options(dataset), {}
     for item in (text or "").split(","):
         if item:
             name, separator, value = (part.strip() for part in item.partition("="))
@@ -94,7 +93,7 @@ def load_source(source: SourceArguments) -> dict[str, LabelledVideos]:
     if not source.root:
         raise ValueError(f"--dataset {source.dataset} needs --root, where it is.")
     splits = load(source.dataset, source.root, **chosen_options(source))
-    return {split: to_videos(dataset, split) for split, dataset in splits.items()}
+    return {split: LabelledVideos.from_dataset(dataset, split) for split, dataset in splits.items()}
 
 
 __all__ = ["BooleanAction", "ScriptParser", "SourceArguments", "chosen_options", "load_source", "parse_options"]

@@ -16,8 +16,8 @@ from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
 
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
-from training.data.videos import BaseVideoDataset
-from training.datasets.common import SAMPLE_COLUMNS, frame_teacher_of
+from training.data.labelled_videos import SAMPLE_COLUMNS, stored_frame_teacher
+from training.data.video_dataset import BaseVideoDataset
 from training.datasets.hub import check_complete
 
 
@@ -128,7 +128,7 @@ def load_shards(name: str, split: str, config: str | None = None, **storage_opti
         columns={"split": [split] * len(labels)} | {name: table[name] for name in SAMPLE_COLUMNS if name in table},
         label_names=label.names if is_numbered else sorted(set(labels)),
         storage_options=storage_options,
-        frame_teacher=frame_teacher_of(features, table.get("frame_teacher", [])),
+        frame_teacher=stored_frame_teacher(features, table.get("frame_teacher", [])),
     )
 
 
@@ -265,7 +265,7 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
             (int(first[piece.shard]) + row, video)
             for piece in pieces
             for row, video in enumerate(
-                self.videos.read(piece.shard, piece.start, piece.stop, self._teacher_columns is not None), piece.start
+                self.videos.read(piece.shard, piece.start, piece.stop, self.uses_pseudo_labels), piece.start
             )
         )
         if not self.training:
@@ -283,9 +283,9 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
     def __iter__(self) -> Iterator[dict]:
         worker = torch.utils.data.get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
-        epoch = int(self._epoch)
+        epoch = self.epoch
         for index, row in self.read(self.pieces(epoch, 0, 1, count)[number], [self.seed, epoch, number]):
-            yield self._example(row, index)
+            yield self.make_example(*row, index)
 
     def batches(
         self, batch_size: int, collate: Callable, rank: int = 0, world_size: int = 1, num_workers: int = 0
@@ -357,7 +357,7 @@ class StreamingBatches(IterableDataset):
         if workers != self.num_workers:
             raise ValueError(f"These batches are for {self.num_workers} workers, the data loader has {workers}.")
         count, rows = self.counts[number], self.rows[number]
-        epoch = int(videos._epoch)
+        epoch = videos.epoch
         pieces = videos.pieces(epoch, self.rank, self.world_size, self.num_workers)[number]
 
         def endless():
@@ -372,7 +372,7 @@ class StreamingBatches(IterableDataset):
         total = max(rows, count)
         for batch in range(count):
             taken = [next(source) for _ in range(total * batch // count, total * (batch + 1) // count)]
-            yield self.collate([videos._example(row, index) for index, row in taken]) if batch >= skip else {}
+            yield self.collate([videos.make_example(*row, index) for index, row in taken]) if batch >= skip else {}
 
 
 __all__ = ["NoSuchSplitError", "StreamingBatches", "StreamingVideoDataset", "VideoShards", "load_shards"]

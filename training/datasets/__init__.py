@@ -33,12 +33,12 @@ def get_loader(name: str) -> Callable:
     return importlib.import_module(DATASETS[name]).load
 
 
-def options(name: str) -> dict[str, tuple]:
+def dataset_options(name: str) -> dict[str, tuple]:
     """
     The options of a dataset's loader with the values each can take, e.g. `{"fold": (1, 2, 3, 4, 5), ...}`; an empty
     tuple where any value can be.
     """
-    from .common import loader_options
+    from .loading import loader_options
 
     return loader_options(get_loader(name))
 
@@ -50,7 +50,7 @@ def load(name: str, root, **chosen):
     Args:
         name (`str`): a key of `DATASETS`.
         root (`str` or `Path`): folder of the dataset.
-        chosen: options of its loader, see [`options`].
+        chosen: options of its loader, see [`dataset_options`].
 
     Returns:
         `datasets.DatasetDict`, see the loader's own documentation.
@@ -59,10 +59,10 @@ def load(name: str, root, **chosen):
         ValueError: the name, an option or its value is unknown, naming what is possible; or lists and files disagree.
         FileNotFoundError: a folder, list or clip is missing.
     """
-    known = options(name)
+    known = dataset_options(name)
     if unknown := sorted(set(chosen) - set(known)):
         raise ValueError(f"{name} has no options {unknown}; expected some of {list(known)}.")
     return get_loader(name)(root, **chosen)
 
 
-__all__ = ["DATASETS", "get_loader", "load", "options"]
+__all__ = ["DATASETS", "dataset_options", "get_loader", "load"]

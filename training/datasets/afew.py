@@ -5,10 +5,11 @@ from pathlib import Path
 
 import datasets
 
-from .common import (
+from modeling_rdfer.models.labels_rdfer import canonical_label
+
+from .loading import (
     OnMissing,
     build,
-    canonical_label,
     find_clips,
     first_folder,
     first_lists,
@@ -43,7 +44,7 @@ def load(root, lists: bool = True, on_missing: OnMissing = "error") -> datasets.
 
     Returns:
         `datasets.DatasetDict` of `train` and `validation` with the columns of
-        [`~training.datasets.common.build`]. `sample_id` is `<split>/<Emotion>/<clip>`. The test part has no public
+        [`~training.datasets.loading.build`]. `sample_id` is `<split>/<Emotion>/<clip>`. The test part has no public
         labels.
 
     Raises:

@@ -21,7 +21,9 @@ from typing import Literal
 
 import datasets
 
-from .common import OnMissing, build, find_clips, first_few, first_folder, folds_by_person, loader, logger
+from training.data.messages import first_few
+
+from .loading import OnMissing, build, find_clips, first_folder, folds_by_person, loader, logger
 
 CODES = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LABELS = list(CODES.values())
@@ -59,7 +61,7 @@ def load(
         on_missing (`"error"` or `"skip"`): what to do with listed clips that are not there.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `actor`,
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `actor`,
         `sentence`, `level`, `acted_label`, `fold` and, if the votes are there, `face_votes` and `multimodal_votes`
         (how many chose each label, in the order of the labels) and `soft_label` (shares of the votes: the multimodal
         ones for `"multimodal_vote"`, else those on the face).

@@ -6,7 +6,7 @@ from typing import Literal
 
 import datasets
 
-from .common import OnMissing, build, find_clips, first_folder, first_lists, loader, number_names, read_lines
+from .loading import OnMissing, build, find_clips, first_folder, first_lists, loader, number_names, read_lines
 
 LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
 # How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
@@ -34,7 +34,7 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
         on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `fold`.
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `fold`.
         `sample_id` has five digits, whether or not the list kept its zeros.
 
     Raises:

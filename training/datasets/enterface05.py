@@ -7,7 +7,9 @@ from typing import Literal
 
 import datasets
 
-from .common import build, canonical_label, find_clips, folds_by_person, loader
+from modeling_rdfer.models.labels_rdfer import canonical_label
+
+from .loading import build, find_clips, folds_by_person, loader
 
 LABELS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise"]
 # Subject 6 is not cut into sentences and is in no fold; subject 23 lacks three clips.
@@ -30,7 +32,7 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1) -> datasets.DatasetDict:
         fold (`int`): test on subjects 1-10, 11-19, 20-28, 29-37 or 38-44; train on the others.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`],
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`],
         `subject`, `sentence`, `fold`. `sample_id` is like `s1_an_1`, whatever the file is called: subject,
         expression and sentence come from the folders.
 

@@ -3,7 +3,9 @@
 
 import datasets
 
-from .common import OnMissing, build, canonical_label, find_clips, first_folder, first_lists, loader, read_lines
+from modeling_rdfer.models.labels_rdfer import canonical_label
+
+from .loading import OnMissing, build, find_clips, first_folder, first_lists, loader, read_lines
 
 LABELS = ["Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"]
 # How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
@@ -30,7 +32,7 @@ def load(root, on_missing: OnMissing = "error") -> datasets.DatasetDict:
         on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `scene`.
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `scene`.
         `sample_id` is `<Scene>/<Emotion>/<number>`.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 from datasets.fingerprint import Hasher
 
-from .common import first_few
+from training.data.messages import first_few
 
 
 def load(root, fold: int | None = None, config: str | None = None) -> datasets.DatasetDict:

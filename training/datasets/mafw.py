@@ -5,7 +5,7 @@ from typing import Literal
 
 import datasets
 
-from .common import OnMissing, build, find_clips, first_folder, first_lists, loader, read_lines
+from .loading import OnMissing, build, find_clips, first_folder, first_lists, loader, read_lines
 
 # The order of the paper: AN DI FE HA NE SA SU CO AX HL DS.
 LABELS = [
@@ -45,7 +45,7 @@ def load(
         on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `fold`
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `fold`
         and, with captions, `caption_zh` and `caption_en`. Compound labels follow the single ones, in the order of
         their parts; they are those that occur in the fold's lists.
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import datasets
 
-from .common import build, find_clips, folds_by_person, loader
+from .loading import build, find_clips, folds_by_person, loader
 
 LABELS = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 MODALITIES = {"audio-video": "01", "video-only": "02"}
@@ -34,7 +34,7 @@ def load(
         modality (`"video-only"` or `"audio-video"`): which of the two copies of every recording to take.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.common.build`], `actor`,
+        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `actor`,
         `sex`, `channel`, `intensity`, `statement`, `repetition`, `fold`.
 
     Raises:

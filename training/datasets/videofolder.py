@@ -7,7 +7,7 @@ import datasets
 
 from modeling_rdfer.models.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-from .common import SPLIT_NAMES, build, loader
+from .loading import SPLIT_NAMES, build, loader
 
 
 @loader
@@ -17,7 +17,7 @@ def load(root) -> datasets.DatasetDict:
     train, validation (or val, valid, dev) and test; or `root/<label>/<video>`, which is one split, train.
 
     Returns:
-        `datasets.DatasetDict` with the columns of [`~training.datasets.common.build`]. Labels are in alphabetical
+        `datasets.DatasetDict` with the columns of [`~training.datasets.loading.build`]. Labels are in alphabetical
         order; `sample_id` is the path relative to the root.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import datasets
 
-from .common import PERSON_COLUMNS, SPLIT_NAMES, OnMissing, build, loader, logger
+from .loading import PERSON_COLUMNS, SPLIT_NAMES, OnMissing, build, loader, logger
 
 # What a list may say besides path and label; other columns are left alone.
 COLUMNS = ("split", "fold", *PERSON_COLUMNS)
@@ -28,7 +28,7 @@ def load(root, fold: int | None = None, on_missing: OnMissing = "error") -> data
         on_missing (`"error"` or `"skip"`): what to do with rows whose video is not there.
 
     Returns:
-        `datasets.DatasetDict` with the columns of [`~training.datasets.common.build`]. Labels are in alphabetical
+        `datasets.DatasetDict` with the columns of [`~training.datasets.loading.build`]. Labels are in alphabetical
         order.
 
     Raises:

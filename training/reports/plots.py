@@ -11,7 +11,7 @@ from modeling_rdfer.hub.cards import CardFacts, public_name
 from modeling_rdfer.trainer.losses import PARTITIONS
 from training.auditing.decisions import decisions_hash
 from training.data.sources import parse_options
-from training.datasets import options
+from training.datasets import dataset_options
 
 
 def write_confusion(matrix, label_names: list[str], folder):
@@ -190,7 +190,9 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
     on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
     # Options without a fixed choice could be paths.
     chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
-    chosen = {name: value for name, value in chosen.items() if options(data.dataset)[name] and name != "on_missing"}
+    chosen = {
+        name: value for name, value in chosen.items() if dataset_options(data.dataset)[name] and name != "on_missing"
+    }
     return CardFacts(
         license=model_arguments.license,
         preset=model_arguments.preset,

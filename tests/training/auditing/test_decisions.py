@@ -11,7 +11,7 @@ from PIL import Image
 from tests.training.test_train import FAST, TINY
 from training import train
 from training.auditing.decisions import COLUMNS, apply_decisions, decisions_hash
-from training.data.videos import LabelledVideos, content_hash
+from training.data.labelled_videos import LabelledVideos, content_hash
 
 
 @pytest.fixture(scope="module")

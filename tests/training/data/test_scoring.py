@@ -6,8 +6,9 @@ from PIL import Image
 
 from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
+from training.data.labelled_videos import LabelledVideos
 from training.data.scoring import ScoringBatches
-from training.data.videos import LabelledVideos, ScoringVideoDataset
+from training.data.video_dataset import ScoringVideoDataset
 
 LABEL2ID = {"happy": 0, "sad": 1}
 
@@ -50,7 +51,7 @@ def test_readable_videos_come_in_order_with_their_numbers_and_labels(dataset, nu
 def test_bad_videos_stop_it_or_are_counted(dataset):
     batches = iter(ScoringBatches(dataset, "cpu", 2))
     assert next(batches).numbers == [0, 1]
-    with pytest.raises(VideoReadError, match="And 1 more. --on_bad_video skip"):
+    with pytest.raises(VideoReadError, match="And 1 more. --on-bad-video skip"):
         next(batches)
     skipping = ScoringBatches(dataset, "cpu", 2, on_bad_video="skip")
     assert [batch.numbers for batch in skipping] == [[0, 1], [5]] and len(skipping.errors) == 4

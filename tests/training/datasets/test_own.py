@@ -11,10 +11,11 @@ import pytest
 from modeling_rdfer import RDFERVideoProcessor
 from tests.helpers.paths import DATA
 from tests.training.datasets.test_published import labels_of, write_frames, write_video
+from training.data.checks import check_videos
+from training.data.labelled_videos import LabelledVideos
 from training.data.sources import SourceArguments, load_source, parse_options
-from training.data.videos import VideoDataset, check_videos
-from training.datasets import load, options
-from training.datasets.common import to_videos
+from training.data.video_dataset import VideoDataset
+from training.datasets import dataset_options, load
 
 PROCESSOR = RDFERVideoProcessor(num_frames=4, size={"height": 16, "width": 16})
 
@@ -39,7 +40,7 @@ def test_folder_with_and_without_splits(root):
     assert splits["validation"].features["label"].names == ["happy", "sad"]
     alone = load("videofolder", root / "train")
     assert list(alone) == ["train"] and alone["train"]["sample_id"][0] == "happy/a"
-    videos = check_videos(to_videos(alone["train"], "train"))
+    videos = check_videos(LabelledVideos.from_dataset(alone["train"], "train"))
     assert videos.columns["num_frames"] == [2, 3, 3]
 
 
@@ -72,7 +73,7 @@ def test_lists_with_splits_folds_and_persons(root, kind):
     assert list(splits["test"]["video"]) == [str(root / "val/sad/d.mp4")]
     by_fold = load("videolist", file, fold=1)
     assert list(by_fold["test"]["path"]) == ["train/happy/a"] and len(by_fold["train"]) == 2
-    assert to_videos(by_fold["train"], "train").persons == ["bob", "ann"]
+    assert LabelledVideos.from_dataset(by_fold["train"], "train").persons == ["bob", "ann"]
     assert by_fold["train"].features["label"].names == ["grief", "joy"]
     with pytest.raises(ValueError, match=r"fold 3 needs rows inside and outside.*\[1, 2\]"):
         load("videolist", file, fold=3)
@@ -111,7 +112,7 @@ def test_datasets_of_the_datasets_library(tmp_path, labels):
         made = made.cast_column("label", datasets.ClassLabel(names=["sad", "neutral"]))
     (tmp_path / "repository").mkdir()
     made.to_parquet(tmp_path / "repository" / "train-00000.parquet")
-    videos = to_videos(load("hub", tmp_path / "repository")["train"], "train")
+    videos = LabelledVideos.from_dataset(load("hub", tmp_path / "repository")["train"], "train")
     assert videos.labels == ["sad", "neutral"] and videos.sample_ids == ["train/0", "train/1"]
     assert videos.label_names == (["sad", "neutral"] if labels == "numbers" else ["neutral", "sad"])
     assert videos.persons == [7, 8]
@@ -127,7 +128,7 @@ def test_hub_columns_that_lack_are_named(tmp_path):
 
 
 def test_options_come_from_the_command_line(root):
-    assert options("videolist")["fold"] == () and options("crema_d")["fold"] == (1, 2, 3, 4, 5)
+    assert dataset_options("videolist")["fold"] == () and dataset_options("crema_d")["fold"] == (1, 2, 3, 4, 5)
     text = "label_source=face_vote,on_missing=skip"
     assert parse_options("crema_d", text) == {"label_source": "face_vote", "on_missing": "skip"}
     assert parse_options("mafw", "captions=true") == {"captions": True}

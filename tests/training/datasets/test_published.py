@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from modeling_rdfer import RDFERVideoProcessor
-from training.data.videos import VideoDataset, check_videos
-from training.datasets import DATASETS, load, options
-from training.datasets.common import canonical_label, map_labels, to_videos
+from training.data.checks import check_videos
+from training.data.labelled_videos import LabelledVideos
+from training.data.video_dataset import VideoDataset
+from training.datasets import DATASETS, dataset_options, load
 
 DFEW = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
 WORDS = ["Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"]
@@ -22,7 +23,7 @@ PROCESSOR = RDFERVideoProcessor(num_frames=4, size={"height": 16, "width": 16})
 
 @pytest.fixture
 def warnings(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("training.datasets.common"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("training.datasets.loading"), "propagate", True)
     return caplog
 
 
@@ -375,9 +376,9 @@ def test_enterface05_folds_by_subject_without_the_uncut_one(tmp_path, warnings, 
 # All of them
 # ---------------------------------------------------------------------------------------------------------------------
 def test_names_and_options_are_known_without_a_dataset(tmp_path):
-    assert options("dfew") == {"fold": (1, 2, 3, 4, 5), "on_missing": ("error", "skip")}
-    assert options("crema_d")["label_source"] == ("acted", "face_vote", "multimodal_vote")
-    assert all(isinstance(options(name), dict) for name in DATASETS)
+    assert dataset_options("dfew") == {"fold": (1, 2, 3, 4, 5), "on_missing": ("error", "skip")}
+    assert dataset_options("crema_d")["label_source"] == ("acted", "face_vote", "multimodal_vote")
+    assert all(isinstance(dataset_options(name), dict) for name in DATASETS)
     with pytest.raises(ValueError, match="no dataset 'DFEW'; expected one of.*'dfew'"):
         load("DFEW", tmp_path)
     with pytest.raises(ValueError, match=r"ferv39k has no options \['fold'\]; expected some of \['on_missing'\]"):
@@ -388,30 +389,14 @@ def test_names_and_options_are_known_without_a_dataset(tmp_path):
 
 
 def test_splits_become_videos_that_the_processor_reads(tmp_path):
-    frames = to_videos(load("dfew", dfew(tmp_path / "dfew"), fold=2)["test"], "test")
+    frames = LabelledVideos.from_dataset(load("dfew", dfew(tmp_path / "dfew"), fold=2)["test"], "test")
     assert frames.labels == ["sad", "neutral", "anger"] and frames.columns["fold"] == [2, 2, 2]
     assert frames.columns["split"] == ["test"] * 3 and frames.columns["path"][0] == "Clip/clip_224x224/00008"
     for actor in (1, 5):
         write_video(tmp_path / "ravdess" / f"Actor_{actor:02d}" / f"02-01-03-01-01-01-{actor:02d}.mp4")
-    files = to_videos(load("ravdess", tmp_path / "ravdess")["test"], "test")
+    files = LabelledVideos.from_dataset(load("ravdess", tmp_path / "ravdess")["test"], "test")
     for videos, count in [(frames, 2), (files, 3)]:
         kept = check_videos(videos)
         assert set(kept.columns["num_frames"]) == {count}
         example = VideoDataset(kept, {label: i for i, label in enumerate(kept.labels)}, PROCESSOR)[0]
         assert example["pixel_values_videos"].shape == (4, 3, 16, 16) and example["frame_mask"].sum() == count
-
-
-def test_labels_are_compared_by_name(warnings):
-    assert canonical_label("Angry") == canonical_label("anger") == canonical_label(" ANG ")
-    assert canonical_label("fear_anger") == canonical_label("Angry_Fearful")
-    assert map_labels(WORDS, DFEW) == dict(zip(WORDS, DFEW))
-    ravdess = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
-    with pytest.raises(ValueError, match=r"\['calm'\] have no counterpart among \['happy'"):
-        map_labels(ravdess, DFEW)
-    mapped = map_labels(ravdess, DFEW, leave_out=True)
-    assert mapped["surprised"] == "surprise" and mapped["angry"] == "anger" and "calm" not in mapped
-    assert "labels ['calm']" in warnings.text
-    with pytest.raises(ValueError, match="have no counterpart"):
-        map_labels(["bored"], DFEW, leave_out=True)
-    with pytest.raises(ValueError, match="'happy' and 'joy' mean the same"):
-        map_labels(WORDS, ["happy", "joy"])

@@ -13,10 +13,8 @@ from typing import Literal, get_args, get_origin
 import datasets
 from transformers.utils import logging
 
-from modeling_rdfer.models.labels_rdfer import canonical_label
 from modeling_rdfer.models.video_decoding_rdfer import VIDEO_SUFFIXES
-from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
-from training.data.videos import LabelledVideos
+from training.data.messages import first_few
 
 logger = logging.get_logger(__name__)
 
@@ -26,65 +24,6 @@ SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing":
 SPLIT_NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 # Columns that say who is seen. People are kept apart when a part is held out of the training set.
 PERSON_COLUMNS = ("actor", "subject", "person")
-# Columns that go into the sample table, or, of prepared sets, say how to read the video.
-SAMPLE_COLUMNS = ("path", "fold", "content_hash", "num_frames", "prepared")
-
-
-def frame_teacher_of(features: datasets.Features, names: Iterable[str]) -> FrameTeacher | None:
-    """
-    Whose pseudo-labels the columns `pseudo_labels` and `frame_teacher` hold, which `training.prepare` writes.
-
-    Args:
-        features (`datasets.Features`): of the dataset.
-        names (iterable of `str`): what is in its column `frame_teacher`.
-
-    Raises:
-        ValueError: they are of several teachers.
-    """
-    names = sorted(set(names))
-    if not names or not isinstance(features.get("pseudo_labels"), dict):
-        return None
-    if len(names) > 1:
-        raise ValueError(f"The pseudo-labels are of several frame teachers, {names}; expected one.")
-    return FrameTeacher(names[0], list(features["pseudo_labels"]))
-
-
-def first_few(names: Iterable, most: int = 5) -> str:
-    """The first few of some names, for messages."""
-    names = [str(name) for name in names]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Labels
-# ---------------------------------------------------------------------------------------------------------------------
-def map_labels(names: Sequence[str], onto: Sequence[str], leave_out: bool = False) -> dict[str, str]:
-    """
-    Maps the labels of one dataset onto those of another, by name.
-
-    Args:
-        names (`list[str]`): labels to map.
-        onto (`list[str]`): labels to map them onto, e.g. those of a checkpoint.
-        leave_out (`bool`): whether names that have no counterpart are left out with a warning that lists them.
-
-    Returns:
-        `dict[str, str]`: for each name that can be mapped its counterpart.
-
-    Raises:
-        ValueError: a name has no counterpart (or, with `leave_out`, none has), or two labels of `onto` mean the same.
-    """
-    targets = {}
-    for name in onto:
-        other = targets.setdefault(canonical_label(name), name)
-        if other != name:
-            raise ValueError(f"Labels cannot be mapped onto {list(onto)}: {other!r} and {name!r} mean the same.")
-    mapped = {name: targets[canonical_label(name)] for name in names if canonical_label(name) in targets}
-    rest = [name for name in names if name not in mapped]
-    if rest and (not mapped or not leave_out):
-        raise ValueError(f"Labels {rest} have no counterpart among {list(onto)}.")
-    if rest:
-        logger.warning(f"Left out, for want of a counterpart among {list(onto)}: labels {rest}.")
-    return mapped
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -304,24 +243,3 @@ def folds_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]
         "train": [row for row in rows if row[column] not in test],
         "test": [row for row in rows if row[column] in test],
     }
-
-
-def to_videos(dataset: datasets.Dataset, split: str) -> LabelledVideos:
-    """A split of what a loader returns, for training, evaluation and the sample table."""
-    known = dataset.column_names
-    columns = {name: list(dataset[name]) for name in SAMPLE_COLUMNS if name in known}
-    person = next((name for name in PERSON_COLUMNS if name in known), None)
-    source = dataset["video" if "video" in known else "frames"]
-    label = dataset.features["label"]
-    teacher = frame_teacher_of(dataset.features, dataset.unique("frame_teacher") if "frame_teacher" in known else [])
-    return LabelledVideos(
-        # Paths are at hand; the bytes of a prepared video are read when it is asked for.
-        sources=list(source) if isinstance(source[0], str) else source,
-        labels=label.int2str(list(dataset["label"])),
-        sample_ids=list(dataset["sample_id"]),
-        columns={"split": [split] * len(dataset), **columns},
-        label_names=label.names,
-        persons=list(dataset[person]) if person else None,
-        pseudo_labels=None if teacher is None else dataset.select_columns(["pseudo_labels"])["pseudo_labels"],
-        frame_teacher=teacher,
-    )
