@@ -36,8 +36,8 @@ from transformers.utils import logging
 
 from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.hub.cards import PEOPLE, DatasetCardFacts, dataset_card, public_name, write_card
-from modeling_rdfer.inference.predict import embedded_checkpoint
 from modeling_rdfer.models.labels_rdfer import class_names
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher, label_frames, load_teacher
 from training.data.labelled_videos import content_hash

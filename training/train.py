@@ -26,8 +26,8 @@ from modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERVideoProcessor,
 )
-from modeling_rdfer.inference.predict import embedded_checkpoint
 from modeling_rdfer.models.labels_rdfer import group_labels
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
 from training.auditing.decisions import apply_decisions, describe

@@ -9,7 +9,6 @@ keeps them.
 
 import base64
 import html
-import importlib.resources
 import io
 import json
 import logging
@@ -36,6 +35,7 @@ from starlette.routing import Route
 from ..disclaimer import NOT_FOR
 from ..inference.predict import Window, load, predict, timeline
 from ..models.labels_rdfer import class_names
+from ..models.package_data_rdfer import packaged_file
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..plots import COLOURS
 
@@ -161,10 +161,8 @@ class Uploads:
 
 
 def example_video() -> Path:
-    """The example of the demo (NOTICE says whose it is), in the installed wheel or in a checkout."""
-    package = Path(str(importlib.resources.files("modeling_rdfer")))
-    files = (package / "example" / "cap13_edit2.mp4", package.parent / "tests" / "data" / "cap13_edit2.mp4")
-    return next(file for file in files if file.is_file())
+    """The example of the demo; NOTICE names its source and licence."""
+    return packaged_file("example/cap13_edit2.mp4")
 
 
 # The answer ----------------------------------------------------------------------------------------------------------
@@ -482,7 +480,6 @@ def launch_demo(models: list[str] | None = None, **launch_options):
     Raises:
         OSError: there is no such checkpoint, or the port is taken.
     """
-    package = importlib.resources.files("modeling_rdfer")
     stopped = threading.Event()
     with tempfile.TemporaryDirectory(prefix="rdfer-demo-") as folder:
         uploads = Uploads(folder)
@@ -520,8 +517,8 @@ def launch_demo(models: list[str] | None = None, **launch_options):
                 theme=gradio.themes.Default(
                     font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
                 ),
-                css=(package / "demo" / "page.css").read_text(encoding="utf-8"),
-                head=f"<script>{(package / 'demo' / 'page.js').read_text(encoding='utf-8')}</script>",
+                css=packaged_file("demo/page.css").read_text(encoding="utf-8"),
+                head=f"<script>{packaged_file('demo/page.js').read_text(encoding='utf-8')}</script>",
                 **launch_options,
             )
             print(f"Open {address} in your browser. Ctrl+C ends it.", flush=True)

@@ -3,7 +3,6 @@
 
 import functools
 import hashlib
-import importlib.resources
 import os
 import platform
 import re
@@ -17,7 +16,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard,
 from transformers.utils import logging
 
 from ..models.labels_rdfer import class_names
-from ..models.video_processing_rdfer import packaged_checkpoint
+from ..models.package_data_rdfer import packaged_file
 
 logger = logging.get_logger(__name__)
 
@@ -587,7 +586,7 @@ def public_name(name: str) -> str:
     A name on the Hub as it is; of a path on this machine or a URL only the last part, without what a URL has of
     credentials, query and fragment; rdfer-small for the embedded one; nothing where that part names a user.
     """
-    name, embedded = str(name), packaged_checkpoint()
+    name, embedded = str(name), packaged_file("rdfer-small")
     if os.path.exists(name):
         if embedded and os.path.samefile(name, embedded):
             return "rdfer-small"
@@ -691,10 +690,7 @@ def uses_and_misuses(people: str) -> str:
 
 @functools.cache
 def _template(name: str) -> str:
-    package = Path(str(importlib.resources.files("modeling_rdfer")))
-    # In an installed wheel, and in a checkout.
-    folders = (package / "card_templates", package.parent / "hub_cards")
-    return next(folder / name for folder in folders if (folder / name).is_file()).read_text(encoding="utf-8")
+    return packaged_file(f"card_templates/{name}").read_text(encoding="utf-8")
 
 
 def _percent(share: float) -> str:

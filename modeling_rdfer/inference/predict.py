@@ -18,29 +18,15 @@ from transformers.video_utils import VideoMetadata
 
 from ..models.face_rdfer import crop_faces, track_faces
 from ..models.modeling_rdfer import distinct_clips
+from ..models.package_data_rdfer import embedded_checkpoint
 from ..models.video_decoding_rdfer import VideoReadError, map_in_threads, open_video
-from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, packaged_checkpoint, split_batch
+from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, split_batch
 
 # The timeline reads a video in parts whose frames take at most this much memory.
 PART_BYTES = 96 * 1024 * 1024
 WINDOWS_PER_BATCH = 8
 # Threads of `predict`, at most one for each of torch's. Each may hold 180 MB of whole frames while it looks for faces.
 WORKERS_AT_MOST = 8
-
-
-def embedded_checkpoint() -> str:
-    """
-    Folder of the checkpoint that comes with the package, rdfer-small: in the installed wheel or in a checkout.
-
-    Raises:
-        FileNotFoundError: if the installation lacks it.
-    """
-    folder = packaged_checkpoint()
-    if folder is None:
-        raise FileNotFoundError(
-            "The checkpoint rdfer-small is missing in this installation: reinstall modeling-rdfer."
-        )
-    return folder
 
 
 def load(
@@ -437,4 +423,4 @@ def _answer_part(part, source, times, network, processor, do_face_crop) -> Itera
     yield answers[done:]
 
 
-__all__ = ["Window", "embedded_checkpoint", "load", "predict", "timeline"]
+__all__ = ["Window", "load", "predict", "timeline"]

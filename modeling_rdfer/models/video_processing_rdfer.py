@@ -2,12 +2,10 @@
 """Video processor of RDFER: any kind of video -> a fixed number of small uint8 frames, on request face crops."""
 
 import functools
-import importlib.resources
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,6 +20,7 @@ from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
 from .face_rdfer import RDFERFaceDetector, crop_faces, look_ahead, track_faces
+from .package_data_rdfer import packaged_file
 from .video_decoding_rdfer import VideoReadError, VideoSource, is_frame, open_video
 
 logger = logging.get_logger(__name__)
@@ -184,9 +183,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return saved
 
     def _find_face_detector(self) -> str | None:
-        if self._face_detector_file or packaged_checkpoint() is None:
-            return self._face_detector_file
-        return os.path.join(packaged_checkpoint(), FACE_DETECTOR_NAME)
+        packaged = None if self._face_detector_file else packaged_file(f"rdfer-small/{FACE_DETECTOR_NAME}")
+        return self._face_detector_file if packaged is None else str(packaged)
 
     def face_detector(self) -> RDFERFaceDetector:
         """The face detector that travels with this checkpoint.
@@ -419,16 +417,6 @@ def _split_metadata(video_metadata, num_videos: int) -> list:
 def _load_face_detector(path: str) -> RDFERFaceDetector:
     # Kept here and not in the processor: this way it pickles small and every worker process loads its own.
     return RDFERFaceDetector.from_file(path)
-
-
-def packaged_checkpoint() -> str | None:
-    """Folder of rdfer-small as it comes with the package, in a wheel or a checkout; None where this is remote code."""
-    try:
-        package = Path(str(importlib.resources.files("modeling_rdfer")))
-    except ModuleNotFoundError:
-        return None
-    folders = (package / "rdfer-small", package.parent / "hub_cards" / "rdfer-small")
-    return next((str(folder) for folder in folders if (folder / FACE_DETECTOR_NAME).is_file()), None)
 
 
 __all__ = ["RDFERVideoProcessor"]

@@ -38,10 +38,10 @@ from ..hub.cards import (
     write_card,
 )
 from ..hub.push import files_to_push, prepare_repo, push_files, push_folder
-from ..inference.predict import embedded_checkpoint
 from ..models.labels_rdfer import class_names, group_ids
 from ..models.loss_aen import group_log_sums, sentiment_cross_entropy, unlabelled_losses
 from ..models.modeling_rdfer import distinct_clips
+from ..models.package_data_rdfer import embedded_checkpoint
 from ..models.video_processing_rdfer import RDFERVideoProcessor
 from .losses import PARTITIONS, cross_entropy, sample_loss_function, weighted_loss
 from .metrics import recognition_metrics

@@ -22,7 +22,7 @@ from modeling_rdfer import (
     predict,
     timeline,
 )
-from modeling_rdfer.inference.predict import _windows, embedded_checkpoint, load
+from modeling_rdfer.inference.predict import _windows, load
 from tests.helpers.paths import CHECKPOINT, DATA
 
 CLIP = DATA / "cap13_edit2.mp4"
@@ -348,10 +348,6 @@ def test_predict_tells_the_sentiment_of_aen(tmp_path, temperature):
         assert sentiment[name] == pytest.approx(scores["sad"] + scores["bored"] + scores["angry"])
     assert predict(frames, model=str(tmp_path), top_k=1)["sentiment"] == sentiment
     assert "sentiment" not in predict(frames, do_face_crop=False)  # RDFER's answer is as it was
-
-
-def test_embedded_checkpoint_is_found():
-    assert Path(embedded_checkpoint()).samefile(CHECKPOINT)
 
 
 # timeline ------------------------------------------------------------------------------------------------------------

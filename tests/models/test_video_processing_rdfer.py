@@ -5,7 +5,6 @@ import copy
 import json
 import logging
 import multiprocessing
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -320,7 +319,7 @@ def test_detector_travels_with_the_checkpoint(tmp_path, monkeypatch, two_faces):
     assert {"face_detector.safetensors", "video_preprocessor_config.json"} <= {path.name for path in first.iterdir()}
     assert "detector" not in (first / "video_preprocessor_config.json").read_text()
     # As if the package brought no weights along.
-    monkeypatch.setattr("modeling_rdfer.models.video_processing_rdfer.packaged_checkpoint", lambda: None)
+    monkeypatch.setattr("modeling_rdfer.models.video_processing_rdfer.packaged_file", lambda name: None)
     with pytest.raises(ValueError, match="there is no face_detector.safetensors"):
         RDFERVideoProcessor(do_face_crop=True)(two_faces)
     loaded = RDFERVideoProcessor.from_pretrained(first)
@@ -473,19 +472,3 @@ def test_attributes_of_one_processor_do_not_change_another():
     first.size["height"] = 7
     first.face = "all"
     assert second.size["height"] == 112 and RDFERVideoProcessor().size["height"] == 112 and second.face == "largest"
-
-
-def test_files_of_the_remote_code_bundle_are_copied(tmp_path):
-    """Only relative imports of files of the bundle, and only packages that every transformers user has."""
-    from transformers.dynamic_module_utils import check_imports, get_relative_import_files
-
-    source = Path(__file__).parents[2] / "modeling_rdfer" / "models" / "video_processing_rdfer.py"
-    files = [str(source), *get_relative_import_files(str(source))]
-    names = {os.path.basename(file) for file in files}
-    assert names == {"video_processing_rdfer.py", "video_decoding_rdfer.py", "face_rdfer.py"}
-    from transformers.dynamic_module_utils import get_imports
-
-    wanted = {name for file in files for name in get_imports(file)}
-    assert not wanted & {"av", "torchcodec", "modeling_rdfer", "datasets"}
-    for file in files:
-        check_imports(file)

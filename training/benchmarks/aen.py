@@ -22,8 +22,8 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from modeling_rdfer import AENConfig, AENForVideoClassification
-from modeling_rdfer.inference.predict import embedded_checkpoint
 from modeling_rdfer.models.labels_rdfer import group_ids
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.pseudo_labels import label_frames, load_teacher
 from training.benchmarks import noise

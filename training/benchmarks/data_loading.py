@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
-from modeling_rdfer.inference.predict import embedded_checkpoint
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
 from modeling_rdfer.trainer.trainer import collate
 from training.benchmarks.timing import CLIP, measure

@@ -49,8 +49,8 @@ from modeling_rdfer import (
     cli,
     predict,
 )
-from modeling_rdfer.inference.predict import embedded_checkpoint
 from modeling_rdfer.models import video_processing_rdfer
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_backbone_rdfer import VideoBackbonePreTrainedModel
 from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video, resize_frames
 from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
