@@ -1,11 +1,11 @@
-# make demo | make test | make lint | make docs | make space | make clean
+# make demo | make test | make lint | make docs | make hub | make space | make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Not pip's quiet mode: the downloads take minutes and shall be seen.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-slow lint docs docs-serve space clean
+.PHONY: help demo test test-slow lint docs docs-serve hub space clean
 
 help:
 	@echo "make demo       set everything up in $(VENV), classify a real video, draw its emotions over time, fine-tune"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-slow  run also the tests that take minutes each"
 	@echo "make lint       check style"
 	@echo "make docs       build the documentation into output/site; make docs-serve shows it while you write"
+	@echo "make hub        put together complete Hub folders of both checkpoints, with code: output/hub"
 	@echo "make space      put together the folder to upload as a Space of the Hub (hub_cards/space/README.md)"
 	@echo "make clean      remove $(VENV) and the demo's output"
 
@@ -65,6 +66,9 @@ docs: $(VENV)/.docs
 
 docs-serve: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs serve
+
+hub: $(VENV)/.demo
+	$(BIN)/python -m training.build.hub_folders --output-dir output/hub
 
 # The app, and the package, checkpoint and example where the package looks for them in a checkout.
 SPACE := output/space

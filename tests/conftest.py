@@ -41,8 +41,19 @@ def clip_path() -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint_path() -> Path:
-    """The embedded checkpoint, a folder as a Hub repository holds it."""
+    """The embedded checkpoint: configuration, weights and card, without code."""
     return CHECKPOINT
+
+
+@pytest.fixture(scope="session")
+def hub_folders(tmp_path_factory) -> Path:
+    """A folder with rdfer-small and aen-small as Hub repositories hold them, code included (`make hub`)."""
+    # Imported here: it imports transformers.
+    from training.build.hub_folders import main
+
+    folder = tmp_path_factory.mktemp("hub")
+    main(["--output-dir", str(folder)])
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -88,14 +88,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
     folder, repo_id = arguments.folder, arguments.repo_id
     try:
-        names = files_to_push(folder, arguments.include)
-        check_folder(folder, names, arguments.include)
-        stay = sorted(path.name for path in folder.iterdir() if not any(n.split("/")[0] == path.name for n in names))
-        print("Sending " + ", ".join(names))
+        files = files_to_push(folder, arguments.include)
+        check_folder(folder, list(files), arguments.include)
+        stay = sorted(path.name for path in folder.iterdir() if not any(n.split("/")[0] == path.name for n in files))
+        print("Sending " + ", ".join(files))
         print("Not sending " + (", ".join(stay) or "anything else: there is nothing"))
         repo_id = prepare_repo(repo_id, private=arguments.private or None)
         commit = push_files(
-            {name: folder / name for name in names},
+            files,
             repo_id,
             commit_message=arguments.commit_message,
             revision=arguments.revision,

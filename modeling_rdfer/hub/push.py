@@ -28,6 +28,8 @@ from .cards import (
 
 logger = logging.get_logger(__name__)
 
+# Home of the code that travels with a checkpoint.
+BUNDLE = Path(__file__).parents[1] / "models"
 # What goes up, beside the code that the configurations name. Everything else has paths, sample names, faces or
 # pickles in it, or might: training_args.bin, optimiser and random states, trainer_state.json, sample tables, logs.
 ALLOWED_FILES = (
@@ -49,35 +51,63 @@ ALLOWED_FILES = (
 )
 
 
-def files_to_push(folder, include: Iterable[str] = ()) -> list[str]:
+def files_to_push(folder, include: Iterable[str] = ()) -> dict[str, Path]:
     """
-    Names of the files of a folder that may go to the Hub.
+    The files of a checkpoint that may go to the Hub.
 
     Args:
         folder (`str` or `os.PathLike`): a checkpoint's folder.
         include (iterable of `str`): patterns of further files, e.g. `"sample_table.parquet"` or `"checkpoint-8/*"`.
-            `*` stands for no `/`.
+            `*` does not match `/`.
 
     Returns:
-        `list[str]`: relative to the folder, sorted.
+        `dict[str, Path]`: file for each name in the repository, sorted by name.
+
+    Raises:
+        ValueError: if a configuration names code that neither the folder nor this package has.
     """
     folder = Path(folder)
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    allowed = {name for name in found if name in _code_files(folder)}
+    files = code_files(folder)
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     for pattern in (*ALLOWED_FILES, *include):
-        allowed |= {name for name in found if name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)}
-    return sorted(allowed)
+        for name, path in found.items():
+            if name.count("/") == pattern.count("/") and fnmatchcase(name, pattern):
+                files[name] = path
+    return dict(sorted(files.items()))
 
 
-def _code_files(folder: Path) -> set[str]:
-    """The modules that the configurations of a folder name for remote code, and those that these import."""
-    modules = set()
-    for name in ("config.json", "video_preprocessor_config.json"):
-        if (folder / name).is_file():
-            auto_map = json.loads((folder / name).read_text(encoding="utf-8")).get("auto_map", {})
-            modules |= {reference.split("--")[-1].rsplit(".", 1)[0] + ".py" for reference in auto_map.values()}
-    modules = {name for name in modules if (folder / name).is_file()}
-    return modules | {Path(path).name for name in modules for path in get_relative_import_files(folder / name)}
+def code_files(folder) -> dict[str, Path]:
+    """
+    The code of a checkpoint: the modules that its configurations name for remote code (`auto_map`), and the modules
+    that these import. Where the folder has no module of a configuration, they are taken from this package.
+
+    Args:
+        folder (`str` or `os.PathLike`): a checkpoint's folder.
+
+    Returns:
+        `dict[str, Path]`: file for each name.
+
+    Raises:
+        ValueError: if a module is neither in the folder nor in this package.
+    """
+    folder = Path(folder)
+    files = {}
+    for config in ("config.json", "video_preprocessor_config.json"):
+        if not (folder / config).is_file():
+            continue
+        auto_map = json.loads((folder / config).read_text(encoding="utf-8")).get("auto_map", {})
+        # A reference may name code of another repository: "user/repo--module.Class".
+        references = [reference.rpartition("--") for reference in auto_map.values()]
+        modules = {name.split(".")[0] + ".py": repo_id for repo_id, _, name in references}
+        source = folder if any((folder / module).is_file() for module in modules) else BUNDLE
+        for module, repo_id in modules.items():
+            if (source / module).is_file() and (source is folder or not repo_id):
+                for path in (source / module, *map(Path, get_relative_import_files(source / module))):
+                    own = folder / path.name
+                    files[path.name] = own if own.is_file() else path
+            elif source is BUNDLE and not repo_id:
+                raise ValueError(f"{folder / config} names {module}, which is neither there nor in modeling_rdfer")
+    return files
 
 
 def prepare_repo(repo_id: str, private: bool | None = None, token=None) -> str:
@@ -193,7 +223,7 @@ def push_folder(folder, repo_id: str, *, private: bool | None = None, include: I
     Raises:
         ValueError: the repository shall be private, exists already and is public.
     """
-    files = {name: Path(folder) / name for name in files_to_push(folder, include)}
+    files = files_to_push(folder, include)
     repo_id = prepare_repo(repo_id, private, options.get("token"))
     return push_files(files, repo_id, **options)
 

@@ -891,9 +891,9 @@ class RDFERTrainer(Trainer):
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         prefix = {HubStrategy.CHECKPOINT: "last-checkpoint/", HubStrategy.ALL_CHECKPOINTS: f"{checkpoint.name}/"}
         prefix = prefix.get(self.args.hub_strategy)
-        files = {name: checkpoint / name for name in files_to_push(checkpoint)}
+        files = files_to_push(checkpoint)
         if prefix:
-            files |= {prefix + name: checkpoint / name for name in files_to_push(checkpoint, self.args.hub_include)}
+            files |= {prefix + name: path for name, path in files_to_push(checkpoint, self.args.hub_include).items()}
         copies = tempfile.mkdtemp(prefix="rdfer-push-")
         for name, path in files.items():
             files[name] = Path(copies) / name

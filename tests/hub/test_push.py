@@ -39,10 +39,10 @@ def pushed(hub, repo_id: str, branch: str = "main") -> dict[str, bytes]:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path, hub_folders) -> Path:
     """A folder as a training leaves it."""
     folder = tmp_path / "out"
-    shutil.copytree(CHECKPOINT, folder)
+    shutil.copytree(hub_folders / "rdfer-small", folder)
     for name in ("training_args.bin", "optimizer.pt", "trainer_state.json", "sample_table.parquet", "notes.py"):
         (folder / name).write_text(f"private: {tmp_path}")
     (folder / "checkpoint-8").mkdir()
@@ -404,3 +404,31 @@ def test_the_code_that_arrives_is_that_of_the_package(hub):
 
 def test_code_files_are_those_that_the_configurations_name(folder):
     assert "notes.py" not in files_to_push(folder) and set(files_to_push(folder)) >= BUNDLE
+
+
+def test_a_folder_without_code_is_pushed_with_it(hub, tmp_path, capsys):
+    assert not list(CHECKPOINT.glob("*.py"))
+    repo_id = new_repo_id()
+    assert push.main(["--folder", str(CHECKPOINT), "--repo_id", repo_id]) == 0
+    files = pushed(hub, repo_id)
+    assert set(files) == COMPLETE
+    package = MODELS
+    assert all(files[name] == (package / name).read_bytes() for name in BUNDLE)
+    # A file of the folder goes before that of the package.
+    shutil.copytree(CHECKPOINT, tmp_path / "own")
+    own = (package / "modeling_rdfer.py").read_bytes() + b"# Mine.\n"
+    (tmp_path / "own" / "modeling_rdfer.py").write_bytes(own)
+    for name in BUNDLE - {"modeling_rdfer.py"}:
+        shutil.copyfile(package / name, tmp_path / "own" / name)
+    assert push.main(["--folder", str(tmp_path / "own"), "--repo_id", repo_id]) == 0
+    assert pushed(hub, repo_id)["modeling_rdfer.py"] == own
+
+
+def test_code_that_is_nowhere_is_one_clear_line(hub, tmp_path, capsys):
+    config = json.loads((CHECKPOINT / "config.json").read_text())
+    config["auto_map"]["AutoConfig"] = "configuration_other.OtherConfig"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shutil.copyfile(CHECKPOINT / "model.safetensors", tmp_path / "model.safetensors")
+    repo_id = new_repo_id()
+    assert push.main(["--folder", str(tmp_path), "--repo_id", repo_id]) == 1
+    assert "config.json names configuration_other.py" in capsys.readouterr().err and repo_id not in hub.repos

@@ -77,9 +77,9 @@ def test_pipeline_in_batches(expected):
 
 
 @pytest.mark.parametrize("loading", ["pipeline", "auto"])
-def test_remote_code_where_the_package_is_not_installed(expected, tmp_path, loading):
+def test_remote_code_where_the_package_is_not_installed(expected, tmp_path, hub_folders, loading):
     folder = tmp_path / "checkpoint"
-    shutil.copytree(CHECKPOINT, folder)
+    shutil.copytree(hub_folders / "rdfer-small", folder)
     script = f"""
 import json, sys
 sys.modules["modeling_rdfer"] = None  # importing it fails, as where it is not installed
@@ -121,12 +121,12 @@ def test_auto_classes(expected):
     assert {model.config.id2label[i]: score for i, score in enumerate(scores)} == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path):
+def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path, hub_folders):
     """Its code, configuration, weights, face detector and a card: all a Hub repository needs."""
     RDFERForVideoClassification.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
     RDFERVideoProcessor.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
     saved = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    embedded = {path.name: path.read_bytes() for path in CHECKPOINT.iterdir() if path.is_file()}
+    embedded = {path.name: path.read_bytes() for path in (hub_folders / "rdfer-small").iterdir()}
     assert saved.keys() == embedded.keys()
     stale = [name for name in saved if name.endswith((".py", ".safetensors")) and saved[name] != embedded[name]]
     assert stale == [], "run python -m training.build.rdfer_small"

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERForVideoClassification, RDFERVideoProcessor
+from training.build.hub_folders import remove_code
 from training.build.rdfer_small import FOLDER as RDFER_SMALL
 from training.build.rdfer_small import draw_matrices
 
@@ -32,7 +33,7 @@ def build_model(rdfer_small) -> AENForVideoClassification:
 
 def build(folder, rdfer_small=RDFER_SMALL):
     """
-    Writes everything a Hub repository of the checkpoint holds but its card (README.md).
+    Writes everything a Hub repository of the checkpoint holds but its code and its card (README.md).
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.
@@ -45,6 +46,7 @@ def build(folder, rdfer_small=RDFER_SMALL):
     model.save_pretrained(folder)
     (Path(folder) / "model.safetensors").chmod(0o644)  # it is written for its owner alone
     RDFERVideoProcessor.from_pretrained(rdfer_small).save_pretrained(folder)
+    remove_code(folder)
 
 
 def main():

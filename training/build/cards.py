@@ -16,9 +16,9 @@ from modeling_rdfer.hub.cards import (
     model_card,
     write_card,
 )
+from training.build.hub_folders import HUB_CARDS
 from training.synthetic.dataset import card_facts, plan
 
-HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 # The data set that the README makes.
 SYNTHETIC = {"videos": 700, "noise": 0.3}
 

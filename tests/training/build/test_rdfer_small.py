@@ -4,11 +4,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tests.helpers.paths import CHECKPOINT, DATA
 
 from modeling_rdfer import RDFERForVideoClassification
-from training.build.rdfer_small import build
+from tests.helpers.paths import CHECKPOINT, DATA
 from training.build.npm_weights import FACE_API, HUMAN_MODELS, fetch_package
+from training.build.rdfer_small import build
 
 
 @torch.no_grad()

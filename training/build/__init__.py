@@ -1,0 +1,2 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Builds what hub_cards/ holds: checkpoints, cards and complete Hub folders."""
