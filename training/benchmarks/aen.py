@@ -263,7 +263,7 @@ def main():
     )
     parser.add_argument("--only", default="", help="only runs whose names contain this")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: 2)")
-    parser.add_argument("--render", action="store_true", help="only write the tables of README.md")
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # what this script calls itself with
     arguments = parser.parse_args()
     runs = {run.name: run for run in all_runs()}

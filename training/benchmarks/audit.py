@@ -45,7 +45,7 @@ EXAMPLES = """examples:
   python -m training.benchmarks.audit --cache output/noise              every run that is missing, two at a time
   python -m training.benchmarks.audit --only symmetric-0                those whose names contain this
   python -m training.benchmarks.audit --only throughput                 the command against training.evaluate
-  python -m training.benchmarks.audit --render                          README's tables from the files, runs nothing
+  python -m training.benchmarks.audit --render                          the page's tables from the files, runs nothing
 Noisy and clean trainings to compare with are those of training.benchmarks.noise.
 """
 
@@ -315,7 +315,7 @@ def main():
     parser.add_argument("--cache", type=Path, default=Path("output/noise"), help="folder of the frames")
     parser.add_argument("--only", default="", help="only runs whose names contain this; throughput is one, too")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: 2)")
-    parser.add_argument("--render", action="store_true", help="only write the tables of README.md")
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # what this script calls itself with
     arguments = parser.parse_args()
     if arguments.one:

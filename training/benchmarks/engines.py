@@ -49,7 +49,7 @@ CHECKPOINTS = {
 }
 ENGINES = ("eager", "channels last", "torch.compile", "torch.export", "ONNX Runtime", "ONNX Runtime int8", "bfloat16")
 LIMIT = "matrix product 2048x2048"
-# What README.md shows.
+# What docs/benchmarks.md shows.
 HEADLINES = ("base, 1 video",)
 # Seeds of synthetic videos: different identities.
 CALIBRATION_SEED, TEST_SEED = 1, 2

@@ -45,7 +45,7 @@ BACKBONES = RESULTS / "backbones.safetensors"
 EXAMPLES = """examples:
   python -m training.benchmarks.noise                        every run that is missing, two at a time
   python -m training.benchmarks.noise --only agreement-sym   those whose names contain this
-  python -m training.benchmarks.noise --render               README's tables from the files, without running anything
+  python -m training.benchmarks.noise --render               the page's tables from the files, without running anything
 """
 
 # The videos: first index, how many, and what `plan_video` is told. The same for every run; labels differ by noise and
@@ -656,7 +656,7 @@ def main():
     parser.add_argument("--cache", type=Path, default=Path("output/noise"), help="folder for the frames")
     parser.add_argument("--only", default="", help="only runs whose names contain this; step_time is one, too")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: 2)")
-    parser.add_argument("--render", action="store_true", help="only write the tables of README.md")
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # what this script calls itself with
     arguments = parser.parse_args()
     runs = {run.name: run for run in all_runs()}

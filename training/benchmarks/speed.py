@@ -6,8 +6,8 @@ against the length and the number of videos). Runs that are compared take turns 
 runs alone in a process each. Models that are compared have random weights, which take as long as trained ones.
 
 The videos are made of the real clip of the tests and kept in --work. One JSON file a part goes to results/speed/, all
-tables to results/speed/tables.md, the most important ones to README.md. results/speed/README.md says what was changed
-because of such figures.
+tables to results/speed/tables.md, the most important ones to docs/benchmarks.md. results/speed/README.md says what was
+changed because of such figures.
 """
 
 import argparse
@@ -495,7 +495,7 @@ PARTS = {part.__name__: part for part in (latency, forward, folder, training, sc
 # ---------------------------------------------------------------------------------------------------------------------
 # Tables
 # ---------------------------------------------------------------------------------------------------------------------
-# What README.md shows: part, beginning of the title, rows (all if empty).
+# What docs/benchmarks.md shows: part, beginning of the title, rows (all if empty).
 HEADLINES = (
     ("latency", f"Latency, file to label: {CLIPS[1].removesuffix('.mp4')}", ()),
     ("latency", "Decoding for one label", ()),
@@ -531,7 +531,7 @@ def load_results(folder: Path = RESULTS) -> dict[str, dict]:
 
 
 def render(results: dict[str, dict]) -> str:
-    """The tables of README.md."""
+    """The tables of docs/benchmarks.md."""
     tables = []
     for part, beginning, rows in HEADLINES:
         for title, table in results.get(part, {}).get("tables", {}).items():

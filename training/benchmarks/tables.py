@@ -1,30 +1,30 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Where the benchmarks' tables stand in README.md."""
+"""Where the benchmarks' tables stand: docs/benchmarks.md."""
 
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 END = "<!-- End of the tables -->"
 
 
 def _around_tables(module: str) -> tuple[str, str, str]:
-    """README up to the tables of a benchmark, the tables, and the rest."""
+    """The page up to the tables of a benchmark, the tables, and the rest."""
     begin = f"<!-- Tables by python -m {module} --render -->"
-    before, rest = README.read_text().split(begin)
+    before, rest = PAGE.read_text().split(begin)
     tables, after = rest.split(END, 1)
     return before + begin, tables, END + after
 
 
 def read_tables(module: str) -> str:
-    """The tables of a benchmark (`training.benchmarks.noise`, ...) as they stand in the README."""
+    """The tables of a benchmark (`training.benchmarks.noise`, ...) as they stand in the page."""
     return _around_tables(module)[1].strip()
 
 
 def write_tables(module: str, tables: str):
     """Puts them there, in place of the old ones."""
     before, _, after = _around_tables(module)
-    README.write_text(f"{before}\n\n{tables}\n\n{after}")
-    print(f"Wrote the tables of {README}.")
+    PAGE.write_text(f"{before}\n\n{tables}\n\n{after}")
+    print(f"Wrote the tables of {PAGE}.")
 
 
 def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
