@@ -14,7 +14,8 @@ from transformers import (
 
 from .hub.cards import CardFacts
 from .hub.push import add_hub_methods
-from .inference.predict import Window, predict, timeline
+from .inference.predict import predict
+from .inference.timeline import Window, timeline
 from .models.configuration_aen import AENConfig
 from .models.configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
 from .models.modeling_aen import (

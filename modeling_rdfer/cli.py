@@ -14,7 +14,9 @@ from transformers.utils import logging
 
 from .disclaimer import NOT_FOR
 from .inference.export import SUFFIXES, export
-from .inference.predict import load, predict, timeline
+from .inference.loading import load
+from .inference.predict import predict
+from .inference.timeline import timeline
 from .models.package_data_rdfer import embedded_checkpoint
 from .models.video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
 from .plots import plot_timeline, write_timeline_csv

@@ -3,7 +3,7 @@
 
 import csv
 
-from .inference.predict import Window
+from .inference.timeline import Window
 
 # Okabe and Ito's colours, told apart by colour-blind people; line styles go on where the eight end.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]

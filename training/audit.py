@@ -34,7 +34,7 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from modeling_rdfer.hub.cards import library_versions, public_name
-from modeling_rdfer.inference.predict import load
+from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.labels_rdfer import canonical_label, class_names
 from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from modeling_rdfer.trainer.losses import NOISY, PARTITIONS

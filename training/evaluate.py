@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from modeling_rdfer.inference.predict import load, probabilities
+from modeling_rdfer.inference.loading import load
+from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
 from training.data.checks import check_videos

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from modeling_rdfer.hub.cards import public_name
-from modeling_rdfer.inference.predict import load, probabilities
+from modeling_rdfer.inference.loading import load
+from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from modeling_rdfer.plots import COLOURS

@@ -33,7 +33,9 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from ..disclaimer import NOT_FOR
-from ..inference.predict import Window, load, predict, timeline
+from ..inference.loading import load
+from ..inference.predict import predict
+from ..inference.timeline import Window, timeline
 from ..models.labels_rdfer import class_names
 from ..models.package_data_rdfer import packaged_file
 from ..models.video_decoding_rdfer import VideoReadError, open_video

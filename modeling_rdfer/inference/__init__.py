@@ -1,2 +1,2 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Answers for videos: `predict`, `timeline`, exported models."""
+"""Inference: `predict`, `timeline`, loading of models, and export to ONNX and torch.export."""

@@ -1,96 +1,22 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""From video files to answers: `predict` for whole videos, `timeline` for windows along one video."""
+"""Classifies the emotion in whole videos."""
 
-import copy
-import functools
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import torch
 from tqdm.auto import tqdm
-from transformers import AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
-from transformers.video_utils import VideoMetadata
 
-from ..models.face_rdfer import crop_faces, track_faces
 from ..models.modeling_rdfer import distinct_clips
-from ..models.package_data_rdfer import embedded_checkpoint
-from ..models.video_decoding_rdfer import VideoReadError, map_in_threads, open_video
-from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoProcessor, split_batch
+from ..models.video_decoding_rdfer import map_in_threads
+from ..models.video_processing_rdfer import split_batch
+from .loading import Engine, load
+from .scores import probabilities
 
-# The timeline reads a video in parts whose frames take at most this much memory.
-PART_BYTES = 96 * 1024 * 1024
-WINDOWS_PER_BATCH = 8
-# Threads of `predict`, at most one for each of torch's. Each may hold 180 MB of whole frames while it looks for faces.
-WORKERS_AT_MOST = 8
-
-
-def load(
-    model: str | None = None, device: str | None = None, engine: Literal["torch", "onnx"] = "torch"
-) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
-    """
-    Loads a model and its processor. The last two are kept and given again until their files change.
-
-    Args:
-        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
-        device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
-        engine (`"torch"` or `"onnx"`): what computes; with `"onnx"` the model comes as an
-            [`~export.ONNXModel`], see [`~export.session`], on the CPU.
-
-    Returns:
-        The model in evaluation mode, on its device, and its processor.
-
-    Raises:
-        OSError: if there is no such checkpoint.
-        RuntimeError: if there is no such device.
-        ImportError: if ONNX Runtime is asked for and missing.
-        ValueError: if `engine` is unknown or does not run on `device`.
-    """
-    if engine not in ("torch", "onnx"):
-        raise ValueError(f"engine must be 'torch' or 'onnx', got {engine!r}.")
-    if engine == "onnx":
-        if device not in (None, "cpu"):
-            raise ValueError(f"engine='onnx' runs on the CPU, got device={device!r}.")
-        device = "cpu"
-    model = str(model or embedded_checkpoint())
-    folder = Path(model)
-    if (folder.is_absolute() or model.startswith(".")) and not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {model}; expected a checkpoint's folder or a name on the Hub.")
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{model} is not a checkpoint's folder: it has no config.json.")
-    changed = max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0) if folder.is_dir() else 0
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network, processor = _load(model, device, changed)
-    if engine == "onnx":
-        network = _load_onnx(model, changed, torch.get_num_threads())
-    return network, copy.copy(processor)  # whose options can be changed by who asked for it
-
-
-@functools.lru_cache(maxsize=2)
-def _load(model: str, device: str, changed: int) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
-    network = AutoModelForVideoClassification.from_pretrained(model).eval()
-    # Weights in the memory order that the backbones compute in, once instead of at each call.
-    return network.to(device, memory_format=torch.channels_last), AutoVideoProcessor.from_pretrained(model)
-
-
-@functools.lru_cache(maxsize=2)
-def _load_onnx(model: str, changed: int, num_threads: int):
-    from .export import session  # which needs this module
-
-    return session(_load(model, "cpu", changed)[0])
-
-
-def probabilities(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:
-    """Logits `(..., C)` to what the video-classification pipeline calls score, by the model's problem type."""
-    if model.config.problem_type == "regression":
-        return logits.float()
-    if model.config.problem_type == "multi_label_classification":
-        return logits.float().sigmoid()
-    return logits.float().softmax(-1)
+# Most threads of `predict` (never more than torch uses). Each may hold 180 MB of whole frames while it detects faces.
+MAX_WORKERS = 8
 
 
 def predict(
@@ -99,7 +25,7 @@ def predict(
     *,
     top_k: int | None = None,
     device: str | None = None,
-    engine: Literal["torch", "onnx"] = "torch",
+    engine: Engine = "torch",
     batch_size: int = 1,
     do_face_crop: bool | None = None,
     on_missing_face: Literal["error", "full_frame"] | None = None,
@@ -109,40 +35,47 @@ def predict(
     progress: bool = False,
 ) -> dict | list[dict]:
     """
-    Classifies the emotion in videos (ours).
+    Classifies the emotion in videos.
 
     Args:
         videos (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads; or an iterable of them):
-            Video files, URLs, folders of frame images, ... Several are answered with a list. A list of images is one
-            video, as for the processor.
+            video files, URLs, folders of frame images, and so on. A list of images is one video, as for the
+            processor; other lists hold several videos.
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
-        device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
-        engine (`"torch"` or `"onnx"`): what computes. ONNX Runtime needs the extra `onnx` and is for the CPU; the
-            model is exported for it once and kept in a cache, see [`~export.session`].
-        batch_size (`int`, defaults to 1): most videos that go through the model at once. Several videos are read and
-            computed at a time in any case, one in each of torch's threads (at most 8).
-        do_face_crop (`bool`, *optional*): whether to find and crop the face; as the checkpoint says by default.
-        on_missing_face (`"error"` or `"full_frame"`, *optional*): as the checkpoint says by default.
-        face (`"largest"`, `"all"` or `int`, *optional*): which face where there are several; `"all"` gives an answer
-            for each. As the checkpoint says by default.
-        on_error (`"raise"` or `"report"`): whether a video that cannot be read raises, or is answered with its
-            `"error"` while the others go on.
-        return_clips (`bool`, defaults to `False`): whether to add the clips the model looked at, as `"clips"`.
-        progress (`bool`): whether to show a progress bar.
+        device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
+        engine (`"torch"` or `"onnx"`, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and needs the
+            extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
+        batch_size (`int`, defaults to 1): largest number of videos in one call of the model. Independent of it,
+            several videos are processed at the same time, one in each thread of torch (at most 8).
+        do_face_crop (`bool`, *optional*): whether to find and crop the face; by default the checkpoint's setting.
+        on_missing_face (`"error"` or `"full_frame"`, *optional*): what to do if no face is found; by default the
+            checkpoint's setting.
+        face (`"largest"`, `"all"` or `int`, *optional*): the face to use if there are several; `"all"` returns an
+            answer for each, a number counts from 0, the largest face first. By default the checkpoint's setting.
+        on_error (`"raise"` or `"report"`, defaults to `"raise"`): `"report"` returns an answer with `"error"` for a
+            video that cannot be read, and continues with the others.
+        return_clips (`bool`, defaults to `False`): whether to add the clips that the model classified, as `"clips"`.
+        progress (`bool`, defaults to `False`): whether to show a progress bar.
 
     Returns:
-        For each video (for each face with `face="all"`) a `dict`: `"file"`, `"predictions"` (a list of `{"label",
-        "score"}`, scores 0..1; if the checkpoint is calibrated also `"calibrated_score"`, 0..1), `"agreement"` (0..1),
-        of an AEN checkpoint also `"sentiment"` (the most probable emotion group as such a dict, whose score is the sum
-        over its emotions), with `face="all"` also `"face"` (number, by size); or `"file"` and `"error"`. A single dict
-        for a single video, unless `face="all"`. `"clips"` is a list of the distinct clips in time: `"label"`,
-        `"score"`, `"seconds"` (times of its L frames, or None where the video has none) and `"frames"` (uint8 tensor
-        of shape `(L, 3, height, width)`, as the model saw them).
+        `dict` or `list[dict]`: one `dict` for one video, a list for several videos or with `face="all"`. Keys:
+
+        - `"file"`: path or description of the video.
+        - `"predictions"`: list of `{"label", "score"}`, scores 0..1; also `"calibrated_score"` (0..1) if the
+          checkpoint is calibrated.
+        - `"agreement"`: share of the clips that show the same expression, 0..1.
+        - `"sentiment"` (AEN only): the most probable emotion group, as `{"label", "score"}`; the score is the sum over
+          its emotions.
+        - `"face"` (with `face="all"`): number of the face, the largest is 0.
+        - `"clips"` (with `return_clips=True`): the distinct clips, sorted in time, each with `"label"`, `"score"`,
+          `"seconds"` (times of its L frames; None if the video has no times) and `"frames"` (uint8 tensor of shape
+          `(L, 3, height, width)`, the model's input).
+        - `"error"` (with `on_error="report"`): what is wrong; only `"file"` stands beside it.
 
     Raises:
-        VideoReadError: a video cannot be read or no face is found in it, with `on_error="raise"`.
-        OSError: there is no such checkpoint.
+        VideoReadError: with `on_error="raise"`, if a video cannot be read or no face is found in it.
+        OSError: if the checkpoint does not exist.
     """
     if batch_size < 1 or (top_k is not None and top_k < 1):
         raise ValueError(f"batch_size and top_k must be at least 1, got {batch_size=}, {top_k=}.")
@@ -151,16 +84,17 @@ def predict(
     if isinstance(videos, Iterator):
         videos = list(videos)
     batch = split_batch(videos)
-    # A list of one video is a list; a list of frames is one video.
+    # A list with one video in it counts as several videos; a list of frames is one video.
     is_single = len(batch) == 1 and (batch[0] is videos or not isinstance(videos, (list, tuple)))
     videos = batch
     network, processor = load(model, device, engine)
     if face is None:
         face = processor.face
-    # What is None is as the checkpoint says.
+    # None stands for the checkpoint's setting.
     options = {"do_face_crop": do_face_crop, "on_missing_face": on_missing_face, "face": face}
-    workers = min(torch.get_num_threads(), WORKERS_AT_MOST, len(videos))
-    batches = list(_batches(videos, min(batch_size, math.ceil(len(videos) / workers))))
+    workers = min(torch.get_num_threads(), MAX_WORKERS, len(videos))
+    size = min(batch_size, math.ceil(len(videos) / workers))
+    batches = [videos[start : start + size] for start in range(0, len(videos), size)]
 
     def answer(batch):
         read = [_read(video, processor, **options) for video in batch]
@@ -168,8 +102,8 @@ def predict(
 
     results = []
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
-        # Each thread reads and computes by itself: decoding uses one core, and networks two cores better on two videos
-        # than on one. All of it releases Python's lock.
+        # Each thread decodes and computes a whole batch: decoding uses one core, and two cores compute two videos
+        # faster than one video. Both release Python's global lock.
         for done, answers in map_in_threads(answer, batches, workers):
             results.extend(answers)
             bar.update(done)
@@ -177,22 +111,11 @@ def predict(
 
 
 def _read(video, processor, **options):
-    """(video, inputs of the model or what is wrong with the video)."""
+    """Returns the video, and the model's inputs or the error."""
     try:
         return video, processor([video], return_tensors="pt", return_metadata=True, **options)
     except (ValueError, TypeError, OSError) as error:
         return video, error
-
-
-def _batches(items: Iterable, size: int) -> Iterator[list]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @torch.inference_mode()
@@ -257,170 +180,4 @@ def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] 
     ]
 
 
-@dataclass
-class Window:
-    """
-    Answer for one window of a timeline.
-
-    Attributes:
-        start_seconds, end_seconds (`float`): the window, from the beginning of the video.
-        scores (`dict[str, float]` or `None`): label -> probability 0..1; None where there is no face.
-        agreement (`float` or `None`): agreement of the clips, 0..1.
-        key_frame_seconds (`float` or `None`): time of the frame in the middle of the clips the model looked at.
-        key_frame (`torch.Tensor` of shape `(3, height, width)` or `None`): that frame as the model saw it, uint8.
-    """
-
-    start_seconds: float
-    end_seconds: float
-    scores: dict[str, float] | None = None
-    agreement: float | None = None
-    key_frame_seconds: float | None = None
-    key_frame: torch.Tensor | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The most probable label, None where there is no face."""
-        return max(self.scores, key=self.scores.get) if self.scores else None
-
-
-def timeline(
-    video,
-    model: str | None = None,
-    *,
-    window: float = 2.0,
-    step: float = 0.5,
-    device: str | None = None,
-    engine: Literal["torch", "onnx"] = "torch",
-    do_face_crop: bool | None = None,
-    progress: bool | Callable[[int, int], None] = False,
-) -> list[Window]:
-    """
-    Classifies the emotion in sliding windows along a video of any length, which is read in parts (ours).
-
-    Args:
-        video (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads): one video. It needs frame times.
-        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
-        window (`float`, defaults to 2.0): length of a window in seconds.
-        step (`float`, defaults to 0.5): from the beginning of a window to that of the next, in seconds.
-        device (`str`, *optional*): e.g. `"cpu"` or `"cuda:0"`; a GPU if there is one by default.
-        engine (`"torch"` or `"onnx"`): what computes. ONNX Runtime needs the extra `onnx` and is for the CPU; the
-            model is exported for it once and kept in a cache, see [`~export.session`].
-        do_face_crop (`bool`, *optional*): whether to find, follow and crop the largest face; as the checkpoint says by
-            default. Windows get no scores if more than half of their frames show no face. A long video is followed in
-            parts, and another person may be the largest in another part.
-        progress (`bool` or function): whether to show a progress bar; or what to call with the number of windows done
-            and of all.
-
-    Returns:
-        `list[Window]`: the last window ends with the video; a video shorter than a window makes one.
-
-    Raises:
-        VideoReadError: the video cannot be read or has no frame times.
-        ValueError: `window` or `step` is not above 0.
-    """
-    if not (window > 0 and step > 0):
-        raise ValueError(f"window and step must be above 0 seconds, got {window=}, {step=}.")
-    network, processor = load(model, device, engine)
-    if do_face_crop is None:
-        do_face_crop = processor.do_face_crop
-    with closing(open_video(video)) as source:
-        if source.pts_seconds is None or any(time != time for time in source.pts_seconds):
-            raise VideoReadError(source.name, "frames without times", "a video file by its path, URL or bytes")
-        times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]
-        spans = _windows(times, source.duration_seconds or times[-1], window, step)
-        windows = []
-        with tqdm(total=len(spans), unit="window", disable=progress is not True) as bar:
-            for part in _parts(spans, source, processor, do_face_crop):
-                for answered in _answer_part(part, source, times, network, processor, do_face_crop):
-                    windows.extend(answered)
-                    bar.update(len(answered))
-                    if callable(progress):
-                        progress(len(windows), len(spans))
-    return windows
-
-
-def _windows(times: list[float], duration: float, window: float, step: float) -> list[tuple[float, float, range]]:
-    """(start, end, frames) of each window. The frame on display at the start belongs to it, so none is empty."""
-    starts = [0.0]
-    while starts[-1] + step + window <= duration + 1e-6:
-        starts.append(len(starts) * step)
-    if starts[-1] + window < duration - 1e-3:
-        starts.append(max(0.0, duration - window))
-    spans = []
-    for start in starts:
-        end = min(start + window, duration)
-        first = max(0, bisect_right(times, start + 1e-6) - 1)
-        last = max(first + 1, bisect_left(times, end - 1e-6))
-        spans.append((start, end, range(first, last)))
-    return spans
-
-
-def _parts(spans, source, processor, do_face_crop) -> Iterator[list]:
-    """Consecutive windows, so many that the frames of a part fit into `PART_BYTES`."""
-    if do_face_crop:
-        pixels = source.height * source.width * min(1.0, FACE_MAX_SIDE / max(source.height, source.width)) ** 2
-    else:
-        pixels = math.prod(_frame_size(processor))
-    most_frames = max(1, int(PART_BYTES / (3 * pixels)))
-    part = []
-    for span in spans:
-        if part and span[2].stop - part[0][2].start > most_frames:
-            yield part
-            part = []
-        part.append(span)
-    if part:
-        yield part
-
-
-def _frame_size(processor) -> tuple[int, int]:
-    size = processor.size
-    if not (size.get("height") and size.get("width")):
-        raise ValueError(f"A timeline needs a processor whose size has height and width, it has {dict(size)}.")
-    return size["height"], size["width"]
-
-
-def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
-    sampled = []  # the frames of each window
-    for _, _, frames in part:
-        window = VideoMetadata(total_num_frames=len(frames))
-        sampled.append([frames[i] for i in processor.sample_frames(window, network.config.num_frames)])
-    needed = sorted({frame for frames in sampled for frame in frames})
-    place = {frame: index for index, frame in enumerate(needed)}
-    size = _frame_size(processor)
-    has_face = [True] * len(needed)
-    if do_face_crop:
-        images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
-        tracks = track_faces(images, processor.face_detector())
-        if tracks:
-            images = crop_faces(images, tracks[0].boxes, size, processor.face_margin)
-        has_face = tracks[0].visible().tolist() if tracks else [False] * len(needed)
-    else:
-        images = source.get_frames(needed, size=size)
-
-    answers = [Window(start, end) for start, end, _ in part]
-    faces = [
-        index for index, frames in enumerate(sampled) if 2 * sum(has_face[place[f]] for f in frames) >= len(frames)
-    ]
-    done = 0
-    for batch in _batches(faces, WINDOWS_PER_BATCH):
-        clips = [images[[place[frame] for frame in sampled[index]]] for index in batch]
-        longest = max(map(len, clips))
-        mask = torch.arange(longest) < torch.tensor([len(clip) for clip in clips])[:, None]
-        padded = torch.stack([torch.cat([clip, clip[-1:].expand(longest - len(clip), -1, -1, -1)]) for clip in clips])
-        with torch.inference_mode():
-            outputs = network(pixel_values_videos=padded.to(network.device), frame_mask=mask.to(network.device))
-        scores = probabilities(network, outputs.logits).tolist()
-        for row, index in enumerate(batch):
-            _, num_clips, num_frames = outputs.key_frame_indices.shape
-            key = outputs.key_frame_indices[row, num_clips // 2, num_frames // 2].item()
-            answer = answers[index]
-            answer.scores = dict(zip((network.config.id2label[i] for i in range(len(scores[row]))), scores[row]))
-            answer.agreement = outputs.agreement[row].item()
-            answer.key_frame_seconds = times[sampled[index][key]]
-            answer.key_frame = clips[row][key].clone()  # not a view, which would keep all frames
-        yield answers[done : batch[-1] + 1]
-        done = batch[-1] + 1
-    yield answers[done:]
-
-
-__all__ = ["Window", "load", "predict", "timeline"]
+__all__ = ["predict"]

@@ -5,13 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from huggingface_hub import cached_assets_path
 
 from modeling_rdfer import (
     AENConfig,
@@ -19,52 +17,15 @@ from modeling_rdfer import (
     RDFERConfig,
     RDFERForVideoClassification,
     RDFERModel,
-    RDFERVideoProcessor,
-    predict,
-    timeline,
 )
 from modeling_rdfer.cli import main
-from modeling_rdfer.inference.export import ONNXModel, _digest, export, session
-from tests.helpers.paths import CHECKPOINT, DATA, ROOT
+from modeling_rdfer.inference.export import export
+from modeling_rdfer.inference.onnx import ONNXModel
+from tests.helpers.paths import DATA, ROOT
 
 CLIP = DATA / "cap13_edit2.mp4"
 REPOSITORY = ROOT
 TOLERANCE = 1e-4
-
-
-@pytest.fixture(scope="module")
-def rdfer():
-    return RDFERForVideoClassification.from_pretrained(CHECKPOINT).eval()
-
-
-@pytest.fixture(scope="module")
-def cached_file(rdfer) -> Path:
-    """rdfer-small, exported by its first use in this module."""
-    session(rdfer)
-    (file,) = cached_assets_path("modeling-rdfer", namespace="onnx").glob("*.onnx")
-    return file
-
-
-@pytest.fixture(scope="module")
-def aen():
-    backbone = {**AENConfig.presets["tiny"]["backbone_config"], "depths": [1], "hidden_sizes": [16]}
-    config = AENConfig.from_preset("tiny", backbone_config={**backbone, "out_features": ["stage1"]}, num_frames=32)
-    model = AENForVideoClassification(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():  # the residual parts start at zero
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
-    return model
-
-
-@pytest.fixture(scope="module")
-def aen_file(aen, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("aen")
-    aen.save_pretrained(folder / "checkpoint")
-    RDFERVideoProcessor(do_face_crop=True, size={"height": 56, "width": 56}).save_pretrained(folder / "checkpoint")
-    file = folder / "new folder" / "aen.onnx"
-    assert main(["export", "--model", str(folder / "checkpoint"), "--out", str(file)]) == 0
-    assert [path.name for path in file.parent.iterdir()] == ["aen.onnx"]
-    return file
 
 
 def videos(config, batch: int, num_frames: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -97,7 +58,7 @@ def assert_parity(model, run, batch: int, num_frames: int):
 
 @pytest.mark.parametrize("batch, num_frames", [(1, 1), (3, 1), (3, 5), (1, 16), (3, 64), (1, 100)])
 def test_onnx_gives_the_answers_of_the_model(rdfer, cached_file, aen, aen_file, batch, num_frames):
-    assert_parity(rdfer, session(rdfer), batch, num_frames)
+    assert_parity(rdfer, ONNXModel(cached_file, rdfer.config), batch, num_frames)
     assert_parity(aen, ONNXModel(aen_file, aen.config), batch, num_frames)
 
 
@@ -178,69 +139,6 @@ print(json.dumps([json.loads(json.loads(facts["metadata.json"])["labels"]), outp
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-def scores(answer: dict) -> dict[str, float]:
-    return {prediction["label"]: prediction["score"] for prediction in answer["predictions"]}
-
-
-def test_predict_with_onnx_gives_the_same_answers(cached_file, tmp_path, capsys):
-    options = {"top_k": 3, "batch_size": 2, "return_clips": True}
-    broken = tmp_path / "broken.mp4"
-    broken.write_text("text")
-    batch = [CLIP, broken, torch.randint(0, 256, (5, 3, 80, 60), dtype=torch.uint8)]
-    for more in ({"face": "all", "on_missing_face": "full_frame"}, {"do_face_crop": False}):
-        expected = predict(batch, on_error="report", **options, **more)
-        answers = predict(batch, on_error="report", **options, **more, engine="onnx")
-        assert len(answers) == len(expected) == 3
-        assert answers[1] == expected[1] and "broken.mp4" in answers[1]["error"]
-        for answer, wanted in zip(answers[::2], expected[::2]):
-            assert list(scores(answer)) == list(scores(wanted))
-            assert scores(answer) == pytest.approx(scores(wanted), abs=TOLERANCE)
-            assert answer["agreement"] == wanted["agreement"]
-            assert [clip["seconds"] for clip in answer["clips"]] == [clip["seconds"] for clip in wanted["clips"]]
-
-    written = cached_file.stat().st_mtime_ns
-    assert main(["predict", str(CLIP), "--engine", "onnx", "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
-    assert scores(answer) == pytest.approx(scores(predict(CLIP)), abs=TOLERANCE)
-    assert cached_file.stat().st_mtime_ns == written  # not exported again
-
-
-def test_timeline_with_onnx_gives_the_same_windows(cached_file):
-    options = {"window": 4.0, "step": 4.0, "do_face_crop": False}
-    for window, expected in zip(timeline(CLIP, **options, engine="onnx"), timeline(CLIP, **options), strict=True):
-        assert window.scores == pytest.approx(expected.scores, abs=TOLERANCE)
-        assert window.key_frame_seconds == expected.key_frame_seconds
-
-
-def test_cached_files_belong_to_weights_and_settings(rdfer):
-    known = _digest(rdfer)
-    other = RDFERForVideoClassification.from_pretrained(CHECKPOINT)
-    assert _digest(other) == known
-    other.classifier.bias.data[0] += 1e-3
-    assert _digest(other) != known
-    assert _digest(RDFERForVideoClassification.from_pretrained(CHECKPOINT, saliency_floor=0.2)) != known
-
-
-def test_threads_are_those_of_torch(rdfer, cached_file):
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        assert session(rdfer)._session.get_session_options().intra_op_num_threads == 2
-    finally:
-        torch.set_num_threads(threads)
-
-
-def test_inputs_that_do_not_fit_are_explained(rdfer, cached_file):
-    run = session(rdfer)
-    frames = torch.zeros(1, 4, 3, 112, 112, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="112 x 112 pixels, got"):
-        run(frames[..., :96])
-    with pytest.raises(ValueError, match="uint8"):
-        run(frames.float())
-    with pytest.raises(ValueError, match="real frame in every row"):
-        run(frames, torch.zeros(1, 4, dtype=torch.bool))
-
-
 def test_what_cannot_be_exported_is_one_error(rdfer, tmp_path, capsys, monkeypatch):
     assert main(["export", "--format", "torch-export", "--out", str(tmp_path / "a.onnx")]) == 1
     assert ".pt2" in capsys.readouterr().err
@@ -252,7 +150,7 @@ def test_what_cannot_be_exported_is_one_error(rdfer, tmp_path, capsys, monkeypat
     # As where onnxruntime is not installed.
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     for arguments in (["export", "--out", str(tmp_path / "a.onnx")], ["predict", str(CLIP), "--engine", "onnx"]):
-        from modeling_rdfer.inference.predict import _load_onnx
+        from modeling_rdfer.inference.loading import _load_onnx
 
         _load_onnx.cache_clear()
         assert main(arguments) == 1

@@ -1,5 +1,4 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-import csv
 import io
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
 
 from modeling_rdfer import (
     AENConfig,
@@ -20,119 +18,15 @@ from modeling_rdfer import (
     RDFERVideoProcessor,
     VideoReadError,
     predict,
-    timeline,
 )
-from modeling_rdfer.inference.predict import _windows, load
+from modeling_rdfer.inference.loading import load
 from tests.helpers.paths import CHECKPOINT, DATA
 
 CLIP = DATA / "cap13_edit2.mp4"
 
 
-@pytest.fixture(scope="module")
-def expected() -> dict[str, float]:
-    """Label -> probability for the clip, by the plainest door."""
-    model = RDFERForVideoClassification.from_pretrained(CHECKPOINT)
-    processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT)
-    with torch.no_grad():
-        scores = model(**processor(CLIP, return_tensors="pt")).logits.softmax(-1)[0]
-    return {model.config.id2label[index]: score.item() for index, score in enumerate(scores)}
-
-
 def scores_of(predictions: list[dict]) -> dict[str, float]:
     return {prediction["label"]: prediction["score"] for prediction in predictions}
-
-
-@pytest.fixture(scope="module")
-def noise_video(tmp_path_factory) -> Path:
-    """A folder of 20 frames of noise: a readable video without a face."""
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("noise")
-    frames = np.random.default_rng(0).integers(0, 256, (20, 96, 128, 3), dtype=np.uint8)
-    for number, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / f"{number:04d}.png")
-    return folder
-
-
-# Doors ---------------------------------------------------------------------------------------------------------------
-
-
-def test_pipeline(expected, caplog, monkeypatch):
-    import logging
-
-    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
-    classify = pipeline("video-classification", model=str(CHECKPOINT))
-    assert scores_of(classify(str(CLIP), top_k=7)) == pytest.approx(expected, abs=1e-5)
-    assert [record.getMessage() for record in caplog.records if "not supported" in record.getMessage()] == []
-
-
-def test_pipeline_in_batches(expected):
-    # transformers collates with the `feature_extractor` of a pipeline, and has no other place for a video processor.
-    processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT)
-    classify = pipeline("video-classification", model=str(CHECKPOINT), feature_extractor=processor)
-    answers = classify([str(CLIP)] * 3, batch_size=2, top_k=7)
-    assert len(answers) == 3
-    for answer in answers:
-        assert scores_of(answer) == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize("loading", ["pipeline", "auto"])
-def test_remote_code_where_the_package_is_not_installed(expected, tmp_path, hub_folders, loading):
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(hub_folders / "rdfer-small", folder)
-    script = f"""
-import json, sys
-sys.modules["modeling_rdfer"] = None  # importing it fails, as where it is not installed
-if {loading == "pipeline"}:
-    from transformers import pipeline
-    classify = pipeline("video-classification", model={str(folder)!r}, trust_remote_code=True)
-    print(json.dumps(classify({str(CLIP)!r}, top_k=7)))
-else:
-    from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor
-    config = AutoConfig.from_pretrained({str(folder)!r}, trust_remote_code=True)
-    model = AutoModelForVideoClassification.from_pretrained({str(folder)!r}, trust_remote_code=True)
-    processor = AutoVideoProcessor.from_pretrained({str(folder)!r}, trust_remote_code=True)
-    scores = model(**processor({str(CLIP)!r}, return_tensors="pt")).logits.softmax(-1)[0].tolist()
-    print(json.dumps([{{"label": config.id2label[i], "score": score}} for i, score in enumerate(scores)]))
-    # What was loaded with remote code can be saved and loaded again the same way.
-    model.save_pretrained({str(tmp_path / "again")!r})
-    processor.save_pretrained({str(tmp_path / "again")!r})
-    AutoModelForVideoClassification.from_pretrained({str(tmp_path / "again")!r}, trust_remote_code=True)
-    AutoVideoProcessor.from_pretrained({str(tmp_path / "again")!r}, trust_remote_code=True).face_detector()
-"""
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "PATH": "", "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment
-    )
-    assert result.returncode == 0, result.stderr
-    import json
-
-    answer = json.loads(result.stdout.strip().splitlines()[-1])
-    assert scores_of(answer) == pytest.approx(expected, abs=1e-5)
-
-
-def test_auto_classes(expected):
-    assert type(AutoConfig.from_pretrained(CHECKPOINT)) is RDFERConfig
-    model = AutoModelForVideoClassification.from_pretrained(CHECKPOINT)
-    processor = AutoVideoProcessor.from_pretrained(CHECKPOINT)
-    assert type(model) is RDFERForVideoClassification and type(processor) is RDFERVideoProcessor
-    with torch.no_grad():
-        scores = model(**processor(CLIP, return_tensors="pt")).logits.softmax(-1)[0].tolist()
-    assert {model.config.id2label[i]: score for i, score in enumerate(scores)} == pytest.approx(expected, abs=1e-5)
-
-
-def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path, hub_folders):
-    """Its code, configuration, weights, face detector and a card: all a Hub repository needs."""
-    RDFERForVideoClassification.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
-    RDFERVideoProcessor.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
-    saved = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    embedded = {path.name: path.read_bytes() for path in (hub_folders / "rdfer-small").iterdir()}
-    assert saved.keys() == embedded.keys()
-    stale = [name for name in saved if name.endswith((".py", ".safetensors")) and saved[name] != embedded[name]]
-    assert stale == [], "run python -m training.build.rdfer_small"
-
-
-# predict -------------------------------------------------------------------------------------------------------------
 
 
 def test_predict_one_video(expected):
@@ -275,16 +169,6 @@ def test_predict_takes_one_video_and_several_as_the_processor_does():
     assert len(predict([CLIP])) == 1
 
 
-def test_predict_notices_a_checkpoint_that_has_changed(tmp_path):
-    model = RDFERForVideoClassification(RDFERConfig.from_preset("tiny", id2label={0: "calm", 1: "excited"}))
-    RDFERVideoProcessor(num_frames=8, size={"height": 56, "width": 56}).save_pretrained(tmp_path)
-    for label in (0, 1):
-        with torch.no_grad():
-            model.classifier.bias.zero_()[label] = 50.0
-        model.save_pretrained(tmp_path)
-        assert predict(CLIP, model=str(tmp_path), top_k=1)["predictions"][0]["label"] == model.config.id2label[label]
-
-
 def test_predict_follows_the_face_of_the_checkpoint(tmp_path):
     shutil.copytree(CHECKPOINT, tmp_path / "second")
     processor = RDFERVideoProcessor.from_pretrained(tmp_path / "second", face=1)
@@ -348,101 +232,3 @@ def test_predict_tells_the_sentiment_of_aen(tmp_path, temperature):
         assert sentiment[name] == pytest.approx(scores["sad"] + scores["bored"] + scores["angry"])
     assert predict(frames, model=str(tmp_path), top_k=1)["sentiment"] == sentiment
     assert "sentiment" not in predict(frames, do_face_crop=False)  # RDFER's answer is as it was
-
-
-# timeline ------------------------------------------------------------------------------------------------------------
-
-
-def test_timeline_is_right_on_the_hand_labelled_stretches():
-    windows = timeline(CLIP, window=0.5, step=0.2)
-    assert windows[0].start_seconds == 0 and windows[-1].end_seconds == pytest.approx(30.6, abs=0.05)
-    starts = [window.start_seconds for window in windows[:-1]]
-    assert np.allclose(np.diff(starts), 0.2)
-    with open(DATA / "cap13_segments.csv") as file:
-        stretches = list(csv.DictReader(file))
-    assert len(stretches) == 5
-    for stretch in stretches:
-        start, end = float(stretch["start_s"]), float(stretch["end_s"])
-        inside = [w for w in windows if w.start_seconds >= start - 1e-6 and w.end_seconds <= end + 1e-6]
-        assert inside and {window.label for window in inside} == {stretch["label"]}
-    for window in windows:
-        assert sum(window.scores.values()) == pytest.approx(1, abs=1e-4)
-        assert window.start_seconds - 0.04 <= window.key_frame_seconds < window.end_seconds
-        assert window.key_frame.shape == (3, 112, 112) and 0 < window.agreement <= 1
-
-
-def test_timeline_leaves_windows_without_a_face_empty(tmp_path):
-    import av
-
-    frames = [frame.to_ndarray(format="rgb24") for frame in av.open(str(CLIP)).decode(video=0)][:100]
-    path = tmp_path / "face_then_none.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv420p"
-        for index in range(200):
-            image = frames[index] if index < 100 else np.full((300, 400, 3), 90, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    windows = timeline(path, window=1.0, step=1.0)
-    assert len(windows) == 8
-    assert [window.scores is not None for window in windows] == [True] * 4 + [False] * 4
-    assert windows[-1].label is None and windows[-1].agreement is None
-
-
-def test_timeline_needs_frame_times(noise_video):
-    with pytest.raises(VideoReadError, match="times"):
-        timeline(noise_video)
-
-
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"step": -1.0}])
-def test_timeline_wants_positive_lengths(wrong):
-    with pytest.raises(ValueError, match="above 0"):
-        timeline(CLIP, **wrong)
-
-
-def test_windows_cover_the_video_and_none_is_empty():
-    times = [index / 25 for index in range(100)]  # 4 seconds
-    spans = _windows(times, 4.0, window=1.0, step=0.5)
-    assert [(start, end) for start, end, _ in spans] == [(s / 2, s / 2 + 1) for s in range(7)]
-    assert all(len(frames) in (25, 26) for _, _, frames in spans)
-    assert {frame for _, _, frames in spans for frame in frames} == set(range(100))
-    # A rest at the end gets a window of full length.
-    assert _windows(times, 4.0, window=1.0, step=0.7)[-1][:2] == (3.0, 4.0)
-    # A video shorter than a window makes one.
-    assert _windows(times, 4.0, window=10.0, step=1.0) == [(0.0, 4.0, range(0, 100))]
-    assert _windows([0.0], 0.04, window=1.0, step=1.0) == [(0.0, 0.04, range(0, 1))]
-    # Variable frame rate: where nothing new comes, the frame on display is the window's; the end is the video's own.
-    spans = _windows([0.0, 0.1, 0.2, 5.0, 5.1], 5.14, window=0.5, step=0.5)
-    assert all(len(frames) >= 1 for _, _, frames in spans)
-    assert spans[4][2] == range(2, 3) and spans[-1][1] == 5.14
-
-
-def test_windows_keep_their_key_frame_alone():
-    """A view would keep every frame of the video in memory."""
-    for window in timeline(CLIP, window=4.0, step=8.0):
-        assert window.key_frame.untyped_storage().nbytes() == window.key_frame.nbytes
-
-
-def test_timeline_of_a_decoder_without_times_is_an_error_and_not_wrong(tmp_path):
-    torchcodec = pytest.importorskip("torchcodec.decoders", exc_type=RuntimeError)
-    try:
-        decoder = torchcodec.VideoDecoder(str(CLIP))
-    except RuntimeError:
-        pytest.skip("torchcodec finds no FFmpeg")
-    with pytest.raises(VideoReadError, match="times"):
-        timeline(decoder)
-
-
-def test_timeline_reads_long_videos_in_parts(monkeypatch):
-    from modeling_rdfer.inference import predict as module
-
-    expected = timeline(CLIP, window=2.0, step=2.0)
-    monkeypatch.setattr(module, "PART_BYTES", 120 * 400 * 300 * 3)
-    parts = []
-    answer_part = module._answer_part
-    monkeypatch.setattr(module, "_answer_part", lambda part, *a: parts.append(part) or answer_part(part, *a))
-    progress = []
-    windows = timeline(CLIP, window=2.0, step=2.0, progress=lambda done, total: progress.append((done, total)))
-    assert len(parts) > 5
-    assert progress == sorted(progress) and progress[-1] == (len(windows), len(windows))
-    assert [window.label for window in windows] == [window.label for window in expected]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from modeling_rdfer.inference.predict import load
+from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from tests.helpers.paths import AEN_CHECKPOINT
 from tests.training.test_train import FAST, TINY

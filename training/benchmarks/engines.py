@@ -34,7 +34,8 @@ from modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERVideoProcessor,
 )
-from modeling_rdfer.inference.export import ONNXModel, export
+from modeling_rdfer.inference.export import export
+from modeling_rdfer.inference.onnx import ONNXModel
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from training.benchmarks.tables import write_tables
 from training.benchmarks.timing import machine, ratio, summary, take_turns

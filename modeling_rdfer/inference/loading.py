@@ -1,0 +1,74 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Loads models and their processors, and keeps the last ones in memory."""
+
+import copy
+import functools
+from pathlib import Path
+from typing import Literal
+
+import torch
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
+
+from ..models.package_data_rdfer import embedded_checkpoint
+from ..models.video_processing_rdfer import RDFERVideoProcessor
+from .onnx import ONNXModel
+from .onnx_cache import load_onnx_model
+
+Engine = Literal["torch", "onnx"]
+
+
+def load(
+    model: str | None = None, device: str | None = None, engine: Engine = "torch"
+) -> tuple[PreTrainedModel | ONNXModel, RDFERVideoProcessor]:
+    """
+    Loads a model for evaluation, and its processor. The last two stay in memory; they are loaded again if their files
+    change.
+
+    Args:
+        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
+        device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
+        engine (`"torch"` or `"onnx"`, defaults to `"torch"`): `"onnx"` returns an [`ONNXModel`] on the CPU, see
+            [`load_onnx_model`].
+
+    Returns:
+        `tuple`: the model on its device, and a copy of its processor.
+
+    Raises:
+        OSError: if the checkpoint does not exist.
+        RuntimeError: if the device does not exist.
+        ImportError: if ONNX Runtime is requested and not installed.
+        ValueError: if `engine` is unknown or does not run on `device`.
+    """
+    if engine not in ("torch", "onnx"):
+        raise ValueError(f"engine must be 'torch' or 'onnx', got {engine!r}.")
+    if engine == "onnx":
+        if device not in (None, "cpu"):
+            raise ValueError(f"engine='onnx' runs on the CPU, got device={device!r}.")
+        device = "cpu"
+    model = str(model or embedded_checkpoint())
+    folder = Path(model)
+    if (folder.is_absolute() or model.startswith(".")) and not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {model}; expected a checkpoint's folder or a name on the Hub.")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{model} is not a checkpoint's folder: it has no config.json.")
+    modified = max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0) if folder.is_dir() else 0
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    network, processor = _load(model, device, modified)
+    if engine == "onnx":
+        network = _load_onnx(model, modified, torch.get_num_threads())
+    return network, copy.copy(processor)  # the caller may change its options
+
+
+@functools.lru_cache(maxsize=2)
+def _load(model: str, device: str, modified: int) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
+    network = AutoModelForVideoClassification.from_pretrained(model).eval()
+    # The memory order that the backbones compute in: converted once here instead of in each call.
+    return network.to(device, memory_format=torch.channels_last), AutoVideoProcessor.from_pretrained(model)
+
+
+@functools.lru_cache(maxsize=2)
+def _load_onnx(model: str, modified: int, num_threads: int) -> ONNXModel:
+    return load_onnx_model(_load(model, "cpu", modified)[0])
+
+
+__all__ = ["Engine", "load"]

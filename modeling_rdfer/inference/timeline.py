@@ -1,0 +1,192 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Classifies the emotion in windows along one video."""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+from tqdm.auto import tqdm
+from transformers.video_utils import VideoMetadata
+
+from ..models.face_rdfer import crop_faces, track_faces
+from ..models.video_decoding_rdfer import VideoReadError, open_video
+from ..models.video_processing_rdfer import FACE_MAX_SIDE
+from .loading import Engine, load
+from .scores import probabilities
+
+# The video is read in parts. The frames of a part take at most this much memory.
+PART_BYTES = 96 * 1024 * 1024
+WINDOWS_PER_BATCH = 8
+
+
+@dataclass
+class Window:
+    """
+    Answer for one window of a timeline. Everything but the times is None if the window shows no face.
+
+    Attributes:
+        start_seconds, end_seconds (`float`): the window, in seconds from the start of the video.
+        scores (`dict[str, float]`, *optional*): label -> probability, 0..1.
+        agreement (`float`, *optional*): share of the clips that show the same expression, 0..1.
+        key_frame_seconds (`float`, *optional*): time of the middle frame of the middle clip.
+        key_frame (`torch.ByteTensor` of shape `(3, height, width)`, *optional*): that frame, the model's input.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    scores: dict[str, float] | None = None
+    agreement: float | None = None
+    key_frame_seconds: float | None = None
+    key_frame: torch.Tensor | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The most probable label; None if the window shows no face."""
+        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
+
+
+def timeline(
+    video,
+    model: str | None = None,
+    *,
+    window: float = 2.0,
+    step: float = 0.5,
+    device: str | None = None,
+    engine: Engine = "torch",
+    do_face_crop: bool | None = None,
+    progress: bool | Callable[[int, int], None] = False,
+) -> list[Window]:
+    """
+    Classifies the emotion in sliding windows along a video. It is read in parts, so it may be of any length.
+
+    Args:
+        video (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads): one video, whose frames have times.
+        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
+        window (`float`, defaults to 2.0): length of a window in seconds.
+        step (`float`, defaults to 0.5): seconds from the start of a window to the start of the next.
+        device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
+        engine (`"torch"` or `"onnx"`, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and needs the
+            extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
+        do_face_crop (`bool`, *optional*): whether to find, track and crop the largest face; by default the
+            checkpoint's setting. A window whose frames mostly show no face gets no scores. Faces are tracked within
+            each part of a long video, so the largest face may be another person's in the next part.
+        progress (`bool` or function, defaults to `False`): whether to show a progress bar, or a function to call with
+            the number of finished windows and the number of all windows.
+
+    Returns:
+        `list[Window]`: the last window ends with the video. A video shorter than one window gives one window.
+
+    Raises:
+        VideoReadError: if the video cannot be read or its frames have no times.
+        ValueError: if `window` or `step` is not above 0.
+    """
+    if not (window > 0 and step > 0):
+        raise ValueError(f"window and step must be above 0 seconds, got {window=}, {step=}.")
+    network, processor = load(model, device, engine)
+    if do_face_crop is None:
+        do_face_crop = processor.do_face_crop
+    with closing(open_video(video)) as source:
+        if source.pts_seconds is None or any(time != time for time in source.pts_seconds):
+            raise VideoReadError(source.name, "frames without times", "a video file by its path, URL or bytes")
+        times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]
+        spans = _windows(times, source.duration_seconds or times[-1], window, step)
+        windows = []
+        with tqdm(total=len(spans), unit="window", disable=progress is not True) as bar:
+            for part in _parts(spans, source, processor, do_face_crop):
+                for answered in _answer_part(part, source, times, network, processor, do_face_crop):
+                    windows.extend(answered)
+                    bar.update(len(answered))
+                    if callable(progress):
+                        progress(len(windows), len(spans))
+    return windows
+
+
+def _windows(times: list[float], duration: float, window: float, step: float) -> list[tuple[float, float, range]]:
+    """Start, end and frames of each window. The frame shown at its start belongs to it, so no window is empty."""
+    starts = [0.0]
+    while starts[-1] + step + window <= duration + 1e-6:
+        starts.append(len(starts) * step)
+    if starts[-1] + window < duration - 1e-3:
+        starts.append(max(0.0, duration - window))
+    spans = []
+    for start in starts:
+        end = min(start + window, duration)
+        first = max(0, bisect_right(times, start + 1e-6) - 1)
+        last = max(first + 1, bisect_left(times, end - 1e-6))
+        spans.append((start, end, range(first, last)))
+    return spans
+
+
+def _parts(spans, source, processor, do_face_crop) -> Iterator[list]:
+    """Groups consecutive windows so that the frames of a group fit into `PART_BYTES`."""
+    if do_face_crop:
+        pixels = source.height * source.width * min(1.0, FACE_MAX_SIDE / max(source.height, source.width)) ** 2
+    else:
+        pixels = math.prod(_frame_size(processor))
+    most_frames = max(1, int(PART_BYTES / (3 * pixels)))
+    part = []
+    for span in spans:
+        if part and span[2].stop - part[0][2].start > most_frames:
+            yield part
+            part = []
+        part.append(span)
+    if part:
+        yield part
+
+
+def _frame_size(processor) -> tuple[int, int]:
+    size = processor.size
+    if not (size.get("height") and size.get("width")):
+        raise ValueError(f"A timeline needs a processor whose size has height and width, got {dict(size)}.")
+    return size["height"], size["width"]
+
+
+def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
+    sampled = []  # the frames of each window
+    for _, _, frames in part:
+        window = VideoMetadata(total_num_frames=len(frames))
+        sampled.append([frames[i] for i in processor.sample_frames(window, network.config.num_frames)])
+    needed = sorted({frame for frames in sampled for frame in frames})
+    place = {frame: index for index, frame in enumerate(needed)}
+    size = _frame_size(processor)
+    has_face = [True] * len(needed)
+    if do_face_crop:
+        images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
+        tracks = track_faces(images, processor.face_detector())
+        if tracks:
+            images = crop_faces(images, tracks[0].boxes, size, processor.face_margin)
+        has_face = tracks[0].visible().tolist() if tracks else [False] * len(needed)
+    else:
+        images = source.get_frames(needed, size=size)
+
+    answers = [Window(start, end) for start, end, _ in part]
+    faces = [
+        index for index, frames in enumerate(sampled) if 2 * sum(has_face[place[f]] for f in frames) >= len(frames)
+    ]
+    done = 0
+    for start in range(0, len(faces), WINDOWS_PER_BATCH):
+        batch = faces[start : start + WINDOWS_PER_BATCH]
+        clips = [images[[place[frame] for frame in sampled[index]]] for index in batch]
+        longest = max(map(len, clips))
+        mask = torch.arange(longest) < torch.tensor([len(clip) for clip in clips])[:, None]
+        padded = torch.stack([torch.cat([clip, clip[-1:].expand(longest - len(clip), -1, -1, -1)]) for clip in clips])
+        with torch.inference_mode():
+            outputs = network(pixel_values_videos=padded.to(network.device), frame_mask=mask.to(network.device))
+        scores = probabilities(network, outputs.logits).tolist()
+        for row, index in enumerate(batch):
+            _, num_clips, num_frames = outputs.key_frame_indices.shape
+            key = outputs.key_frame_indices[row, num_clips // 2, num_frames // 2].item()
+            answer = answers[index]
+            answer.scores = dict(zip((network.config.id2label[i] for i in range(len(scores[row]))), scores[row]))
+            answer.agreement = outputs.agreement[row].item()
+            answer.key_frame_seconds = times[sampled[index][key]]
+            answer.key_frame = clips[row][key].clone()  # a view would keep all frames in memory
+        yield answers[done : batch[-1] + 1]
+        done = batch[-1] + 1
+    yield answers[done:]
+
+
+__all__ = ["Window", "timeline"]

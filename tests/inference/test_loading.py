@@ -1,0 +1,100 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import json
+import logging
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
+
+from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor, predict
+from tests.helpers.paths import CHECKPOINT, DATA
+
+CLIP = DATA / "cap13_edit2.mp4"
+
+
+def scores_of(predictions: list[dict]) -> dict[str, float]:
+    return {prediction["label"]: prediction["score"] for prediction in predictions}
+
+
+def test_pipeline(expected, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    classify = pipeline("video-classification", model=str(CHECKPOINT))
+    assert scores_of(classify(str(CLIP), top_k=7)) == pytest.approx(expected, abs=1e-5)
+    assert [record.getMessage() for record in caplog.records if "not supported" in record.getMessage()] == []
+
+
+def test_pipeline_in_batches(expected):
+    # transformers collates with the `feature_extractor` of a pipeline, and has no other place for a video processor.
+    processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT)
+    classify = pipeline("video-classification", model=str(CHECKPOINT), feature_extractor=processor)
+    answers = classify([str(CLIP)] * 3, batch_size=2, top_k=7)
+    assert len(answers) == 3
+    for answer in answers:
+        assert scores_of(answer) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("loading", ["pipeline", "auto"])
+def test_remote_code_where_the_package_is_not_installed(expected, tmp_path, hub_folders, loading):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(hub_folders / "rdfer-small", folder)
+    script = f"""
+import json, sys
+sys.modules["modeling_rdfer"] = None  # importing it fails, as where it is not installed
+if {loading == "pipeline"}:
+    from transformers import pipeline
+    classify = pipeline("video-classification", model={str(folder)!r}, trust_remote_code=True)
+    print(json.dumps(classify({str(CLIP)!r}, top_k=7)))
+else:
+    from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor
+    config = AutoConfig.from_pretrained({str(folder)!r}, trust_remote_code=True)
+    model = AutoModelForVideoClassification.from_pretrained({str(folder)!r}, trust_remote_code=True)
+    processor = AutoVideoProcessor.from_pretrained({str(folder)!r}, trust_remote_code=True)
+    scores = model(**processor({str(CLIP)!r}, return_tensors="pt")).logits.softmax(-1)[0].tolist()
+    print(json.dumps([{{"label": config.id2label[i], "score": score}} for i, score in enumerate(scores)]))
+    # What was loaded with remote code can be saved and loaded again the same way.
+    model.save_pretrained({str(tmp_path / "again")!r})
+    processor.save_pretrained({str(tmp_path / "again")!r})
+    AutoModelForVideoClassification.from_pretrained({str(tmp_path / "again")!r}, trust_remote_code=True)
+    AutoVideoProcessor.from_pretrained({str(tmp_path / "again")!r}, trust_remote_code=True).face_detector()
+"""
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "PATH": "", "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout.strip().splitlines()[-1])
+    assert scores_of(answer) == pytest.approx(expected, abs=1e-5)
+
+
+def test_auto_classes(expected):
+    assert type(AutoConfig.from_pretrained(CHECKPOINT)) is RDFERConfig
+    model = AutoModelForVideoClassification.from_pretrained(CHECKPOINT)
+    processor = AutoVideoProcessor.from_pretrained(CHECKPOINT)
+    assert type(model) is RDFERForVideoClassification and type(processor) is RDFERVideoProcessor
+    with torch.no_grad():
+        scores = model(**processor(CLIP, return_tensors="pt")).logits.softmax(-1)[0].tolist()
+    assert {model.config.id2label[i]: score for i, score in enumerate(scores)} == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path, hub_folders):
+    """Its code, configuration, weights, face detector and a card: all a Hub repository needs."""
+    RDFERForVideoClassification.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
+    RDFERVideoProcessor.from_pretrained(CHECKPOINT).save_pretrained(tmp_path)
+    saved = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    embedded = {path.name: path.read_bytes() for path in (hub_folders / "rdfer-small").iterdir()}
+    assert saved.keys() == embedded.keys()
+    stale = [name for name in saved if name.endswith((".py", ".safetensors")) and saved[name] != embedded[name]]
+    assert stale == [], "run python -m training.build.rdfer_small"
+
+
+def test_predict_notices_a_checkpoint_that_has_changed(tmp_path):
+    model = RDFERForVideoClassification(RDFERConfig.from_preset("tiny", id2label={0: "calm", 1: "excited"}))
+    RDFERVideoProcessor(num_frames=8, size={"height": 56, "width": 56}).save_pretrained(tmp_path)
+    for label in (0, 1):
+        with torch.no_grad():
+            model.classifier.bias.zero_()[label] = 50.0
+        model.save_pretrained(tmp_path)
+        assert predict(CLIP, model=str(tmp_path), top_k=1)["predictions"][0]["label"] == model.config.id2label[label]

@@ -1,0 +1,25 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import pytest
+import torch
+
+from modeling_rdfer.inference.onnx_cache import load_onnx_model
+
+
+def test_threads_are_those_of_torch(rdfer, cached_file):
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert load_onnx_model(rdfer)._session.get_session_options().intra_op_num_threads == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_inputs_that_do_not_fit_are_explained(rdfer, cached_file):
+    run = load_onnx_model(rdfer)
+    frames = torch.zeros(1, 4, 3, 112, 112, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="112 x 112 pixels, got"):
+        run(frames[..., :96])
+    with pytest.raises(ValueError, match="uint8"):
+        run(frames.float())
+    with pytest.raises(ValueError, match="real frame in every row"):
+        run(frames, torch.zeros(1, 4, dtype=torch.bool))

@@ -1,0 +1,104 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import csv
+
+import numpy as np
+import pytest
+
+from modeling_rdfer import VideoReadError, timeline
+from modeling_rdfer.inference import timeline as module
+from tests.helpers.paths import DATA
+
+CLIP = DATA / "cap13_edit2.mp4"
+
+
+def test_timeline_is_right_on_the_hand_labelled_stretches():
+    windows = timeline(CLIP, window=0.5, step=0.2)
+    assert windows[0].start_seconds == 0 and windows[-1].end_seconds == pytest.approx(30.6, abs=0.05)
+    starts = [window.start_seconds for window in windows[:-1]]
+    assert np.allclose(np.diff(starts), 0.2)
+    with open(DATA / "cap13_segments.csv") as file:
+        stretches = list(csv.DictReader(file))
+    assert len(stretches) == 5
+    for stretch in stretches:
+        start, end = float(stretch["start_s"]), float(stretch["end_s"])
+        inside = [w for w in windows if w.start_seconds >= start - 1e-6 and w.end_seconds <= end + 1e-6]
+        assert inside and {window.label for window in inside} == {stretch["label"]}
+    for window in windows:
+        assert sum(window.scores.values()) == pytest.approx(1, abs=1e-4)
+        assert window.start_seconds - 0.04 <= window.key_frame_seconds < window.end_seconds
+        assert window.key_frame.shape == (3, 112, 112) and 0 < window.agreement <= 1
+
+
+def test_timeline_leaves_windows_without_a_face_empty(tmp_path):
+    import av
+
+    frames = [frame.to_ndarray(format="rgb24") for frame in av.open(str(CLIP)).decode(video=0)][:100]
+    path = tmp_path / "face_then_none.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv420p"
+        for index in range(200):
+            image = frames[index] if index < 100 else np.full((300, 400, 3), 90, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    windows = timeline(path, window=1.0, step=1.0)
+    assert len(windows) == 8
+    assert [window.scores is not None for window in windows] == [True] * 4 + [False] * 4
+    assert windows[-1].label is None and windows[-1].agreement is None
+
+
+def test_timeline_needs_frame_times(noise_video):
+    with pytest.raises(VideoReadError, match="times"):
+        timeline(noise_video)
+
+
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"step": -1.0}])
+def test_timeline_wants_positive_lengths(wrong):
+    with pytest.raises(ValueError, match="above 0"):
+        timeline(CLIP, **wrong)
+
+
+def test_windows_cover_the_video_and_none_is_empty():
+    times = [index / 25 for index in range(100)]  # 4 seconds
+    spans = module._windows(times, 4.0, window=1.0, step=0.5)
+    assert [(start, end) for start, end, _ in spans] == [(s / 2, s / 2 + 1) for s in range(7)]
+    assert all(len(frames) in (25, 26) for _, _, frames in spans)
+    assert {frame for _, _, frames in spans for frame in frames} == set(range(100))
+    # A rest at the end gets a window of full length.
+    assert module._windows(times, 4.0, window=1.0, step=0.7)[-1][:2] == (3.0, 4.0)
+    # A video shorter than a window makes one.
+    assert module._windows(times, 4.0, window=10.0, step=1.0) == [(0.0, 4.0, range(0, 100))]
+    assert module._windows([0.0], 0.04, window=1.0, step=1.0) == [(0.0, 0.04, range(0, 1))]
+    # Variable frame rate: where nothing new comes, the frame on display is the window's; the end is the video's own.
+    spans = module._windows([0.0, 0.1, 0.2, 5.0, 5.1], 5.14, window=0.5, step=0.5)
+    assert all(len(frames) >= 1 for _, _, frames in spans)
+    assert spans[4][2] == range(2, 3) and spans[-1][1] == 5.14
+
+
+def test_windows_keep_their_key_frame_alone():
+    """A view would keep every frame of the video in memory."""
+    for window in timeline(CLIP, window=4.0, step=8.0):
+        assert window.key_frame.untyped_storage().nbytes() == window.key_frame.nbytes
+
+
+def test_timeline_of_a_decoder_without_times_is_an_error_and_not_wrong(tmp_path):
+    torchcodec = pytest.importorskip("torchcodec.decoders", exc_type=RuntimeError)
+    try:
+        decoder = torchcodec.VideoDecoder(str(CLIP))
+    except RuntimeError:
+        pytest.skip("torchcodec finds no FFmpeg")
+    with pytest.raises(VideoReadError, match="times"):
+        timeline(decoder)
+
+
+def test_timeline_reads_long_videos_in_parts(monkeypatch):
+    expected = timeline(CLIP, window=2.0, step=2.0)
+    monkeypatch.setattr(module, "PART_BYTES", 120 * 400 * 300 * 3)
+    parts = []
+    answer_part = module._answer_part
+    monkeypatch.setattr(module, "_answer_part", lambda part, *a: parts.append(part) or answer_part(part, *a))
+    progress = []
+    windows = timeline(CLIP, window=2.0, step=2.0, progress=lambda done, total: progress.append((done, total)))
+    assert len(parts) > 5
+    assert progress == sorted(progress) and progress[-1] == (len(windows), len(windows))
+    assert [window.label for window in windows] == [window.label for window in expected]
