@@ -42,7 +42,9 @@ from training.data.labelled_videos import LabelledVideos, content_hash
 from training.data.streaming import StreamingVideoDataset, load_shards
 from training.data.video_dataset import VideoDataset
 from training.datasets import load
-from training.prepare import encode_video, main, prepare
+from training.prepare import main
+from training.preparing.dataset import prepare_dataset
+from training.preparing.encoding import encode_video
 from training.train import main as run_training
 
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -78,7 +80,7 @@ def frames_root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def prepared(frames_root, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "out"
-    prepare("crema_d", frames_root, out, workers=1, **SETTINGS)
+    prepare_dataset("crema_d", frames_root, out, num_workers=1, **SETTINGS)
     return out
 
 
@@ -103,15 +105,8 @@ def contents(out: Path) -> dict[str, bytes]:
 # ---------------------------------------------------------------------------------------------------------------------
 @pytest.mark.decoding
 def test_training_sees_in_the_prepared_set_what_it_sees_in_the_originals(scenes_root, tmp_path, clip_path):
-    main(
-        [
-            *["--dataset", "crema_d", "--shard_size", "4", "--num_frames", "16"],
-            "--root",
-            str(scenes_root),
-            "--out",
-            str(tmp_path),
-        ]
-    )
+    arguments = ["--dataset", "crema_d", "--root", str(scenes_root), "--output-dir", str(tmp_path)]
+    main([*arguments, "--shard-size", "4", "--num-frames", "16"])
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, num_frames=16)
     model = RDFERForVideoClassification.from_pretrained(CHECKPOINT).eval()
     assert processor.do_face_crop  # so it must know that the prepared ones are crops
@@ -174,13 +169,22 @@ def test_manifest_and_card_count(prepared):
 
 def test_one_fold_by_itself_and_datasets_without_folds(frames_root, tmp_path):
     main(
-        ["--dataset", "crema_d", "--root", str(frames_root), "--out", str(tmp_path), "--dataset_options", "fold=3"]
-        + ["--size", "16", "--num_frames", "2"]
+        [
+            "--dataset",
+            "crema_d",
+            "--root",
+            str(frames_root),
+            "--output-dir",
+            str(tmp_path),
+            "--dataset-options",
+            "fold=3",
+        ]
+        + ["--size", "16", "--num-frames", "2"]
     )
     loaded = datasets.load_dataset(str(tmp_path))
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 16, "test": 6}
     with pytest.raises(SystemExit, match=r"fold=9: expected one of \[1, 2, 3, 4, 5\]"):
-        main(["--dataset=crema_d", f"--root={frames_root}", "--out=x", "--dataset_options=fold=9"])
+        main(["--dataset=crema_d", f"--root={frames_root}", "--output-dir=x", "--dataset-options=fold=9"])
 
 
 def test_folds_that_overlap_are_refused(frames_root, tmp_path):
@@ -193,11 +197,11 @@ def test_folds_that_overlap_are_refused(frames_root, tmp_path):
             lines = "".join(f"{row},{row % 7}\n" for row in rows)
             (tmp_path / f"{split}_set_{fold}.csv").write_text("video_name,label\n" + lines)
     with pytest.raises(ValueError, match=r"1 clips are test clips of more than one fold: 00000.*--fold 1"):
-        prepare("dfew", tmp_path, tmp_path / "out")
+        prepare_dataset("dfew", tmp_path, tmp_path / "out")
 
 
 def test_the_number_of_workers_changes_no_byte(frames_root, prepared, tmp_path):
-    prepare("crema_d", frames_root, tmp_path, workers=3, **SETTINGS)
+    prepare_dataset("crema_d", frames_root, tmp_path, num_workers=3, **SETTINGS)
     assert contents(tmp_path) == contents(prepared)
 
 
@@ -206,12 +210,12 @@ def test_a_bad_clip_is_named_and_the_others_go_on(frames_root, tmp_path, monkeyp
     shutil.copytree(frames_root, root)
     bad = root / "face_aligned" / "1055_DFA_DIS_XX" / "00.png"
     bad.write_bytes(b"no image")
-    with pytest.raises(VideoReadError, match=r"1055_DFA_DIS_XX.*--on_bad_video skip"):
-        prepare("crema_d", root, tmp_path / "out", **SETTINGS)
+    with pytest.raises(VideoReadError, match=r"1055_DFA_DIS_XX.*--on-bad-video skip"):
+        prepare_dataset("crema_d", root, tmp_path / "out", **SETTINGS)
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "data").iterdir()}
     assert len(finished) >= 3 + 2 + 3
-    monkeypatch.setattr(logging.getLogger("training.prepare"), "propagate", True)
-    manifest = prepare("crema_d", root, tmp_path / "out", on_bad_video="skip", **SETTINGS)
+    monkeypatch.setattr(logging.getLogger("training.preparing.dataset"), "propagate", True)
+    manifest = prepare_dataset("crema_d", root, tmp_path / "out", on_bad_video="skip", **SETTINGS)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert [entry["path"] for entry in manifest["skipped"]] == ["face_aligned/1055_DFA_DIS_XX"]
     assert str(tmp_path) not in json.dumps(manifest)  # no path of this machine
@@ -223,7 +227,7 @@ def test_a_bad_clip_is_named_and_the_others_go_on(frames_root, tmp_path, monkeyp
 
 def test_killed_at_any_moment_it_goes_on_without_redoing_or_doubling(frames_root, prepared, tmp_path):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training.prepare"])
+    context.set_forkserver_preload(["training.preparing.dataset"])
     arguments = ("crema_d", frames_root, tmp_path / "out")
     finished, kills = {}, 0
 
@@ -231,7 +235,7 @@ def test_killed_at_any_moment_it_goes_on_without_redoing_or_doubling(frames_root
         return {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("data/*.parquet")}
 
     for moment in range(20):
-        process = context.Process(target=prepare, args=arguments, kwargs={**SETTINGS, "workers": 2})
+        process = context.Process(target=prepare_dataset, args=arguments, kwargs={**SETTINGS, "num_workers": 2})
         process.start()
         # Once before anything is there, then when one, two, or three more shards are, at once or a little later.
         wanted = len(finished) + (moment % 4 if finished or moment else 0)
@@ -255,24 +259,24 @@ def test_killed_at_any_moment_it_goes_on_without_redoing_or_doubling(frames_root
 def test_other_settings_or_another_source_are_refused(frames_root, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(frames_root, root)
-    prepare("crema_d", root, tmp_path / "out", **SETTINGS)
+    prepare_dataset("crema_d", root, tmp_path / "out", **SETTINGS)
     before = contents(tmp_path / "out")
     with pytest.raises(ValueError, match="num_frames was 8 and is now 4"):
-        prepare("crema_d", root, tmp_path / "out", **{**SETTINGS, "num_frames": 4})
-    with pytest.raises(ValueError, match="already|choose another --out"):
+        prepare_dataset("crema_d", root, tmp_path / "out", **{**SETTINGS, "num_frames": 4})
+    with pytest.raises(ValueError, match="already|choose another --output-dir"):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "notes.txt").write_text("mine")
-        prepare("crema_d", root, tmp_path / "other", **SETTINGS)
+        prepare_dataset("crema_d", root, tmp_path / "other", **SETTINGS)
     with open(root / "face_aligned" / clip_names()[0] / "03.png", "ab") as file:
         file.write(b"more")
     with pytest.raises(ValueError, match="dataset has changed"):
-        prepare("crema_d", root, tmp_path / "out", **SETTINGS)
+        prepare_dataset("crema_d", root, tmp_path / "out", **SETTINGS)
     assert contents(tmp_path / "out") == before
 
 
 def test_odd_sizes_are_refused_before_anything_is_written(frames_root, tmp_path):
     with pytest.raises(ValueError, match="33 x 33.*even"):
-        prepare("crema_d", frames_root, tmp_path / "out", size=33)
+        prepare_dataset("crema_d", frames_root, tmp_path / "out", size=33)
     assert not (tmp_path / "out").exists()
 
 
@@ -545,9 +549,9 @@ def teacher(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def guided(frames_root, teacher, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("guided") / "out"
-    arguments = ["--dataset", "crema_d", "--root", str(frames_root), "--out", str(out), "--workers", "2"]
+    arguments = ["--dataset", "crema_d", "--root", str(frames_root), "--output-dir", str(out), "--num-workers", "2"]
     arguments += [f"--{name}={value}" for name, value in SETTINGS.items()]
-    main([*arguments, "--frame_teacher", str(teacher)])
+    main([*arguments, "--frame-teacher", str(teacher)])
     return out
 
 
@@ -587,7 +591,7 @@ def test_a_set_says_whose_pseudo_labels_it_holds(guided, prepared, teacher, fram
     stored = json.loads((guided / "manifest.json").read_text())["settings"]["frame_teacher"]
     assert (stored["name"], stored["labels"]) == ("my-teacher", ["surprise", "joy", "Anger", "sad"])
     assert str(teacher.parent) not in (guided / "manifest.json").read_text()
-    assert "my-teacher says about each frame" in (guided / "README.md").read_text()
+    assert "predictions of my-teacher for each frame" in (guided / "README.md").read_text()
     videos = hub_videos(str(guided), "train", "fold_1")
     assert videos.frame_teacher == load_shards(str(guided), "train", "fold_1").frame_teacher
     assert videos.frame_teacher == ("my-teacher", ["surprise", "joy", "Anger", "sad"])
@@ -598,13 +602,13 @@ def test_a_set_says_whose_pseudo_labels_it_holds(guided, prepared, teacher, fram
     # In a folder of the same name, whose rows `datasets` would give for it.
     assert hub_videos(str(prepared), "train", "fold_1").frame_teacher is None
     with pytest.raises(ValueError, match="begun with other settings: frame_teacher was"):
-        prepare("crema_d", frames_root, guided, **SETTINGS)
+        prepare_dataset("crema_d", frames_root, guided, **SETTINGS)
 
 
 def test_a_set_prepared_from_one_with_pseudo_labels_has_none(guided, tmp_path):
     """Its frames are others, which nobody has asked the teacher about."""
     options = {"dataset_options": {"config": "fold_1"}, "face_crop": False}
-    prepare("hub", guided, tmp_path, **{**SETTINGS, "num_frames": 3}, **options)
+    prepare_dataset("hub", guided, tmp_path, **{**SETTINGS, "num_frames": 3}, **options)
     assert LabelledVideos.from_dataset(load("hub", tmp_path)["test"], "test").frame_teacher is None
 
 
@@ -666,7 +670,7 @@ def test_a_list_with_folds_is_prepared_in_all_of_them(frames_root, tmp_path):
     rows = [("path", "label", "fold")]
     rows += [(f"face_aligned/{name}", name[9:12], number % 3 + 1) for number, name in enumerate(clip_names()[:9])]
     (frames_root / "list.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
-    prepare("videolist", frames_root / "list.csv", tmp_path, workers=1, **SETTINGS)
+    prepare_dataset("videolist", frames_root / "list.csv", tmp_path, num_workers=1, **SETTINGS)
     for fold in (1, 2, 3):
         loaded = load("hub", tmp_path, fold=fold)
         expected = [path for path, _, number in rows[1:] if number == fold]
@@ -715,12 +719,12 @@ def test_a_split_of_which_nothing_can_be_read_is_an_error(tmp_path):
     (tmp_path / "own" / "train" / "happy").mkdir(parents=True)
     (tmp_path / "own" / "train" / "happy" / "a.mp4").write_text("text")
     with pytest.raises(ValueError, match="No clip of train can be read: .*a.mp4"):
-        prepare("videofolder", tmp_path / "own", tmp_path / "out", on_bad_video="skip", **SETTINGS)
+        prepare_dataset("videofolder", tmp_path / "own", tmp_path / "out", on_bad_video="skip", **SETTINGS)
 
 
 def test_any_dataset_of_the_datasets_library_can_be_prepared(tmp_path):
     rows = {"video": [str(DATA / "cap13_edit2.mp4")], "label": ["sad"]}
     (tmp_path / "raw").mkdir()
     datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "raw" / "train-00000.parquet")
-    prepare("hub", tmp_path / "raw", tmp_path / "out", face_crop=False, **SETTINGS)
+    prepare_dataset("hub", tmp_path / "raw", tmp_path / "out", face_crop=False, **SETTINGS)
     assert load("hub", tmp_path / "out")["train"]["sample_id"][0] == "train/0"

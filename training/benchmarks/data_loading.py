@@ -31,7 +31,7 @@ from training.data.streaming import StreamingVideoDataset, load_shards
 from training.data.video_dataset import VideoDataset
 from training.datasets import load
 from training.datasets.crema_d import LABELS
-from training.prepare import prepare
+from training.preparing.dataset import prepare_dataset
 
 ACTORS = (1001, 1019, 1037, 1055, 1073)  # one in each fold
 LABEL2ID = {name: number for number, name in enumerate(LABELS)}
@@ -88,7 +88,7 @@ def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
     for kind, write in (("1440x1080 videos", write_1080p), ("224x224 JPEG folders", write_frame_folders)):
         root, out = folder / kind.split()[0], folder / f"{kind.split()[0]}-prepared"
         write(root, clips)
-        prepare("crema_d", root, out)
+        prepare_dataset("crema_d", root, out)
         faces = kind.endswith("videos")
         processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=faces)
         videos = {

@@ -1,0 +1,87 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Parquet shards of a prepared set: files that are complete or not there at all."""
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# Rows that a reader holds in memory at once: about 1 MB of videos.
+ROW_GROUP_SIZE = 32
+# Suffix of files that an interrupted run has left.
+UNFINISHED_SUFFIX = ".unfinished"
+
+
+def write_atomically(file: Path, write: Callable):
+    """
+    Writes a file that is complete or not there, even if the machine stops in between.
+
+    Args:
+        file (`Path`): the file.
+        write (`Callable`): is called with a binary handle.
+    """
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED_SUFFIX}")
+    with open(unfinished, "wb") as handle:
+        write(handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(unfinished, file)
+    if os.name == "posix":
+        folder = os.open(file.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def write_shard(file: Path, rows: list[dict], skipped: list[dict], features: datasets.Features):
+    """
+    Writes a shard.
+
+    Args:
+        file (`Path`): Parquet file to write.
+        rows (`list[dict]`): its rows.
+        skipped (`list[dict]`): the clips that were left out, with the reason; kept in the file's metadata.
+        features (`datasets.Features`): columns; kept in the file, so that `datasets` knows them.
+    """
+    schema = features.arrow_schema
+    schema = schema.with_metadata({**schema.metadata, b"skipped": json.dumps(skipped).encode()})
+    # Compression, statistics and dictionaries of videos cost time and gain nothing.
+    others = [name for name in features if name != "video"]
+
+    def write(handle):
+        compression = {"video.bytes": "none", "video.path": "snappy", **dict.fromkeys(others, "snappy")}
+        with pq.ParquetWriter(
+            handle,
+            schema,
+            compression=_by_leaf(schema, compression),
+            use_dictionary=others,
+            write_statistics=others,
+        ) as writer:
+            for start in range(0, len(rows), ROW_GROUP_SIZE):
+                encoded = [features.encode_example(row) for row in rows[start : start + ROW_GROUP_SIZE]]
+                writer.write_table(pa.Table.from_pylist(encoded, schema=schema), row_group_size=ROW_GROUP_SIZE)
+
+    write_atomically(file, write)
+
+
+def read_shard(file: Path) -> tuple[list[int], list[dict]]:
+    """The labels of a shard's rows, and the clips that were left out."""
+    with pq.ParquetFile(file) as shard:
+        labels = shard.read(columns=["label"])["label"].to_pylist()
+        return labels, json.loads(shard.schema_arrow.metadata[b"skipped"])
+
+
+def _by_leaf(schema: pa.Schema, compression: dict[str, str]) -> dict[str, str]:
+    """Compression by leaf column. Parquet wants one for each leaf of a nested column, under its own name."""
+    empty = io.BytesIO()
+    pq.write_table(schema.empty_table(), empty)
+    leaves = pq.ParquetFile(empty).schema
+    paths = [leaves.column(number).path for number in range(len(leaves.names))]
+    return {path: compression.get(path, compression.get(path.split(".")[0], "snappy")) for path in paths}
+
+
+__all__ = ["UNFINISHED_SUFFIX", "read_shard", "write_atomically", "write_shard"]
