@@ -8,6 +8,7 @@ Lets mkdocstrings read docstrings as transformers writes them.
 """
 
 import re
+from pathlib import Path
 
 import griffe
 
@@ -42,10 +43,18 @@ def rewrite(text: str, public: dict[str, str]) -> str:
     return LINK.sub(link, text)
 
 
+def names_of_the_reference() -> dict[str, str]:
+    """What the pages of the reference describe: name -> full path."""
+    pages = (Path(__file__).parents[1] / "reference").glob("*.md")
+    paths = [path for page in pages for path in re.findall(r"^::: ([\w.]+)$", page.read_text("utf-8"), re.M)]
+    return {path.rsplit(".", 1)[-1]: path for path in paths}
+
+
 class TransformersDocstrings(griffe.Extension):
     """Rewrites every docstring of the package before it is parsed."""
 
-    public: dict[str, str] = {}
+    def __init__(self):
+        self.public = names_of_the_reference()
 
     def on_object(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:

@@ -96,9 +96,9 @@ def without(code: str, *modules: str) -> str:
     return f"import sys\nsys.modules.update(dict.fromkeys({modules!r}))\n{code}"
 
 
-def test_the_example_of_the_readme_needs_no_package(cached_file, tmp_path):
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    code = re.search(r"<!-- Example without the package -->\n```python\n(.*?)```", readme, re.S)[1]
+def test_the_example_of_the_docs_needs_no_package(cached_file, tmp_path):
+    page = (REPOSITORY / "docs" / "guides" / "export.md").read_text(encoding="utf-8")
+    code = re.search(r"<!-- Example without the package -->\n```python\n(.*?)```", page, re.S)[1]
     shutil.copy(cached_file, tmp_path / "rdfer.onnx")
     (tmp_path / "tests").symlink_to(REPOSITORY / "tests")
     code = without(code, "torch", "transformers", "modeling_rdfer")
