@@ -40,17 +40,20 @@ from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from modeling_rdfer.trainer.losses import NOISY, PARTITIONS
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
 from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
-from training import train
 from training.auditing.metrics import detection_quality, estimated_joint, label_scores
-from training.cross_validate import last_checkpoint, read_json, settings_of
 from training.data.checks import find_unreadable_videos, open_videos, report_bad_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
 from training.data.video_dataset import ScoringVideoDataset
 from training.datasets.videolist import read_rows
-from training.evaluate import map_videos
-from training.reports.plots import dataset_title, plot_agreement_loss
+from training.reports.card_facts import dataset_title
+from training.reports.plots import plot_agreement_loss
+from training.running.arguments import DataArguments, ModelArguments, parse_training_arguments
+from training.running.fit import fit
+from training.running.models import build_model
+from training.running.run_folders import last_checkpoint, read_json, settings_of
+from training.running.video_sets import VideoSets, load_split, map_videos
 
 EXAMPLES = """examples:
   python -m training.audit --dataset crema_d --root D --out audit --folds 5 --num_train_epochs 30
@@ -230,14 +233,14 @@ class Audit:
     dynamics: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def load_videos(data: train.DataArguments, split: str) -> LabelledVideos:
-    """The videos to audit. Raises ValueError, FileNotFoundError: see [`train.load_split`]; or none are given."""
+def load_videos(data: DataArguments, split: str) -> LabelledVideos:
+    """The videos to audit. Raises ValueError, FileNotFoundError: see [`load_split`]; or none are given."""
     sources = ("dataset", "train_dir", "train_list", "dataset_name")
     given = [f"--{name}" for name in sources if getattr(data, name)]
     if len(given) != 1:
         found = f"got {' and '.join(given)}" if given else "none is given"
         raise ValueError(f"Pass one of --dataset (with --root), --train_dir, --train_list, --dataset_name; {found}.")
-    return train.load_split(data, data.train_dir, data.train_list, data.dataset_name, [split])
+    return load_split(data, data.train_dir, data.train_list, data.dataset_name, [split])
 
 
 def check(videos: LabelledVideos, on_bad_video: str) -> tuple[LabelledVideos, dict[int, Exception]]:
@@ -337,7 +340,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
         }
         raise ValueError(f"{out} has folds of other settings or videos (there, now): {differing}; use another --out.")
     # Fails before anything is trained if labels or settings do not fit.
-    model, processor = train.build_model(model_arguments, videos.label_names)
+    model, processor = build_model(model_arguments, videos.label_names)
     label_names = class_names(model.config)
     names = map_labels(sorted(set(videos.labels)), label_names)
     if data.face_crop is not None:
@@ -402,7 +405,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
     )
 
 
-def describe_start(arguments: train.ModelArguments) -> str:
+def describe_start(arguments: ModelArguments) -> str:
     """What the trainings start from, for people."""
     if arguments.preset:
         return f"scratch (preset {arguments.preset})"
@@ -431,7 +434,7 @@ def train_fold(rest: list[str], folder: Path, videos: LabelledVideos):
     """Trains on a fold's videos, from the last checkpoint in its folder if there is one."""
     checkpoint = last_checkpoint(folder)
     resume = ["--resume_from_checkpoint", str(checkpoint)] if checkpoint else []
-    train.fit(*train.parse_arguments([*rest, "--output_dir", str(folder), *resume]), videos)
+    fit(*parse_training_arguments([*rest, "--output_dir", str(folder), *resume], "audit"), VideoSets(videos))
     # The trainer and its optimizer refer to each other: let go of them before the next fold.
     gc.collect()
 
@@ -848,7 +851,9 @@ def main(argv: list[str] | None = None) -> dict:
         rest += ["--model_name_or_path", arguments.model]
     if importlib.util.find_spec("cleanlab") is None:  # found out now and not after the trainings
         parser.error('an audit needs cleanlab: pip install -e ".[audit]"')
-    model_arguments, data, args = train.parse_arguments([*rest, "--output_dir", str(arguments.out)], "audit")
+    model_arguments, data, args = parse_training_arguments(
+        [*rest, "--output_dir", str(arguments.out)], "audit", __doc__, EXAMPLES
+    )
     if args.world_size > 1:
         parser.error("an audit runs in one process: start it without torchrun")
     if arguments.truth and not arguments.truth_file and not (data.train_list or data.dataset == "videolist"):

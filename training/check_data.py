@@ -19,8 +19,9 @@ from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_vide
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
-from training.data.sources import ScriptParser, SourceArguments, parse_options
+from training.data.sources import SourceArguments, parse_options
 from training.datasets import DATASETS, dataset_options, load
+from training.running.script_parser import ScriptParser
 
 EXAMPLES = """examples:
   python -m training.check_data --dataset dfew --root D              all folds

@@ -12,7 +12,6 @@ import re
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,12 @@ from accelerate import PartialState
 from transformers.utils import logging
 
 from modeling_rdfer.trainer.metrics import recognition_metrics
-from modeling_rdfer.trainer.trainer import RECORD_NAME
-from training import train
 from training.datasets import dataset_options
 from training.reports.plots import plot_confusions
+from training.running.arguments import parse_training_arguments
+from training.running.fit import run_training
+from training.running.run_folders import is_finished, last_checkpoint, read_json, settings_of
+from training.running.video_sets import load_video_sets
 
 logger = logging.get_logger(__name__)
 
@@ -34,11 +35,6 @@ EXAMPLES = """examples:
   torchrun --nproc_per_node 2 -m training.cross_validate --dataset ravdess --root D --output_dir out
 """  # noqa: E501
 SETTINGS = "settings.json"
-# Beginnings of the names of settings that may differ between folds: where things are, what is written while training.
-IMMATERIAL = (
-    *("root", "fold", "output_dir", "run_name", "project", "trackio", "resume_from_checkpoint", "use_cpu"),
-    *("logging_", "log_", "report_to", "disable_tqdm", "dataloader_", "push_to_hub", "hub_"),
-)
 PROTOCOLS = {
     "last": "The model of the last epoch is reported; the test folds chose nothing.",
     "held_out": "The epoch was chosen on videos held out of each training set; the test folds chose nothing.",
@@ -61,35 +57,6 @@ def parse_folds(text: str) -> list[int]:
     return folds
 
 
-def settings_of(argv: list[str]) -> dict:
-    """The settings of a training that differ from the defaults and that its result depends on."""
-    defaults = train.parse_arguments(["--output_dir", "unused"])
-    settings = {
-        item.name: getattr(arguments, item.name)
-        for arguments, default in zip(train.parse_arguments(argv, "cross_validate"), defaults)
-        for item in fields(arguments)
-        if item.init and getattr(arguments, item.name) != getattr(default, item.name)
-    }
-    kept = {name: value for name, value in settings.items() if not name.startswith(IMMATERIAL)}
-    if "streaming" in settings:  # each worker shuffles what it reads
-        kept["dataloader_num_workers"] = settings.get("dataloader_num_workers", 0)
-    return json.loads(json.dumps(kept, default=str))
-
-
-def read_json(file: Path) -> dict:
-    """What a JSON file holds; nothing if it is not there or was cut off, e.g. by a killed process."""
-    try:
-        return json.loads(file.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a fold's folder has its results; training writes the metrics of the evaluation last."""
-    has_metrics = "eval_war" in read_json(folder / "all_results.json")
-    return has_metrics and "counts" in read_json(folder / "confusion_matrix.json")
-
-
 def check_finished(folder: Path, dataset: str, fold: int, settings: dict):
     """Raises ValueError if a finished folder has the results of something else than is asked for."""
     results = read_json(folder / "all_results.json")
@@ -108,22 +75,13 @@ def check_finished(folder: Path, dataset: str, fold: int, settings: dict):
         raise ValueError(f"{folder} was run with other settings (there, now): {differing}; use another --output_dir.")
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint of a folder that is complete: a killed process can leave one that is not."""
-    complete = [
-        file.parent
-        for file in folder.glob(f"checkpoint-*/{RECORD_NAME}")
-        if all((file.parent / name).is_file() for name in ("model.safetensors", "trainer_state.json", "optimizer.pt"))
-    ]
-    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
-
-
 def run_fold(argv: list[str], folder: Path, settings: dict):
     """Trains a fold, from the last checkpoint in its folder if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(folder)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    train.main([*argv, "--resume_from_checkpoint", str(checkpoint)] if checkpoint else argv)
+    resume = ["--resume_from_checkpoint", str(checkpoint)] if checkpoint else []
+    run_training(*parse_training_arguments([*argv, *resume], "cross_validate"))
     # The trainer and its optimizer refer to each other: let go of them before the next fold.
     gc.collect()
 
@@ -260,8 +218,8 @@ def main(argv: list[str] | None = None) -> dict:
             check_finished(folder, arguments.dataset, fold, settings)
         for fold in folds:
             if fold not in there:
-                data, args = train.parse_arguments(runs[fold])[1:]
-                train.load_parts(data, args.seed)
+                data, args = parse_training_arguments(runs[fold], "cross_validate")[1:]
+                load_video_sets(data, args.seed)
                 if last_checkpoint(folders[fold]) and read_json(folders[fold] / SETTINGS) != settings:
                     raise ValueError(f"{folders[fold]} was begun with other settings; use another --output_dir.")
     except (ValueError, FileNotFoundError) as error:

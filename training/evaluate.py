@@ -1,10 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Evaluates a checkpoint on labelled videos: WAR, UAR, recall of each label, calibration, confusion matrix."""
 
-import argparse
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
 import torch
@@ -13,14 +11,11 @@ from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
-from training.data.checks import check_videos
-from training.data.labelled_videos import LabelledVideos
-from training.data.labels import map_labels
 from training.data.scoring import ScoringBatches
-from training.data.sources import BooleanAction, ScriptParser, SourceArguments
 from training.data.video_dataset import ScoringVideoDataset
 from training.reports.plots import write_confusion
-from training.train import load_split
+from training.running.arguments import evaluation_parser
+from training.running.video_sets import load_evaluation_videos
 
 EXAMPLES = """examples:
   python -m training.evaluate --model out --test_dir D/test --output_dir out/test
@@ -59,77 +54,6 @@ def predict_views(
         agreements.append(torch.stack([view.agreement for view in views]).mean(0).cpu())
         labels.append(batch.labels.cpu())
     return *(torch.cat(values).numpy() for values in (scores, agreements, labels)), len(batches.errors)
-
-
-def map_videos(
-    videos: LabelledVideos, label2id: dict[str, int], on_unknown_label: str
-) -> tuple[LabelledVideos, Counter]:
-    """
-    The videos under the model's names of their labels; and, of those that are left out since the model has not their
-    label, how many there are of each.
-
-    Raises:
-        ValueError: the model has not all labels, with `on_unknown_label="error"`, or none of them.
-    """
-    occurring = [label for label in videos.label_names if label in set(videos.labels)]
-    try:
-        names = map_labels(occurring, list(label2id), leave_out=on_unknown_label == "skip")
-    except ValueError as error:
-        advice = " --on_unknown_label skip leaves their videos out." if on_unknown_label == "error" else ""
-        raise ValueError(f"{error}{advice}") from error
-    left_out = Counter(label for label in videos.labels if label not in names)
-    if left_out:
-        print(f"Left out, labels that the model has not: {dict(left_out)}.")
-    return videos.rename_labels(names), left_out
-
-
-def evaluation_parser(script: str, description: str, examples: str) -> ScriptParser:
-    """A parser of what scripts take that show a checkpoint labelled videos; see [`load_evaluation_videos`]."""
-    parser = ScriptParser(
-        SourceArguments,
-        prog=f"python -m training.{script}",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
-    parser.add_argument("--test_dir", help="folder with a sub-folder of videos for each label")
-    parser.add_argument("--test_list", help="CSV, TSV or JSONL list: path, label")
-    parser.add_argument("--dataset_name", help="dataset on the Hub or local, with columns video and label")
-    parser.add_argument("--split", help="split of the dataset (default: test; validation if there is none)")
-    parser.add_argument(
-        "--on_unknown_label",
-        choices=["error", "skip"],
-        default="error",
-        help="what to do with labels of the data that the model has not: stop, or leave their videos out",
-    )
-    parser.add_argument("--batch_size", type=int, default=8, help="videos at once (default: 8)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read videos (default: 0)")
-    parser.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
-    parser.add_argument("--face_crop", "--face-crop", action=BooleanAction, help="default: as the checkpoint says")
-    parser.add_argument("--on_bad_video", choices=["error", "skip"], default="error", help="default: error")
-    return parser
-
-
-def load_evaluation_videos(
-    parser: argparse.ArgumentParser, source: SourceArguments, arguments: argparse.Namespace, label2id: dict[str, int]
-) -> tuple[LabelledVideos, Counter]:
-    """
-    The videos that the arguments of [`evaluation_parser`] name, under a model's names of their labels, and how many
-    were left out by label since the model has no such label. What does not fit ends the program with a message.
-    """
-    try:
-        wanted = [arguments.split] if arguments.split else ["test", "validation"]
-        if not any((source.dataset, arguments.test_dir, arguments.test_list, arguments.dataset_name)):
-            parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
-        videos = load_split(source, arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
-    except (ValueError, FileNotFoundError) as error:
-        parser.error(str(error))
-    try:
-        videos, left_out = map_videos(videos, label2id, arguments.on_unknown_label)
-        return check_videos(videos, arguments.on_bad_video), left_out
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
 
 
 def main(argv: list[str] | None = None) -> dict:

@@ -30,8 +30,9 @@ from modeling_rdfer.plots import COLOURS
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from training.data.scoring import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
-from training.evaluate import evaluation_parser, load_evaluation_videos
 from training.reports.plots import plot_confusions, save_figure, write_confusion
+from training.running.arguments import evaluation_parser
+from training.running.video_sets import load_evaluation_videos
 
 FIGURES = ("strips", "tsne", "confusion", "agreement")
 EXAMPLES = """examples:

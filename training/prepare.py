@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from training.data.sources import BooleanAction, ScriptParser, SourceArguments, chosen_options
+from training.data.sources import SourceArguments, chosen_options
 from training.preparing.dataset import prepare_dataset
+from training.running.script_parser import BooleanAction, ScriptParser
 
 EXAMPLES = """examples:
   A dataset of face crops, all folds at once:

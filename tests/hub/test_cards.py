@@ -29,8 +29,8 @@ from modeling_rdfer.hub.cards import (
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
 from tests.helpers.training_job import LABELS, Videos, make_model, make_trainer
 from training.build.cards import HUB_CARDS, render
-from training.reports.plots import dataset_title, facts_of_run
-from training.train import DataArguments, ModelArguments
+from training.reports.card_facts import dataset_title, facts_of_run
+from training.running.arguments import DataArguments, ModelArguments
 
 METRICS = {"war": 0.61234, "uar": 0.5, "recall_red": 0.9, "recall_green": 0.1}
 

@@ -15,6 +15,9 @@ from modeling_rdfer.trainer.trainer import RDFERTrainer, RDFERTrainingArguments
 from tests.helpers.training_job import Videos, make_model
 from tests.trainer.test_trainer import table_of
 from training import evaluate, train
+from training.build.aen_small import FOLDER as AEN_SMALL
+from training.running.arguments import ModelArguments
+from training.running.models import build_model
 
 LABELS = ["happy", "sad", "angry"]
 BACKBONE = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}
@@ -256,17 +259,15 @@ def test_train_and_evaluate_by_the_scripts(tmp_path):
 
 
 def test_checkpoints_of_either_family_by_name():
-    model, processor = train.build_model(train.ModelArguments(model_type="aen"), ["happy", "neutral"])
+    model, processor = build_model(ModelArguments(model_type="aen"), ["happy", "neutral"])
     assert type(model) is AENForVideoClassification and model.config.num_labels == 7 and processor.do_face_crop
-    model, _ = train.build_model(train.ModelArguments(model_name_or_path=str(train.AEN_SMALL)), ["happy", "Calm"])
+    model, _ = build_model(ModelArguments(model_name_or_path=str(AEN_SMALL)), ["happy", "Calm"])
     assert type(model) is AENForVideoClassification and model.config.group_names == ["positive", "neutral"]
     # Groups for the grouping of RDFER.
     for arguments in ({}, {"preset": "tiny"}):
-        model, _ = train.build_model(train.ModelArguments(emotion_groups="happy=good", **arguments), ["happy", "sad"])
+        model, _ = build_model(ModelArguments(emotion_groups="happy=good", **arguments), ["happy", "sad"])
         assert AutoConfig.for_model(**model.config.to_dict()).emotion_groups == {"happy": "good"}
     with pytest.raises(ValueError, match="LABEL=GROUP.*'happy'"):
-        train.build_model(train.ModelArguments(emotion_groups="happy"), ["happy", "sad"])
+        build_model(ModelArguments(emotion_groups="happy"), ["happy", "sad"])
     with pytest.raises(ValueError, match="type 'aen', expected rdfer"):
-        train.build_model(
-            train.ModelArguments(model_name_or_path=str(train.AEN_SMALL), model_type="rdfer"), ["happy", "sad"]
-        )
+        build_model(ModelArguments(model_name_or_path=str(AEN_SMALL), model_type="rdfer"), ["happy", "sad"])

@@ -18,6 +18,7 @@ from tests.training.test_train import FAST, TINY
 from training import audit, train
 from training.auditing.metrics import detection_quality, estimated_joint
 from training.data.labelled_videos import LabelledVideos
+from training.running.arguments import parse_training_arguments
 
 OUTPUTS = ("audit.parquet", "audit.csv", "summary.json", "agreement_loss.png", "audit.html")
 QUICK = ["--num_train_epochs", "12", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3", *TINY, *FAST]
@@ -201,7 +202,7 @@ def test_cards_of_the_most_suspicious_are_kept(root, knowing):
     model, processor = load(str(knowing), "cpu")
     paths = sorted((root / "train").glob("*/*"))
     videos = LabelledVideos([str(p) for p in paths], [p.parent.name for p in paths], [p.name for p in paths])
-    *_, args = train.parse_arguments(["--output_dir", "unused", *FAST, "--per_device_eval_batch_size", "4"])
+    *_, args = parse_training_arguments(["--output_dir", "unused", *FAST, "--per_device_eval_batch_size", "4"])
     cards = audit.Cards(2)
     looks, errors = audit.score(model, processor, videos, range(len(videos)), args, cards)
     assert not errors and set(cards.cards) == set(looks.loss.argsort(descending=True)[:2].tolist())

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from tests.training.test_train import FAST, TINY
 from training import cross_validate
+from training.running.run_folders import last_checkpoint
 
 FOLDS = 3
 SETTINGS = ["--num_train_epochs", "4", "--per_device_train_batch_size", "4", "--learning_rate", "3e-3", *TINY, *FAST]
@@ -99,7 +100,7 @@ def test_what_was_cut_off_by_a_kill_is_run_again(done, videos, tmp_path):
     for checkpoint in checkpoints[2:]:
         shutil.rmtree(checkpoint)
     (checkpoints[1] / "trainer_state.json").unlink()
-    assert cross_validate.last_checkpoint(out / "fold_2") == checkpoints[0]
+    assert last_checkpoint(out / "fold_2") == checkpoints[0]
     assert cross_validate.main(arguments(videos, out, "--save_strategy", "epoch")) == done[1]
 
 
@@ -164,7 +165,7 @@ def test_wrong_folds_are_named(videos, tmp_path, capsys):
 
 def test_two_processes(videos, tmp_path):
     """Through torchrun, as accelerate's own launcher starts several processes on CPUs with MPI only."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [*launch, "-m", "training.cross_validate", *arguments(videos, tmp_path)]
     command += ["--folds", "1,3", "--num_train_epochs", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -13,7 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from modeling_rdfer import RDFERForVideoClassification, predict
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from training import audit, evaluate, train
+from training.running.arguments import ModelArguments, evaluation_parser, parse_training_arguments
+from training.running.models import build_model, parse_overrides
+from training.running.video_sets import load_video_sets
 
 FAST = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
 TINY = ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
@@ -112,7 +116,7 @@ def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
 
 def test_recipe_file_is_overridden_by_the_command_line(tmp_path):
     (tmp_path / "recipe.yaml").write_text("learning_rate: 0.01\nloss: gce\npreset: base\nfreeze_backbone: true\n")
-    model, _, args = train.parse_arguments(
+    model, _, args = parse_training_arguments(
         ["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path), "--loss", "sce"]
     )
     assert (args.learning_rate, args.loss, args.freeze_backbone, model.preset) == (0.01, "sce", True, "base")
@@ -121,7 +125,7 @@ def test_recipe_file_is_overridden_by_the_command_line(tmp_path):
 def test_unknown_settings_of_a_recipe_are_named(tmp_path, capsys):
     (tmp_path / "recipe.yaml").write_text("learning_rat: 0.01\n")
     with pytest.raises(SystemExit):
-        train.parse_arguments(["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path)])
+        parse_training_arguments(["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path)])
     assert "learning_rat" in capsys.readouterr().err
 
 
@@ -129,23 +133,23 @@ def test_unknown_settings_of_a_recipe_are_named(tmp_path, capsys):
     "recipe", sorted((Path(train.__file__).parent / "recipes").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_committed_recipes_are_valid(recipe, tmp_path):
-    args = train.parse_arguments(
+    args = parse_training_arguments(
         ["--config", str(recipe), "--output_dir", str(tmp_path), "--use_cpu", "--bf16", "false"]
     )
     assert args[2].output_dir == str(tmp_path)
 
 
 def test_labels_of_a_checkpoint_are_kept_by_name():
-    arguments = train.ModelArguments()
-    model, _ = train.build_model(arguments, ["happy", "neutral"])
+    arguments = ModelArguments()
+    model, _ = build_model(arguments, ["happy", "neutral"])
     assert model.config.id2label[0] == "neutral" and model.config.num_labels == 7  # rdfer-small's own order
     assert model.classifier.weight.shape[0] == 7
 
 
 def test_other_labels_replace_the_heads():
-    model, _ = train.build_model(train.ModelArguments(), ["boredom", "happy"])
+    model, _ = build_model(ModelArguments(), ["boredom", "happy"])
     assert model.config.id2label == {0: "boredom", 1: "happy"}
-    original = RDFERForVideoClassification.from_pretrained(train.embedded_checkpoint())
+    original = RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
     name = "rdfer.backbone.blocks.3.convolutions.3.pointwise.weight"
     assert model.classifier.weight.shape[0] == 2
     assert (model.state_dict()[name] == original.state_dict()[name]).all()
@@ -162,7 +166,7 @@ def test_unknown_arguments_are_named(capsys):
 
 def test_wrong_overrides_are_named():
     with pytest.raises(ValueError, match="image_sise"):
-        train.parse_overrides("image_sise=64")
+        parse_overrides("image_sise=64")
 
 
 def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
@@ -262,7 +266,7 @@ SYNONYMS = [("happy", "Happiness"), ("sad", "sadness")]
 
 
 def test_new_heads_follow_the_order_of_the_dataset():
-    model, _ = train.build_model(train.ModelArguments(), ["happy", "sad", "boredom"])
+    model, _ = build_model(ModelArguments(), ["happy", "sad", "boredom"])
     assert list(model.config.label2id) == ["happy", "sad", "boredom"]
 
 
@@ -280,16 +284,17 @@ def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
     (tmp_path / "data").mkdir()
     for split, source in {"train": "train", "val": "train", "test": "test"}.items():
         (tmp_path / "data" / split).symlink_to(root / source)
-    data = train.parse_arguments(
+    data = parse_training_arguments(
         ["--dataset", "videofolder", "--root", str(tmp_path / "data"), "--model_selection", "held_out"]
         + ["--held_out_share", "0.125", "--output_dir", str(tmp_path / "out"), *FAST]
     )[1]
-    training, choosing, test = train.load_parts(data, seed=0)
-    assert (len(training), len(choosing), len(test)) == (16, 16, 8)
-    assert choosing.columns["split"][0] == "validation"
+    videos = load_video_sets(data, seed=0)
+    assert [len(part) for part in (videos.train_videos, videos.selection_videos, videos.eval_videos)] == [16, 16, 8]
+    assert videos.selection_videos.columns["split"][0] == "validation"
     (tmp_path / "data" / "val").unlink()
-    training, choosing, test = train.load_parts(data, seed=0)
-    assert len(training) + len(choosing) == 16 and 1 <= len(choosing) <= 3 and len(test) == 8
+    videos = load_video_sets(data, seed=0)
+    assert len(videos.train_videos) + len(videos.selection_videos) == 16 and len(videos.eval_videos) == 8
+    assert 1 <= len(videos.selection_videos) <= 3
 
 
 def test_results_of_another_run_do_not_stand_beside_a_new_model(root, tmp_path):
@@ -324,8 +329,8 @@ def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monk
 )
 def test_every_script_takes_a_switch_in_the_same_ways(written, meant, tmp_path):
     places = ["--output_dir", str(tmp_path), "--use_cpu"]
-    assert train.parse_arguments([*written, *places])[1].face_crop is meant
-    assert evaluate.evaluation_parser("evaluate", "", "").parse_known_args(written)[0].face_crop is meant
+    assert parse_training_arguments([*written, *places])[1].face_crop is meant
+    assert evaluation_parser("evaluate", "", "").parse_known_args(written)[0].face_crop is meant
 
 
 def test_an_unknown_argument_is_refused_by_the_script_that_was_called(capsys, tmp_path):

@@ -1,36 +1,10 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Where a script's videos come from: the arguments that all scripts share."""
 
-import argparse
 from dataclasses import dataclass, field
-
-from transformers import HfArgumentParser
-from transformers.hf_argparser import string_to_bool
 
 from training.data.labelled_videos import LabelledVideos
 from training.datasets import DATASETS, dataset_options, load
-
-
-class ScriptParser(HfArgumentParser):
-    """Ends with a message where an argument is unknown, as argparse does; transformers' own raises ValueError."""
-
-    def parse_args_into_dataclasses(self, args: list[str]) -> tuple:
-        *parsed, unknown = super().parse_args_into_dataclasses(args, return_remaining_strings=True)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return tuple(parsed)
-
-
-class BooleanAction(argparse.Action):
-    """An argument that is on or off, in every way people write it: `--x`, `--x true`, `--x false`, `--no-x`."""
-
-    # HfArgumentParser says type, nargs and const of a boolean itself.
-    def __init__(self, option_strings, dest, type=None, nargs=None, const=None, **kwargs):
-        off = [f"--no-{name.removeprefix('--')}" for name in option_strings]
-        super().__init__([*option_strings, *off], dest, nargs="?", const=True, type=string_to_bool, **kwargs)
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        setattr(namespace, self.dest, value != option_string.startswith("--no-"))
 
 
 @dataclass
@@ -96,4 +70,4 @@ def load_source(source: SourceArguments) -> dict[str, LabelledVideos]:
     return {split: LabelledVideos.from_dataset(dataset, split) for split, dataset in splits.items()}
 
 
-__all__ = ["BooleanAction", "ScriptParser", "SourceArguments", "chosen_options", "load_source", "parse_options"]
+__all__ = ["SourceArguments", "chosen_options", "load_source", "parse_options"]

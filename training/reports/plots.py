@@ -2,16 +2,11 @@
 """What training and evaluation leave for people to look at: confusion matrix, curves, the table of partitions."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from modeling_rdfer.hub.cards import CardFacts, public_name
 from modeling_rdfer.trainer.losses import PARTITIONS
-from training.auditing.decisions import decisions_hash
-from training.data.sources import parse_options
-from training.datasets import dataset_options
 
 
 def write_confusion(matrix, label_names: list[str], folder):
@@ -162,87 +157,10 @@ LEAST_LOSS = 1e-3
 COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
 
 
-def print_partitions(record, label_names: list[str]):
-    """Prints how many training samples of each label are clean, hard and noisy."""
-    width = max(map(len, [*label_names, "label"]))
-    print(f"\n{'label':<{width}}" + "".join(f"{name:>8}" for name in PARTITIONS))
-    for number, label in enumerate(label_names):
-        members = record.given_labels == number
-        counts = [(record.partition[members] == code).sum().item() for code in range(len(PARTITIONS))]
-        print(f"{label:<{width}}" + "".join(f"{count:>8}" for count in counts))
-
-
-def facts_of_run(model_arguments, data, training) -> CardFacts:
-    """
-    What the arguments of `training.train` say about a run, for the card; the trainer adds the rest.
-
-    Args:
-        model_arguments (`ModelArguments`), data (`DataArguments`): of `training.train`.
-        training ([`LabelledVideos`]): the videos to train on.
-    """
-    changed = {}
-    for arguments, names in (
-        (model_arguments, ("config_overrides", "emotion_groups")),
-        (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
-    ):
-        defaults = {setting.name: setting.default for setting in fields(arguments)}
-        changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
-    on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
-    # Options without a fixed choice could be paths.
-    chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
-    chosen = {
-        name: value for name, value in chosen.items() if dataset_options(data.dataset)[name] and name != "on_missing"
-    }
-    return CardFacts(
-        license=model_arguments.license,
-        preset=model_arguments.preset,
-        backbone=model_arguments.backbone,
-        dataset_name=dataset_title(data),
-        dataset_id=on_hub,
-        dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
-        fold=data.fold,
-        train_split=training.columns["split"][0],
-        decisions_hash=decisions_hash(data.decisions) if data.decisions else None,
-        decision_counts=data.decision_counts or {},
-        hyperparameters=changed,
-    )
-
-
-# As their authors write them.
-TITLES = {
-    "dfew": "DFEW",
-    "ferv39k": "FERV39k",
-    "mafw": "MAFW",
-    "afew": "AFEW",
-    "crema_d": "CREMA-D",
-    "ravdess": "RAVDESS",
-    "enterface05": "eNTERFACE'05",
-}
-
-
-def dataset_title(data) -> str | None:
-    """Name of a dataset; of anyone's own that of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
-    if data.dataset not in (None, "videofolder", "videolist", "hub"):
-        return TITLES.get(data.dataset, data.dataset)
-    source = data.train_dir or data.train_list or data.dataset_name or data.root
-    path = Path(source)
-    if not path.exists():
-        return source
-    path = path.resolve()
-    folder = path.parent if path.is_file() or path.name.lower() in ("train", "training") else path
-    settings = folder / "dataset.json"
-    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
-        return "synthetic"
-    return public_name(folder) or None  # a home folder's name is its user's
-
-
 __all__ = [
-    "dataset_title",
-    "facts_of_run",
     "plot_agreement_loss",
     "plot_confusions",
     "plot_curves",
-    "print_partitions",
     "save_figure",
     "text_colour",
     "write_confusion",
