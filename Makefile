@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 # Not pip's quiet mode: the downloads take minutes and shall be seen.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-slow lint docs docs-serve hub space clean
+.PHONY: help demo test test-slow test-lowest lint docs docs-serve hub space clean
 
 help:
 	@echo "make demo       set everything up in $(VENV), classify a real video, draw its emotions over time, fine-tune"
 	@echo "make test       set everything up in $(VENV), run the tests (about five minutes)"
 	@echo "make test-slow  run also the tests that take minutes each"
+	@echo "make test-lowest  run the quick tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make lint       check style"
 	@echo "make docs       build the documentation into output/site; make docs-serve shows it while you write"
 	@echo "make hub        put together complete Hub folders of both checkpoints, with code: output/hub"
@@ -56,6 +57,20 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# KEEP="torch torchvision torchcodec" takes the usual versions of these, where the lowest cannot be installed.
+LOWEST := .venv-lowest
+KEEP ?=
+$(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest_versions.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) .ci/lowest_versions.py --except $(KEEP) > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
+		--editable ".[onnx,plot,training]" pytest pytest-xdist packaging
+	@touch $@
+
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -m "not slow and not npm" --numprocesses 2 --dist loadfile \
+		tests/models tests/inference tests/trainer tests/test_cli.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -80,4 +95,4 @@ space:
 		tests/data/cap13_LICENSE.txt | tar -x -C $(SPACE)
 
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) $(LOWEST) output
