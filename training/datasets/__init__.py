@@ -1,16 +1,29 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Loaders of the field's datasets, each for the layout its authors distribute (or, where only derived lists are public,
-the one those lists use), and of anyone's own videos. They check lists and files against each other and decode nothing:
+Loaders of the field's datasets and of your own videos.
 
     from training.datasets import load
     splits = load("dfew", "/data/DFEW", fold=1)
+
+Each published dataset is read in the layout that its authors distribute or, where they publish only lists, in the
+layout of these. Loaders compare lists and files. They decode nothing.
+
+To add a dataset:
+1. Write `training/datasets/NAME.py`; `dfew.py` (lists) and `ravdess.py` (folds by person) are examples to copy.
+2. Give it `LABELS`, in the dataset's own order, and `PUBLISHED`, the published numbers of videos, if they are known.
+3. Write `load(root, ...)` with the decorator `@loader("folder")`. Annotate options with `Literal`, so that wrong
+   values are refused: `fold: Literal[1, 2, 3] = 1`.
+4. In it find the clips with `find_clips` and the lists with `find_lists` (`loading.py` has all parts in order), make
+   a row `{"sample_id", "label", ...}` of each clip, and return `build_splits(...)`.
+5. Add NAME to `DATASETS` below.
+6. Write a small replica of its layout in `tests/training/datasets/test_published.py`, and load it there.
+All scripts then know it as `--dataset NAME --root FOLDER`.
 """
 
 import importlib
 from collections.abc import Callable
 
-# Name -> module with the function `load`. Imported when asked for, so that a module can also be run by itself.
+# Name -> module with the function `load`, imported only when it is needed: a module can also run as a program.
 DATASETS = {
     "dfew": "training.datasets.dfew",
     "ferv39k": "training.datasets.ferv39k",
@@ -19,50 +32,82 @@ DATASETS = {
     "crema_d": "training.datasets.crema_d",
     "ravdess": "training.datasets.ravdess",
     "enterface05": "training.datasets.enterface05",
-    # Anyone's own.
+    # Your own videos: folders, a list, a dataset of the datasets library.
     "videofolder": "training.datasets.videofolder",
     "videolist": "training.datasets.videolist",
     "hub": "training.datasets.hub",
 }
 
 
-def get_loader(name: str) -> Callable:
-    """The loader of a dataset by name. Raises ValueError naming those there are."""
-    if name not in DATASETS:
-        raise ValueError(f"There is no dataset {name!r}; expected one of {list(DATASETS)}.")
-    return importlib.import_module(DATASETS[name]).load
+def load(name: str, root, **options):
+    """
+    Loads a dataset: which videos there are, their labels and their splits. No video is decoded.
+
+    Args:
+        name (`str`): name of the dataset: `"dfew"`, `"ferv39k"`, `"mafw"`, `"afew"`, `"crema_d"`, `"ravdess"`,
+            `"enterface05"`; or, for your own videos, `"videofolder"` (a folder for each label), `"videolist"` (a CSV,
+            TSV or JSON lines file) or `"hub"` (a dataset of the datasets library, or a prepared set).
+        root (`str` or `Path`): folder of the dataset; for `"videolist"` the list file; for `"hub"` a folder or an id
+            on the Hub.
+        options: options of the dataset, e.g. `fold=1`. [`dataset_options`] tells which there are; the dataset's own
+            module describes them.
+
+    Returns:
+        `datasets.DatasetDict`: the splits, `train` and most often `test` or `validation`, with these columns:
+
+        - `video` or `frames` (`str`): path of a video file or of a folder of frames. Prepared sets and datasets of the
+          datasets library have `video` as `{"bytes", "path"}` instead.
+        - `label` (`ClassLabel`): the label. Its names are the dataset's own, in its own order.
+        - `sample_id` (`str`): id of the clip, unique in all splits.
+        - `path` (`str`): path relative to the root.
+        - more columns of the dataset, such as `fold`, `actor` or `soft_label`; see its module.
+
+    Raises:
+        ValueError: if the name, an option or its value is unknown (the message tells those that are known), or lists
+            and files disagree.
+        FileNotFoundError: if a folder, list or clip is missing.
+
+    Example:
+
+    ```python
+    >>> from training.datasets import dataset_options, load
+
+    >>> dataset_options("dfew")
+    {'fold': (1, 2, 3, 4, 5), 'on_missing': ('error', 'skip')}
+    >>> splits = load("dfew", "/data/DFEW", fold=1)  # doctest: +SKIP
+    >>> splits["train"].features["label"].names  # doctest: +SKIP
+    ['happy', 'sad', 'neutral', 'anger', 'surprise', 'disgust', 'fear']
+    ```
+    """
+    known = dataset_options(name)
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"{name} has no options {unknown}; expected some of {list(known)}.")
+    return get_loader(name)(root, **options)
 
 
 def dataset_options(name: str) -> dict[str, tuple]:
     """
-    The options of a dataset's loader with the values each can take, e.g. `{"fold": (1, 2, 3, 4, 5), ...}`; an empty
-    tuple where any value can be.
+    The options of a dataset and the values that each can have.
+
+    Args:
+        name (`str`): name of the dataset.
+
+    Returns:
+        `dict[str, tuple]`: values by option, e.g. `{"fold": (1, 2, 3, 4, 5), ...}`; an empty tuple if it can have any.
+
+    Raises:
+        ValueError: if there is no such dataset.
     """
     from .loading import loader_options
 
     return loader_options(get_loader(name))
 
 
-def load(name: str, root, **chosen):
-    """
-    Loads a dataset by name.
-
-    Args:
-        name (`str`): a key of `DATASETS`.
-        root (`str` or `Path`): folder of the dataset.
-        chosen: options of its loader, see [`dataset_options`].
-
-    Returns:
-        `datasets.DatasetDict`, see the loader's own documentation.
-
-    Raises:
-        ValueError: the name, an option or its value is unknown, naming what is possible; or lists and files disagree.
-        FileNotFoundError: a folder, list or clip is missing.
-    """
-    known = dataset_options(name)
-    if unknown := sorted(set(chosen) - set(known)):
-        raise ValueError(f"{name} has no options {unknown}; expected some of {list(known)}.")
-    return get_loader(name)(root, **chosen)
+def get_loader(name: str) -> Callable:
+    """The function `load(root, ...)` of a dataset. Raises ValueError if there is no such dataset."""
+    if name not in DATASETS:
+        raise ValueError(f"There is no dataset {name!r}; expected one of {list(DATASETS)}.")
+    return importlib.import_module(DATASETS[name]).load
 
 
 __all__ = ["DATASETS", "dataset_options", "get_loader", "load"]

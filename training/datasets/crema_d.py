@@ -1,9 +1,9 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-CREMA-D: 91 actors, 6 expressions, 7,442 clips, each judged by about ten people from the face, the voice and both (Cao
-et al., IEEE Transactions on Affective Computing 2014; label files under ODbL 1.0).
+CREMA-D: 91 actors, 6 expressions, 7,442 clips, each labelled by about ten people from the face, the voice and both
+(Cao et al., IEEE Transactions on Affective Computing 2014; label files under ODbL 1.0).
 
-Run as a program it reports how often people disagree with the acted label.
+As a program it reports how often these people disagree with the acted label.
 
 Examples:
   Votes of people who saw the face without sound:
@@ -20,27 +20,30 @@ from pathlib import Path
 from typing import Literal
 
 import datasets
+from transformers.utils import logging
 
 from training.data.messages import first_few
 
-from .loading import OnMissing, build, find_clips, first_folder, folds_by_person, loader, logger
+from .loading import OnMissing, build_splits, find_clips, find_folder, loader, split_by_person
+
+logger = logging.get_logger(__name__)
 
 CODES = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LABELS = list(CODES.values())
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 FOLDS = [range(1001, 1019), range(1019, 1037), range(1037, 1055), range(1055, 1073), range(1073, 1092)]
-# How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
+# Published numbers of videos by fold and split: of each label, or of all. `training.check_data` compares with them.
 PUBLISHED = {
     fold: {"train": 7442 - test, "test": test} for fold, test in enumerate((1463, 1470, 1476, 1476, 1557), start=1)
 }
 CLIPS = ("VideoFlash", "VideoMP4", "face_aligned", ".")
 VOTES_FILE = "processedResults/tabulatedVotes.csv"
-# The first digit of a row's number in the file of votes.
+# What the voters perceived, by the first digit of a row's number in the file of votes.
 SEEN = {"1": "voice", "2": "face", "3": "multimodal"}
 LABEL_SOURCES = {"face_vote": "face", "multimodal_vote": "multimodal"}
 
 
-@loader
+@loader("folder")
 def load(
     root,
     fold: Literal[1, 2, 3, 4, 5] = 1,
@@ -51,26 +54,28 @@ def load(
     Loads a fold of CREMA-D.
 
     Args:
-        root (`str` or `Path`): the folder that holds `VideoFlash/1001_DFA_ANG_XX.flv` (or other video files or folders
-            of frames of these names), `SentenceFilenames.csv` (says which clips there should be; not required) and
+        root (`str` or `Path`): folder with `VideoFlash/1001_DFA_ANG_XX.flv` (or other video files or folders of frames
+            of these names), optionally `SentenceFilenames.csv` (all clips that there should be), and
             `processedResults/tabulatedVotes.csv` (required for labels by vote).
-        fold (`int`): test on actors 1001-1018, 1019-1036, 1037-1054, 1055-1072 or 1073-1091; train on the others.
-        label_source (`"acted"`, `"face_vote"` or `"multimodal_vote"`): the expression the actor was asked for, or the
-            one most people saw. When several got most votes, the acted one counts if it is among them; otherwise the
-            clip has no label and is left out, with a warning that counts these.
-        on_missing (`"error"` or `"skip"`): what to do with listed clips that are not there.
+        fold (`int`, *optional*, defaults to 1): test on actors 1001-1018, 1019-1036, 1037-1054, 1055-1072 or 1073-1091
+            and train on the others.
+        label_source (`"acted"`, `"face_vote"` or `"multimodal_vote"`, *optional*, defaults to `"acted"`): the
+            expression that the actor was asked for, or the one with most votes. In a tie that includes the acted
+            expression, this is the label; otherwise the clip is left out, with a warning that counts such clips.
+        on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a listed clip that is not there
+            is an error or left out.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `actor`,
-        `sentence`, `level`, `acted_label`, `fold` and, if the votes are there, `face_votes` and `multimodal_votes`
-        (how many chose each label, in the order of the labels) and `soft_label` (shares of the votes: the multimodal
-        ones for `"multimodal_vote"`, else those on the face).
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `actor`, `sentence`, `level`, `acted_label` and `fold`. If there are votes: `face_votes` and `multimodal_votes`
+        (number of votes for each label, in the order of the labels) and `soft_label` (shares of the multimodal votes
+        with `"multimodal_vote"`, otherwise of the face votes).
 
     Raises:
-        FileNotFoundError: a folder, list or clip is missing.
-        ValueError: lists and clips disagree.
+        FileNotFoundError: if a folder, list or clip is missing.
+        ValueError: if lists and clips disagree.
     """
-    clips = find_clips(first_folder(root, CLIPS), r"\d{4}_[A-Z]{3}_[A-Z]{3}_[A-Z]{2}")
+    clips = find_clips(find_folder(root, CLIPS), r"\d{4}_[A-Z]{3}_[A-Z]{3}_[A-Z]{2}")
     names = list(clips)
     if (root / "SentenceFilenames.csv").is_file():
         with open(root / "SentenceFilenames.csv", newline="", encoding="utf-8-sig") as handle:
@@ -80,39 +85,47 @@ def load(
         votes = read_votes(root)
         if unjudged := [name for name in names if name not in votes["face"] or name not in votes["multimodal"]]:
             raise ValueError(f"{root / VOTES_FILE} has no votes for {len(unjudged)} clips: {first_few(unjudged)}.")
-    rows, without = [], []
-    for name in names:
-        actor, sentence, code, level = name.split("_")
-        acted = CODES.get(code, code)
-        row = {"sample_id": name, "label": acted, "actor": int(actor), "sentence": sentence}
-        row |= {"level": LEVELS.get(level, level), "acted_label": acted}
-        if votes:
-            seen = votes[LABEL_SOURCES.get(label_source, "face")][name]
-            row |= {"face_votes": votes["face"][name], "multimodal_votes": votes["multimodal"][name]}
-            row["soft_label"] = [count / sum(seen) for count in seen]
-            if label_source != "acted":
-                winners = most_voted(seen)
-                if len(winners) > 1 and acted not in winners:
-                    without.append(name)
-                    continue
-                row["label"] = acted if acted in winners else winners[0]
-        rows.append(row)
-    if without:
+    rows = [_make_row(name, label_source, votes) for name in names]
+    if unlabelled := [row["sample_id"] for row in rows if row["label"] is None]:
         logger.warning(
-            f"{len(without)} of {len(names)} clips have no label: several expressions got most votes, and the acted "
-            f"one is not among them: {first_few(without)}."
+            f"{len(unlabelled)} of {len(names)} clips have no label and are left out: several expressions have most "
+            f"votes, and the acted one is not among them: {first_few(unlabelled)}."
         )
-    clips = {name: path for name, path in clips.items() if name not in set(without)}
-    return build(root, LABELS, folds_by_person(rows, "actor", FOLDS, fold), clips, on_missing)
+    rows = [row for row in rows if row["label"] is not None]
+    clips = {name: path for name, path in clips.items() if name not in set(unlabelled)}
+    return build_splits(root, LABELS, split_by_person(rows, "actor", FOLDS, fold), clips, on_missing)
+
+
+def _make_row(name: str, label_source: str, votes: dict | None) -> dict:
+    """The row of a clip; its label is None if the votes tie without the acted label."""
+    actor, sentence, code, level = name.split("_")
+    acted = CODES.get(code, code)
+    row = {"sample_id": name, "label": acted, "actor": int(actor), "sentence": sentence}
+    row |= {"level": LEVELS.get(level, level), "acted_label": acted}
+    if votes:
+        counts = votes[LABEL_SOURCES.get(label_source, "face")][name]
+        row |= {"face_votes": votes["face"][name], "multimodal_votes": votes["multimodal"][name]}
+        row["soft_label"] = [count / sum(counts) for count in counts]
+        winners = most_voted(counts)
+        if label_source != "acted" and acted not in winners:
+            row["label"] = winners[0] if len(winners) == 1 else None
+    return row
 
 
 def read_votes(root) -> dict[str, dict[str, list[int]]]:
     """
-    The crowd's votes: for "voice", "face" and "multimodal", for each clip, how many people chose each label.
+    Reads the votes of the crowd.
+
+    Args:
+        root (`str` or `Path`): folder of the dataset.
+
+    Returns:
+        `dict[str, dict[str, list[int]]]`: for `"voice"`, `"face"` and `"multimodal"`, and for each clip, the number of
+        votes for each label.
 
     Raises:
-        FileNotFoundError: `processedResults/tabulatedVotes.csv` is not in `root`.
-        ValueError: a clip has no or two rows of votes of a kind, or the columns are others.
+        FileNotFoundError: if `processedResults/tabulatedVotes.csv` is not in `root`.
+        ValueError: if a column is missing, or a clip has no votes or two rows of a kind.
     """
     file = Path(root) / VOTES_FILE
     if not file.is_file():
@@ -136,28 +149,28 @@ def read_votes(root) -> dict[str, dict[str, list[int]]]:
 
 
 def most_voted(counts: list[int]) -> list[str]:
-    """The labels that got most votes: one, or several in a tie."""
+    """The labels with most votes: one, or several in a tie."""
     return [label for label, count in zip(LABELS, counts) if count == max(counts)]
 
 
 def disagreement(root, votes: str = "face", actor: int | None = None) -> dict:
     """
-    How often the crowd's vote is not the acted label.
+    Counts how often the crowd's vote is not the acted label.
 
     Args:
         root (`str` or `Path`): folder of the dataset; only the file of votes is needed.
-        votes (`"face"`, `"multimodal"` or `"voice"`): what people saw or heard.
-        actor (`int`, *optional*): count the clips of this actor only.
+        votes (`"face"`, `"multimodal"` or `"voice"`, *optional*, defaults to `"face"`): what the voters perceived.
+        actor (`int`, *optional*): count only clips of this actor.
 
     Returns:
-        `dict`: `clips`, and for "all" and each acted label in `counts`: `agree` (most votes for the acted label
-        alone), `tie` (the acted label shares most votes with others), `disagree` (others alone got most votes) and
-        `disagree_tied`, how many of these are ties among others; `confusion`, for each acted label, the clips by the
-        label with most votes, where there is a single one.
+        `dict`: `votes`; `counts`, for `"all"` and each acted label the number of `clips`, of those that `agree` (only
+        the acted label has most votes), `tie` (the acted label and others have most votes) and `disagree` (only others
+        have most votes), and `disagree_tied`, the ties among the last; `confusion`, for each acted label the number of
+        clips by the label with most votes, without ties.
 
     Raises:
-        FileNotFoundError: there is no file of votes.
-        ValueError: there is no clip of that actor.
+        FileNotFoundError: if there is no file of votes.
+        ValueError: if there is no clip of that actor.
     """
     clips = read_votes(root)[votes]
     counts = {label: Counter() for label in ["all", *LABELS]}
@@ -184,14 +197,14 @@ def disagreement(root, votes: str = "face", actor: int | None = None) -> dict:
 
 
 def format_disagreement(result: dict) -> str:
-    """The report of [`disagreement`] as text."""
+    """The result of [`disagreement`] as a report."""
     everything = result["counts"]["all"]
     share = 100 / everything["clips"]
     lines = [
         f"CREMA-D, {result['votes']} votes against the acted label, {everything['clips']} clips",
-        f"  disagree: {everything['disagree']} ({everything['disagree'] * share:.1f} %), the acted label did not get "
-        f"most votes; {everything['disagree_tied']} of them are ties among others",
-        f"  tie:      {everything['tie']} ({everything['tie'] * share:.1f} %), it shares most votes with others",
+        f"  disagree: {everything['disagree']} ({everything['disagree'] * share:.1f} %), others have "
+        f"most votes; {everything['disagree_tied']} of them are ties among other labels",
+        f"  tie:      {everything['tie']} ({everything['tie'] * share:.1f} %), it and others have most votes",
         f"  agree:    {everything['agree']} ({everything['agree'] * share:.1f} %)",
         "",
         f"{'acted':<10}{'clips':>8}{'agree':>8}{'tie':>8}{'disagree':>10}{'disagree %':>12}",
@@ -209,7 +222,8 @@ def format_disagreement(result: dict) -> str:
     return "\n".join(lines)
 
 
-def main(arguments=None):
+def main(argv: list[str] | None = None):
+    """Prints the report."""
     parser = argparse.ArgumentParser(
         prog="python -m training.datasets.crema_d",
         description=__doc__,
@@ -218,10 +232,10 @@ def main(arguments=None):
     parser.add_argument("--root", required=True, help=f"folder of CREMA-D, with {VOTES_FILE}; no videos are needed")
     parser.add_argument("--report", action="store_true", required=True, help="print the report")
     parser.add_argument(
-        "--votes", default="face", choices=list(SEEN.values()), help="what people judged from (default face)"
+        "--votes", default="face", choices=list(SEEN.values()), help="what the voters perceived (default: face)"
     )
-    parser.add_argument("--actor", type=int, help="count the clips of this actor only, e.g. 1001")
-    args = parser.parse_args(arguments)
+    parser.add_argument("--actor", type=int, help="count only clips of this actor, e.g. 1001")
+    args = parser.parse_args(argv)
     try:
         print(format_disagreement(disagreement(args.root, args.votes, args.actor)))
     except (FileNotFoundError, ValueError) as error:

@@ -6,10 +6,10 @@ from typing import Literal
 
 import datasets
 
-from .loading import OnMissing, build, find_clips, first_folder, first_lists, loader, number_names, read_lines
+from .loading import OnMissing, build_splits, find_clips, find_folder, find_lists, labels_by_number, loader, read_lines
 
 LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
-# How many videos the authors' lists have: of each label in its order, or in all. `training.check_data` compares.
+# Published numbers of videos by fold and split: of each label, or of all. `training.check_data` compares with them.
 PUBLISHED = {
     1: {"train": [1956, 1515, 2135, 1738, 1175, 116, 721], "test": [489, 379, 534, 435, 294, 29, 181]},
     2: {"train": 9356, "test": 2341},
@@ -20,29 +20,30 @@ PUBLISHED = {
 CLIPS = ("Clip/clip_224x224", "Clip/jpg_256", "Clip/clip_224x224_16f", "Clip/original", "clip_224x224", "jpg_256")
 
 
-@loader
+@loader("folder")
 def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error") -> datasets.DatasetDict:
     """
     Loads a fold of DFEW.
 
     Args:
-        root (`str` or `Path`): the folder that holds `Clip/clip_224x224/<00001>/*.jpg` (also nested twice, or
-            `jpg_256`, or the 16 frames of `clip_224x224_16f`) and the lists, of which there are three kinds:
-            `EmoLabel_DataSplit/train(single-labeled)/set_1.csv` with numbers for names and labels from 1,
-            `train_set_1.csv` with labels from 0, and `DFEW_set_1_train.txt` with folder, number of frames and label.
-        fold (`int`): which of the 5 folds, from 1.
-        on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
+        root (`str` or `Path`): folder with `Clip/clip_224x224/<00001>/*.jpg` (also nested twice, `jpg_256`, or the 16
+            frames of `clip_224x224_16f`) and the lists in one of three forms:
+            `EmoLabel_DataSplit/train(single-labeled)/set_1.csv` with labels from 1, `train_set_1.csv` with labels from
+            0, or `DFEW_set_1_train.txt` with folder, number of frames and label.
+        fold (`int`, *optional*, defaults to 1): which of the 5 folds, from 1.
+        on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row of the lists without a
+            clip is an error or left out.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `fold`.
-        `sample_id` has five digits, whether or not the list kept its zeros.
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`] and
+        `fold`. `sample_id` has five digits, also if a list has dropped leading zeros.
 
     Raises:
-        FileNotFoundError: a folder, list or clip is missing.
-        ValueError: lists and clips disagree.
+        FileNotFoundError: if a folder, list or clip is missing.
+        ValueError: if lists and clips disagree.
     """
-    clips = find_clips(first_folder(root, CLIPS), r"\d{1,5}", key=lambda path: path.stem.zfill(5))
-    files = first_lists(
+    clips = find_clips(find_folder(root, CLIPS), r"\d{1,5}", key=lambda path: path.stem.zfill(5))
+    files = find_lists(
         root,
         [
             (f"train(single-labeled)/set_{fold}.csv", f"test(single-labeled)/set_{fold}.csv"),
@@ -54,19 +55,19 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
     for split, file in zip(("train", "test"), files):
         rows = []
         for line in read_lines(file):
-            # "name,label" after a header, or "folder frames label" without one.
+            # "name,label" after a header, or "folder frames label" without header.
             fields = line.split(",") if file.suffix == ".csv" else line.rsplit(" ", 2)
             if fields[0] == "video_name":
                 continue
             match = re.fullmatch(r"(?:.*[/\\])?(\d{1,5})(?:\.\w+)?", fields[0].strip().rstrip("/"))
             if not match or len(fields) != (2 if file.suffix == ".csv" else 3):
-                raise ValueError(f"{file}: {line!r} is no row of the form name,label or folder frames label.")
+                raise ValueError(f"{file}: expected rows `name,label` or `folder frames label`, found {line!r}.")
             rows.append((match[1].zfill(5), fields[-1].strip()))
         lists[split] = rows
     base = 1 if files[0].name.startswith("set_") else 0
-    labels = number_names(files[0], [row for rows in lists.values() for row in rows], LABELS, base)
+    labels = labels_by_number(files[0], [row for rows in lists.values() for row in rows], LABELS, base)
     splits = {
         split: [{"sample_id": name, "label": labels[number], "fold": fold} for name, number in rows]
         for split, rows in lists.items()
     }
-    return build(root, LABELS, splits, clips, on_missing)
+    return build_splits(root, LABELS, splits, clips, on_missing)

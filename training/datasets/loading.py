@@ -1,5 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What the loaders share: finding clips and lists on disk, checking them against each other, names of labels."""
+"""
+The parts of a loader, in the order in which it uses them.
+
+[`loader`] checks the arguments; [`find_folder`] and [`find_clips`] find the clips; [`find_lists`], [`read_lines`] and
+[`labels_by_number`] read the lists; [`split_by_person`] makes folds where there are no lists; [`build_splits`] checks
+the rows against the clips and makes the result.
+"""
 
 import functools
 import inspect
@@ -19,122 +25,78 @@ from training.data.messages import first_few
 logger = logging.get_logger(__name__)
 
 OnMissing = Literal["error", "skip"]
-# What people call the splits.
+# Names that people give to the splits.
 SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 SPLIT_NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
-# Columns that say who is seen. People are kept apart when a part is held out of the training set.
+# Columns that say who is seen. Persons are kept apart when a part of the training set is held out.
 PERSON_COLUMNS = ("actor", "subject", "person")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Loaders
+# Arguments
 # ---------------------------------------------------------------------------------------------------------------------
-def loader(function: Callable, kind: Literal["folder", "list"] = "folder") -> Callable:
-    """Makes a loader check that its root is there and that each option is one of those its `Literal` lists."""
+def loader(kind: Literal["folder", "list"]) -> Callable:
+    """
+    Decorates the function `load(root, ...)` of a dataset: its root must be a folder (or a list file), and an option
+    annotated with `Literal` or `bool` must have one of these values. `load` gets the root as a `Path`.
+    """
 
-    @functools.wraps(function)
-    def load(root, *args, **kwargs):
-        given = inspect.signature(function).bind(root, *args, **kwargs).arguments
-        for name, choices in loader_options(function).items():
-            if choices and name in given and given[name] not in choices:
-                raise ValueError(f"{name}={given[name]!r}: expected one of {list(choices)}.")
-        if not (Path(root).is_file() if kind == "list" else Path(root).is_dir()):
-            raise FileNotFoundError(f"root: there is no {kind} {root}.")
-        return function(Path(root), *args, **kwargs)
+    def decorate(load: Callable) -> Callable:
+        @functools.wraps(load)
+        def checked(root, *args, **kwargs):
+            given = inspect.signature(load).bind(root, *args, **kwargs).arguments
+            for name, choices in loader_options(load).items():
+                if choices and name in given and given[name] not in choices:
+                    raise ValueError(f"{name}={given[name]!r}: expected one of {list(choices)}.")
+            if not (Path(root).is_file() if kind == "list" else Path(root).is_dir()):
+                raise FileNotFoundError(f"root: there is no {kind} {root}.")
+            return load(Path(root), *args, **kwargs)
 
-    return load
+        return checked
+
+    return decorate
 
 
 def loader_options(load: Callable) -> dict[str, tuple]:
-    """The options of a loader and the values each can take; none for those that are free."""
+    """The options of a loader and the values that each can have; an empty tuple if it can have any."""
     parameters = inspect.signature(load).parameters.values()
-    annotations = {parameter.name: parameter.annotation for parameter in parameters if parameter.name != "root"}
-    return {
-        name: get_args(annotation)
-        if get_origin(annotation) is Literal
-        else (False, True)
-        if annotation is bool
-        else ()
-        for name, annotation in annotations.items()
-    }
+    return {parameter.name: _choices(parameter.annotation) for parameter in parameters if parameter.name != "root"}
 
 
-def first_folder(root: Path, candidates: Sequence[str]) -> Path:
-    """The first of some folders of a dataset that is there. Raises FileNotFoundError naming them all."""
+def _choices(annotation) -> tuple:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return (False, True) if annotation is bool else ()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Clips
+# ---------------------------------------------------------------------------------------------------------------------
+def find_folder(root: Path, candidates: Sequence[str]) -> Path:
+    """The first of some folders that is in `root`. Raises FileNotFoundError if none is."""
     for candidate in candidates:
         if (root / candidate).is_dir():
             return root / candidate
     raise FileNotFoundError(f"{root} has none of the folders {list(candidates)}; it has {_listing(root)}.")
 
 
-def first_lists(root: Path, candidates: Sequence[Sequence[str]]) -> list[Path]:
-    """
-    The first group of lists, e.g. (train, test), that is complete in `root` or in one of its folders.
-
-    Raises:
-        FileNotFoundError: none is, naming what was looked for.
-    """
-    for candidate in candidates:
-        for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
-            files = [folder / name for name in candidate]
-            if all(file.is_file() for file in files):
-                return files
-    wanted = "; or ".join(" and ".join(candidate) for candidate in candidates)
-    raise FileNotFoundError(f"{root} and its folders have no lists {wanted}; it has {_listing(root)}.")
-
-
-def _listing(folder: Path) -> str:
-    return first_few(sorted(path.name for path in folder.iterdir())) or "nothing"
-
-
-def read_lines(file: Path, encoding: str = "utf-8-sig") -> list[str]:
-    """The lines of a list that are not empty. Raises ValueError if they are in another encoding."""
-    try:
-        with open(file, encoding=encoding) as handle:
-            return [line.strip("\r\n") for line in handle if line.strip()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not {encoding} text: {error}.") from error
-
-
-def number_names(file: Path, rows: Sequence[tuple[str, str]], names: Sequence[str], base: int) -> dict[str, str]:
-    """
-    What the numbers of lists mean, which count labels from 0 or from 1.
-
-    Args:
-        file (`Path`): the list, for messages.
-        rows (list of (clip, number)): the rows of all lists that belong together.
-        names (`list[str]`): labels in the order of their numbers.
-        base (0 or 1): where numbers start if neither 0 nor the number of labels occurs, which would tell.
-
-    Returns:
-        `dict[str, str]`: the label of each number as it is written.
-
-    Raises:
-        ValueError: a label is no number or lies outside, naming its row.
-    """
-    for clip, text in rows:
-        if not re.fullmatch(r"\d+", text) or int(text) > len(names):
-            raise ValueError(f"{file}: {clip} has label {text!r}; expected the number of one of {list(names)}.")
-    numbers = {int(text) for _, text in rows}
-    if {0, len(names)} <= numbers:
-        raise ValueError(f"{file}: labels go from 0 to {len(names)}, but there are {len(names)}: {list(names)}.")
-    base = 0 if 0 in numbers else 1 if len(names) in numbers else base
-    return {text: names[int(text) - base] for _, text in rows}
-
-
 def find_clips(folder: Path, pattern: str, key: Callable[[Path], str] = lambda path: path.stem) -> dict[str, Path]:
     """
-    Clips below a folder: video files, and folders of frames, whose name without suffix matches. It does not look into
-    folders of frames, so a large dataset is listed in seconds, and how often a zip file nests makes no difference.
+    Finds the clips below a folder, at any depth: video files and folders of frames.
+
+    Folders of frames are not opened, so a large dataset is listed in seconds.
 
     Args:
-        folder (`Path`): where to look.
-        pattern (`str`): regular expression for the whole name.
-        key (`Callable`, *optional*): what names a clip, given its path; its name without suffix by default.
+        folder (`Path`): where to search.
+        pattern (`str`): regular expression for the whole name of a clip, without suffix.
+        key (`Callable`, *optional*): gives the id of a clip, from its path; by default its name without suffix.
+
+    Returns:
+        `dict[str, Path]`: path of each clip by its id.
 
     Raises:
-        FileNotFoundError: there is no clip.
-        ValueError: two clips have the same key, naming them.
+        FileNotFoundError: if there is no clip.
+        ValueError: if two clips have the same id.
     """
     found = {}
     matches = re.compile(pattern).fullmatch
@@ -156,90 +118,179 @@ def find_clips(folder: Path, pattern: str, key: Callable[[Path], str] = lambda p
     return found
 
 
-def build(
-    root: Path,
-    names: Sequence[str],
-    splits: dict[str, list[dict]],
-    clips: dict[str, Path],
-    on_missing: str = "error",
-) -> datasets.DatasetDict:
+# ---------------------------------------------------------------------------------------------------------------------
+# Lists
+# ---------------------------------------------------------------------------------------------------------------------
+def find_lists(root: Path, candidates: Sequence[Sequence[str]]) -> list[Path]:
     """
-    Checks the rows of a dataset against its clips and makes its `DatasetDict`.
+    Finds the list files of a dataset, in `root` or in one of its folders.
 
     Args:
-        root (`Path`): of the dataset.
-        names (`list[str]`): its labels in its order.
-        splits (dict of lists of dicts): rows of each split, with `sample_id` (a key of `clips`), `label` (a name)
-            and whatever else.
-        clips (`dict[str, Path]`): its clips. Those without a row are counted in a warning.
-        on_missing (`"error"` or `"skip"`): what to do with rows that have no clip.
+        root (`Path`): folder of the dataset.
+        candidates (sequence of sequences of `str`): for each form in which the lists are distributed the names of its
+            files, e.g. `[("train.csv", "test.csv"), ("train.txt", "test.txt")]`.
 
     Returns:
-        `datasets.DatasetDict` with the columns `video` (files, or files and folders) or `frames` (folders of images),
-        `label` (ClassLabel), `sample_id`, `path` (relative to the root), and the rows' own. `video` is a string and
-        not a `datasets.Video`: the processor opens paths itself, where they are used, so nothing is decoded here and
-        no decoder is shared between processes.
+        `list[Path]`: the files of the first form that is complete.
 
     Raises:
-        ValueError: an id occurs twice or in two splits, two ids are the same clip, a label is unknown, or a split is
-            empty.
-        FileNotFoundError: a row has no clip.
+        FileNotFoundError: if no form is complete.
     """
-    listed = {}
-    for split, rows in splits.items():
-        ids = Counter(row["sample_id"] for row in rows)
-        twice = [name for name, count in ids.items() if count > 1]
-        if twice:
-            raise ValueError(f"{root}: {len(twice)} clips are listed more than once in {split}: {first_few(twice)}.")
-        for other, theirs in listed.items():
-            if both := sorted(ids.keys() & theirs):
-                raise ValueError(f"{root}: {len(both)} clips are in {other} and in {split}: {first_few(both)}.")
-        listed[split] = ids.keys()
-        if unknown := sorted({row["label"] for row in rows} - set(names)):
-            raise ValueError(f"{root}: unknown labels {unknown} in {split}; expected {list(names)}.")
-        missing = [name for name in ids if name not in clips]
-        if missing and (on_missing == "error" or len(missing) == len(rows)):
-            raise FileNotFoundError(
-                f"{root}: {len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}. "
-                f'There is, for example, {next(iter(clips.values()))}. on_missing="skip" leaves them out.'
-            )
-        if missing:
-            logger.warning(f"{len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}.")
-    extra = sorted(clips.keys() - set().union(*listed.values()))
-    if extra:
-        logger.warning(f"{root}: {len(extra)} clips are in no split and are left out: {first_few(extra)}.")
-    made, places = {}, {}
-    for name in set().union(*listed.values()) & clips.keys():
-        other = places.setdefault(os.path.normpath(clips[name]), name)
-        if other != name:
-            raise ValueError(f"{root}: {other} and {name} are the same clip, {clips[name]}.")
-    for split, rows in splits.items():
-        rows = [row for row in rows if row["sample_id"] in clips]
-        if not rows:
-            raise ValueError(f"{root}: no clip is in {split}.")
-        made[split] = [(clips[row["sample_id"]], row) for row in rows]
-    is_video = (path.suffix.lower() in VIDEO_SUFFIXES for rows in made.values() for path, _ in rows)
-    source = "video" if any(is_video) else "frames"
-    result = datasets.DatasetDict()
-    for split, rows in made.items():
-        columns = {
-            source: [str(path) for path, _ in rows],
-            "label": [row["label"] for _, row in rows],
-            "sample_id": [row["sample_id"] for _, row in rows],
-            "path": [row.get("path") or path.relative_to(root).as_posix() for path, row in rows],
-        }
-        columns |= {name: [row[name] for _, row in rows] for name in rows[0][1] if name not in columns}
-        types = datasets.Dataset.from_dict(columns).features
-        types["label"] = datasets.ClassLabel(names=list(names))
-        result[split] = datasets.Dataset.from_dict(columns, features=types)
-    return result
+    for candidate in candidates:
+        for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
+            files = [folder / name for name in candidate]
+            if all(file.is_file() for file in files):
+                return files
+    expected = "; or ".join(" and ".join(candidate) for candidate in candidates)
+    raise FileNotFoundError(f"{root} and its folders have no lists {expected}; it has {_listing(root)}.")
 
 
-def folds_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]], fold: int) -> dict[str, list[dict]]:
-    """Splits rows into train and test: test holds the people of one fold (numbered from 1), train the others."""
+def _listing(folder: Path) -> str:
+    return first_few(sorted(path.name for path in folder.iterdir())) or "nothing"
+
+
+def read_lines(file: Path, encoding: str = "utf-8-sig") -> list[str]:
+    """The lines of a list that are not empty. Raises ValueError if the file has another encoding."""
+    try:
+        with open(file, encoding=encoding) as handle:
+            return [line.strip("\r\n") for line in handle if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not {encoding} text: {error}.") from error
+
+
+def labels_by_number(file: Path, rows: Sequence[tuple[str, str]], names: Sequence[str], base: int) -> dict[str, str]:
+    """
+    Finds out whether the labels in lists are numbered from 0 or from 1.
+
+    Args:
+        file (`Path`): the list, for messages.
+        rows (list of (clip, number)): the rows of all lists that belong together.
+        names (`list[str]`): labels in the order of their numbers.
+        base (0 or 1): the first number, if the rows do not show it: neither 0 nor the number of labels occurs.
+
+    Returns:
+        `dict[str, str]`: the label of each number, as it is written in the list.
+
+    Raises:
+        ValueError: if a label is not a number or is out of range.
+    """
+    for clip, text in rows:
+        if not re.fullmatch(r"\d+", text) or int(text) > len(names):
+            raise ValueError(f"{file}: {clip} has label {text!r}; expected the number of one of {list(names)}.")
+    numbers = {int(text) for _, text in rows}
+    if {0, len(names)} <= numbers:
+        raise ValueError(f"{file}: labels go from 0 to {len(names)}, but there are {len(names)}: {list(names)}.")
+    base = 0 if 0 in numbers else 1 if len(names) in numbers else base
+    return {text: names[int(text) - base] for _, text in rows}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Splits
+# ---------------------------------------------------------------------------------------------------------------------
+def split_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]], fold: int) -> dict[str, list[dict]]:
+    """
+    Splits rows into train and test by person.
+
+    Args:
+        rows (`list[dict]`): the rows; they get a column `fold`.
+        column (`str`): column with the number of the person.
+        folds (sequence of iterables of `int`): the persons of each fold.
+        fold (`int`): the fold to test on, from 1.
+
+    Returns:
+        `dict[str, list[dict]]`: the rows of `"train"` and `"test"`.
+    """
     test = set(folds[fold - 1])
     rows = [{**row, "fold": fold} for row in rows]
     return {
         "train": [row for row in rows if row[column] not in test],
         "test": [row for row in rows if row[column] in test],
     }
+
+
+def build_splits(
+    root: Path,
+    names: Sequence[str],
+    splits: dict[str, list[dict]],
+    clips: dict[str, Path],
+    on_missing: OnMissing = "error",
+) -> datasets.DatasetDict:
+    """
+    Checks the rows of a dataset against its clips and makes the result of a loader.
+
+    Args:
+        root (`Path`): folder of the dataset.
+        names (`list[str]`): its labels, in its own order.
+        splits (`dict[str, list[dict]]`): rows of each split. Each has `sample_id` (a key of `clips`), `label` (a name)
+            and any other columns.
+        clips (`dict[str, Path]`): its clips by id. A warning counts those without a row.
+        on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row without a clip is an error
+            or left out.
+
+    Returns:
+        `datasets.DatasetDict`: each split has the columns `video` (path of a video file, or of either kind) or
+        `frames` (if all are folders of frames), `label` (ClassLabel), `sample_id`, `path` (relative to the root) and
+        the other columns of the rows. `video` is a string, not a `datasets.Video`: the processor opens it where it is
+        used, so nothing is decoded here and processes share no decoder.
+
+    Raises:
+        ValueError: if an id occurs twice or in two splits, two ids have the same clip, a label is unknown, or a split
+            is empty.
+        FileNotFoundError: if a row has no clip.
+    """
+    _check_rows(root, names, splits)
+    found = {split: [row for row in rows if row["sample_id"] in clips] for split, rows in splits.items()}
+    for split, rows in splits.items():
+        missing = [row["sample_id"] for row in rows if row["sample_id"] not in clips]
+        if missing and (on_missing == "error" or not found[split]):
+            raise FileNotFoundError(
+                f"{root}: {len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}. "
+                f'There is, for example, {next(iter(clips.values()))}. on_missing="skip" leaves them out.'
+            )
+        if missing:
+            logger.warning(f"{len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}.")
+    used = {row["sample_id"] for rows in found.values() for row in rows}
+    if unused := sorted(clips.keys() - used):
+        logger.warning(f"{root}: {len(unused)} clips are in no split and are left out: {first_few(unused)}.")
+    id_of = {}
+    for name in sorted(used):
+        other = id_of.setdefault(os.path.normpath(clips[name]), name)
+        if other != name:
+            raise ValueError(f"{root}: {other} and {name} are the same clip, {clips[name]}.")
+    if empty := [split for split, rows in found.items() if not rows]:
+        raise ValueError(f"{root}: no clip is in {empty[0]}.")
+    column = "video" if any(clips[name].suffix.lower() in VIDEO_SUFFIXES for name in used) else "frames"
+    return datasets.DatasetDict(
+        {split: _make_dataset(root, names, rows, clips, column) for split, rows in found.items()}
+    )
+
+
+def _check_rows(root: Path, names: Sequence[str], splits: dict[str, list[dict]]):
+    listed = {}
+    for split, rows in splits.items():
+        ids = Counter(row["sample_id"] for row in rows)
+        twice = [name for name, count in ids.items() if count > 1]
+        if twice:
+            raise ValueError(f"{root}: {len(twice)} clips are listed more than once in {split}: {first_few(twice)}.")
+        for other, others in listed.items():
+            if both := sorted(ids.keys() & others):
+                raise ValueError(f"{root}: {len(both)} clips are in {other} and in {split}: {first_few(both)}.")
+        listed[split] = ids.keys()
+        if unknown := sorted({row["label"] for row in rows} - set(names)):
+            raise ValueError(f"{root}: unknown labels {unknown} in {split}; expected {list(names)}.")
+
+
+def _make_dataset(
+    root: Path, names: Sequence[str], rows: list[dict], clips: dict[str, Path], column: str
+) -> datasets.Dataset:
+    paths = [clips[row["sample_id"]] for row in rows]
+    columns = {
+        column: [str(path) for path in paths],
+        "label": [row["label"] for row in rows],
+        "sample_id": [row["sample_id"] for row in rows],
+        "path": [row.get("path") or path.relative_to(root).as_posix() for row, path in zip(rows, paths)],
+    }
+    columns |= {name: [row[name] for row in rows] for name in rows[0] if name not in columns}
+    features = datasets.Dataset.from_dict(columns).features
+    features["label"] = datasets.ClassLabel(names=list(names))
+    return datasets.Dataset.from_dict(columns, features=features)

@@ -5,15 +5,14 @@ from typing import Literal
 
 import datasets
 
-from .loading import OnMissing, build, find_clips, first_folder, first_lists, loader, read_lines
+from .loading import OnMissing, build_splits, find_clips, find_folder, find_lists, loader, read_lines
 
 # The order of the paper: AN DI FE HA NE SA SU CO AX HL DS.
 LABELS = [
     *("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
     *("contempt", "anxiety", "helplessness", "disappointment"),
 ]
-# How many videos the authors' lists have: of each label in its order, or in all (single
-# expressions). `training.check_data` compares.
+# Published numbers of videos by fold and split: of each label, or of all. `training.check_data` compares with them.
 PUBLISHED = {
     1: {"train": [1112, 511, 500, 993, 910, 1176, 857, 188, 732, 209, 145], "test": 1839},
     2: {"train": 7335, "test": 1837},
@@ -24,7 +23,7 @@ PUBLISHED = {
 CLIPS = ("data/frames", "data/faces", "data/clips", "frames", "faces", "clips")
 
 
-@loader
+@loader("folder")
 def load(
     root,
     fold: Literal[1, 2, 3, 4, 5] = 1,
@@ -36,26 +35,29 @@ def load(
     Loads a fold of MAFW.
 
     Args:
-        root (`str` or `Path`): the folder that holds `data/frames/<00025>/*.png` or `data/faces/<00025>` (or video
-            files of these names) and the lists `single/no_caption/set_1/train.txt` (rows like `00025.mp4 anger`),
-            which may stand in one more folder.
-        fold (`int`): which of the 5 folds, from 1.
-        labels (`"single"` or `"compound"`): 11 expressions, or these and compound ones such as `anger_disgust`.
-        captions (`bool`): whether to read the lists with captions, which are GBK text with tabs.
-        on_missing (`"error"` or `"skip"`): what to do with rows of the lists that have no clip.
+        root (`str` or `Path`): folder with `data/frames/<00025>/*.png` or `data/faces/<00025>` (or video files of
+            these names) and the lists `single/no_caption/set_1/train.txt` (rows like `00025.mp4 anger`), which may be
+            one folder deeper.
+        fold (`int`, *optional*, defaults to 1): which of the 5 folds, from 1.
+        labels (`"single"` or `"compound"`, *optional*, defaults to `"single"`): 11 expressions, or these and compound
+            ones such as `anger_disgust`.
+        captions (`bool`, *optional*, defaults to `False`): whether to read the lists with captions (GBK text with
+            tabs).
+        on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row of the lists without a
+            clip is an error or left out.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `fold`
-        and, with captions, `caption_zh` and `caption_en`. Compound labels follow the single ones, in the order of
-        their parts; they are those that occur in the fold's lists.
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `fold` and, with captions, `caption_zh` and `caption_en`. The compound labels that occur in the fold's lists
+        follow the single ones, in the order of their parts.
 
     Raises:
-        FileNotFoundError: a folder, list or clip is missing.
-        ValueError: lists and clips disagree, or a list is not of the expected form.
+        FileNotFoundError: if a folder, list or clip is missing.
+        ValueError: if lists and clips disagree, or a list has another form.
     """
-    clips = find_clips(first_folder(root, CLIPS), r"\d{5}")
+    clips = find_clips(find_folder(root, CLIPS), r"\d{5}")
     kind = "with_caption" if captions else "no_caption"
-    files = first_lists(root, [[f"{labels}/{kind}/set_{fold}/{split}.txt" for split in ("train", "test")]])
+    files = find_lists(root, [[f"{labels}/{kind}/set_{fold}/{split}.txt" for split in ("train", "test")]])
     splits = {}
     for split, file in zip(("train", "test"), files):
         splits[split] = []
@@ -73,4 +75,4 @@ def load(
         given = {row["label"] for rows in splits.values() for row in rows}
         compound = [name for name in given if "_" in name and set(name.split("_")) <= set(LABELS)]
         names = LABELS + sorted(compound, key=lambda name: [LABELS.index(part) for part in name.split("_")])
-    return build(root, names, splits, clips, on_missing)
+    return build_splits(root, names, splits, clips, on_missing)

@@ -5,17 +5,17 @@ from typing import Literal
 
 import datasets
 
-from .loading import build, find_clips, folds_by_person, loader
+from .loading import build_splits, find_clips, loader, split_by_person
 
 LABELS = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 MODALITIES = {"audio-video": "01", "video-only": "02"}
 CHANNELS = {"speech": ["01"], "song": ["02"], "both": ["01", "02"]}
 FOLDS = [range(first, first + 4) for first in range(1, 25, 4)]
-# How many clips of speech there are. `training.check_data` compares.
+# Numbers of speech clips by fold and split. `training.check_data` compares with them.
 PUBLISHED = {fold: {"train": 1200, "test": 240} for fold in range(1, 7)}
 
 
-@loader
+@loader("folder")
 def load(
     root,
     fold: Literal[1, 2, 3, 4, 5, 6] = 1,
@@ -26,20 +26,22 @@ def load(
     Loads a fold of RAVDESS.
 
     Args:
-        root (`str` or `Path`): a folder that holds, however deep, clips named by seven numbers (modality, channel,
-            expression, intensity, statement, repetition, actor) such as `Actor_01/02-01-01-01-01-01-01.mp4`, or
-            folders of frames of these names.
-        fold (`int`): test on actors 1-4, 5-8, ..., 21-24; train on the others.
-        channel (`"speech"`, `"song"` or `"both"`): which to take. Songs have no disgust or surprised, and no actor 18.
-        modality (`"video-only"` or `"audio-video"`): which of the two copies of every recording to take.
+        root (`str` or `Path`): folder with video files or folders of frames, at any depth, that are named by seven
+            numbers (modality, channel, expression, intensity, statement, repetition, actor), e.g.
+            `Actor_01/02-01-01-01-01-01-01.mp4`.
+        fold (`int`, *optional*, defaults to 1): test on actors 1-4, 5-8, ..., 21-24 and train on the others.
+        channel (`"speech"`, `"song"` or `"both"`, *optional*, defaults to `"speech"`): which recordings to take. Songs
+            have no disgust or surprised, and no actor 18.
+        modality (`"video-only"` or `"audio-video"`, *optional*, defaults to `"video-only"`): which of the two copies
+            of every recording to take.
 
     Returns:
-        `datasets.DatasetDict` of `train` and `test` with the columns of [`~training.datasets.loading.build`], `actor`,
-        `sex`, `channel`, `intensity`, `statement`, `repetition`, `fold`.
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `actor`, `sex`, `channel`, `intensity`, `statement`, `repetition` and `fold`.
 
     Raises:
-        FileNotFoundError: no clip of the channel and modality is there.
-        ValueError: a clip is there twice, has an unknown expression, or a fold is empty.
+        FileNotFoundError: if there is no clip of the channel and modality.
+        ValueError: if a clip is there twice, has an unknown expression, or a fold is empty.
     """
     channels = "|".join(CHANNELS[channel])
     clips = find_clips(root, rf"{MODALITIES[modality]}-({channels})(-\d\d){{5}}")
@@ -58,4 +60,4 @@ def load(
                 "repetition": repetition,
             }
         )
-    return build(root, LABELS, folds_by_person(rows, "actor", FOLDS, fold), clips)
+    return build_splits(root, LABELS, split_by_person(rows, "actor", FOLDS, fold), clips)

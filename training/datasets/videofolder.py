@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Anyone's own videos: a folder for each label, with or without a folder for each split above."""
+"""Your own videos: a folder for each label, inside a folder for each split or alone."""
 
 from pathlib import Path
 
@@ -7,34 +7,28 @@ import datasets
 
 from modeling_rdfer.models.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-from .loading import SPLIT_NAMES, build, loader
+from .loading import SPLIT_NAMES, build_splits, loader
 
 
-@loader
+@loader("folder")
 def load(root) -> datasets.DatasetDict:
     """
-    Loads `root/<split>/<label>/<video>`, where a video is a file or a folder of frame images and the splits are named
-    train, validation (or val, valid, dev) and test; or `root/<label>/<video>`, which is one split, train.
+    Loads videos in folders.
+
+    Args:
+        root (`str` or `Path`): folder with `<split>/<label>/<video>`, where a video is a file or a folder of frame
+            images and the splits are named train (or training), validation (val, valid, dev) and test (testing); or
+            with `<label>/<video>`, which is one split, train.
 
     Returns:
-        `datasets.DatasetDict` with the columns of [`~training.datasets.loading.build`]. Labels are in alphabetical
-        order; `sample_id` is the path relative to the root.
+        `datasets.DatasetDict`: the splits with the columns of [`~training.datasets.loading.build_splits`]. Labels are
+        in alphabetical order. `sample_id` is the path relative to the root.
 
     Raises:
-        FileNotFoundError: a folder is missing or holds no videos, naming what was expected.
-        ValueError: two folders mean the same split.
+        FileNotFoundError: if a folder is missing or holds no videos.
+        ValueError: if two folders mean the same split.
     """
-    folders = _folders(root)
-    if folders and all(folder.name.lower() in SPLIT_NAMES for folder in folders):
-        parts = {}
-        for folder in folders:
-            other = parts.setdefault(SPLIT_NAMES[folder.name.lower()], folder)
-            if other != folder:
-                raise ValueError(
-                    f"{root} has {other.name} and {folder.name}, which mean the same split; keep one of them."
-                )
-    else:
-        parts = {"train": root}
+    parts = _split_folders(root)
     clips, splits = {}, {}
     for split, part in parts.items():
         found = {
@@ -48,7 +42,22 @@ def load(root) -> datasets.DatasetDict:
         clips |= found
         splits[split] = [{"sample_id": name, "label": path.parent.name} for name, path in found.items()]
     labels = {row["label"] for rows in splits.values() for row in rows}
-    return build(root, sorted(labels), splits, clips)
+    return build_splits(root, sorted(labels), splits, clips)
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split; `root` itself if it has no folders of splits."""
+    folders = _folders(root)
+    if not folders or any(folder.name.lower() not in SPLIT_NAMES for folder in folders):
+        return {"train": root}
+    parts = {}
+    for folder in folders:
+        other = parts.setdefault(SPLIT_NAMES[folder.name.lower()], folder)
+        if other != folder:
+            raise ValueError(
+                f"{root} has {other.name} and {folder.name}, which mean the same split; keep one of them."
+            )
+    return parts
 
 
 def _folders(root: Path) -> list[Path]:

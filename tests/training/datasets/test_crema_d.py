@@ -86,7 +86,7 @@ def test_labels_by_vote_follow_the_tie_rule_and_leave_out_what_has_no_label(root
     fields = rows[number].split(",")
     rows[number] = ",".join([fields[0], "5", "0", "0", "1", "5", "0", *fields[7:]])
     file.write_text("\n".join(rows))
-    monkeypatch.setattr(logging.getLogger("training.datasets.loading"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("training.datasets.crema_d"), "propagate", True)
     splits = load("crema_d", root, fold=2, label_source="face_vote")
     tied = [name for name in NAMES if len(most_voted(votes[name])) > 1]
     left_out = [name for name in tied if Counter(most_voted(votes[name]))[acted(name)] == 0]
