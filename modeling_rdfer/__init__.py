@@ -12,8 +12,8 @@ from transformers import (
     AutoVideoProcessor,
 )
 
-from .hub.cards import CardFacts
-from .hub.push import add_hub_methods
+from .hub.card_facts import CardFacts
+from .hub.hub_methods import add_hub_methods
 from .inference.predict import predict
 from .inference.timeline import Window, timeline
 from .models.configuration_aen import AENConfig

@@ -33,7 +33,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from modeling_rdfer.hub.cards import library_versions, public_name
+from modeling_rdfer.hub.card_facts import library_versions
+from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.labels_rdfer import canonical_label, class_names
 from modeling_rdfer.models.modeling_rdfer import distinct_clips

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modeling_rdfer.hub.cards import public_name
+from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names

@@ -1,2 +1,2 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What goes to the Hub: cards and pushing."""
+"""The Hub: cards of models and datasets, and pushing."""

@@ -1,37 +1,28 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What goes to the Hub: only weights, configurations, code, the card and figures, never what shows whose videos."""
+"""
+Pushing to the Hub. `ALLOWED_FILES` and the code of a checkpoint are all that is uploaded; sample tables, logs and
+training states never are, since they name videos and paths.
+"""
 
-import functools
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd
 from huggingface_hub.errors import RemoteEntryNotFoundError
-from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import logging
 from transformers.utils.hub import hf_api
 
-from .cards import (
-    CARD_NAME,
-    facts_of_loaded,
-    is_unedited,
-    model_card,
-    pin_card,
-    pinned_revision,
-    write_card,
-)
+from .card_files import CARD_NAME, is_unedited, pin_card, pinned_revision
 
 logger = logging.get_logger(__name__)
 
 # Home of the code that travels with a checkpoint.
 BUNDLE = Path(__file__).parents[1] / "models"
-# What goes up, beside the code that the configurations name. Everything else has paths, sample names, faces or
-# pickles in it, or might: training_args.bin, optimiser and random states, trainer_state.json, sample tables, logs.
+# What is uploaded, beside the code that the configurations name. Other files contain, or may contain, paths, names of
+# videos, faces or pickles: training_args.bin, optimiser and random states, trainer_state.json, sample tables, logs.
 ALLOWED_FILES = (
     "config.json",
     "video_preprocessor_config.json",
@@ -114,11 +105,16 @@ def prepare_repo(repo_id: str, private: bool | None = None, token=None) -> str:
     """
     Makes a model repository unless it exists.
 
+    Args:
+        repo_id (`str`): name of the repository.
+        private (`bool`, *optional*): whether it has to be private.
+        token: see `huggingface_hub.HfApi.create_repo`.
+
     Returns:
         `str`: its full name.
 
     Raises:
-        ValueError: it shall be private, exists already and is public.
+        ValueError: if it has to be private, but exists and is public.
     """
     repo_id = hf_api().create_repo(repo_id, private=private, token=token, exist_ok=True).repo_id
     if private and not hf_api().repo_info(repo_id, token=token).private:
@@ -140,21 +136,22 @@ def push_files(
     pin: bool = True,
 ) -> CommitInfo:
     """
-    Commits files to a repository; what it has already is not sent again. The example of a card that nobody edited,
-    also of one that is there, gets the repository and, in a second commit, the commit to pin. Where model or processor
-    is missing there is no example.
+    Commits files to a repository. Files that it has already are not sent again.
+
+    The example of an unedited card, in `files` or in the repository, gets the name of the repository and, by a second
+    commit, the commit to pin. There is no example until the repository has both model and processor.
 
     Args:
         files (`dict[str, Path]`): file for each name in the repository.
-        repo_id (`str`): full name of a repository that exists.
-        revision (`str`, *optional*): branch, made if missing; main by default.
+        repo_id (`str`): full name of an existing repository.
+        revision (`str`, *optional*, defaults to main): branch; made if missing.
         overwrite_card (`bool`): replace a card that was edited on the Hub, too.
-        keep_card (`bool`): replace no card at all.
+        keep_card (`bool`): never replace a card.
         pin (`bool`): whether to make the second commit.
         commit_message, commit_description, token, create_pr: see `huggingface_hub.HfApi.create_commit`.
 
     Returns:
-        `CommitInfo` of the last commit.
+        `CommitInfo`: the last commit.
     """
     api = hf_api()
     if revision and not revision.startswith("refs/pr/"):
@@ -171,16 +168,16 @@ def push_files(
             operations.pop(CARD_NAME)
             if not keep_card:
                 logger.warning_once(
-                    f"Kept the card of {repo_id}: it was edited there. python -m training.push --overwrite_card "
+                    f"Kept the card of {repo_id}: it was edited there. python -m training.push --overwrite-card "
                     "replaces it (in Python: overwrite_card=True)."
                 )
         elif is_unedited(text):
-            # The commit of before, so that nothing is committed where nothing has changed.
-            before = pinned_revision(remote) if remote is not None and can_run else None
-            card = pin_card(text, repo_id, before, folder_name=files[CARD_NAME].parent.name, can_run=can_run)
+            # The same pin as now, so that nothing is committed if nothing has changed.
+            revision_there = pinned_revision(remote) if remote is not None and can_run else None
+            card = pin_card(text, repo_id, revision_there, folder_name=files[CARD_NAME].parent.name, can_run=can_run)
             operations[CARD_NAME] = CommitOperationAdd(CARD_NAME, card.encode())
     if CARD_NAME not in operations and remote is not None and is_unedited(remote):
-        # What comes now may be what its example lacked. A model that it does not describe is not pinned in its place.
+        # The new files may complete what its example needs. But an example that pins another model stays.
         card = None if keep_card and CARD_NAME in files and pinned_revision(remote) else remote
     commit = api.create_commit(
         repo_id,
@@ -200,7 +197,7 @@ def push_files(
 
 
 def _can_run(names: set[str]) -> bool:
-    """Whether files of these names are a model with its processor, which the example of a card needs."""
+    """Whether files of these names include model and processor, which the example of a card needs."""
     processor = {"video_preprocessor_config.json", "processor_config.json", "preprocessor_config.json"}
     weights = {"model.safetensors", "model.safetensors.index.json"}
     return "config.json" in names and bool(processor & names) and bool(weights & names)
@@ -208,20 +205,20 @@ def _can_run(names: set[str]) -> bool:
 
 def push_folder(folder, repo_id: str, *, private: bool | None = None, include: Iterable[str] = (), **options):
     """
-    Pushes what is allowed of a checkpoint's folder to the Hub.
+    Pushes the allowed files of a checkpoint's folder, see [`files_to_push`], to the Hub.
 
     Args:
         folder (`str` or `os.PathLike`): a checkpoint's folder.
         repo_id (`str`): repository; made if missing.
-        private (`bool`, *optional*): whether a new repository is private.
+        private (`bool`, *optional*): whether the repository has to be private.
         include (iterable of `str`): patterns of further files, see [`files_to_push`].
         options: see [`push_files`].
 
     Returns:
-        `CommitInfo` of the last commit.
+        `CommitInfo`: the last commit.
 
     Raises:
-        ValueError: the repository shall be private, exists already and is public.
+        ValueError: if the repository has to be private, but exists and is public; if code is missing.
     """
     files = files_to_push(folder, include)
     repo_id = prepare_repo(repo_id, private, options.get("token"))
@@ -230,100 +227,11 @@ def push_folder(folder, repo_id: str, *, private: bool | None = None, include: I
 
 def _remote_card(repo_id: str, **options) -> str | None:
     try:
-        # Not what the cache remembers.
+        # From the Hub, not from the cache.
         path = hf_api().hf_hub_download(repo_id, CARD_NAME, force_download=True, **options)
     except RemoteEntryNotFoundError:
         return None
     return Path(path).read_text(encoding="utf-8")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Methods of our classes where this package is installed
-# ---------------------------------------------------------------------------------------------------------------------
-def push_to_hub(
-    self,
-    repo_id: str,
-    *,
-    commit_message: str | None = None,
-    commit_description: str | None = None,
-    private: bool | None = None,
-    token: bool | str | None = None,
-    revision: str | None = None,
-    create_pr: bool = False,
-    max_shard_size: int | str = "50GB",
-    tags: list[str] | str | None = None,
-    overwrite_card: bool = False,
-) -> CommitInfo:
-    """
-    Saves and uploads to the Hub, as every `push_to_hub` of transformers, but with the card of [`model_card`] instead
-    of an empty one. A card on the Hub that was edited is kept, and so is every card if nothing is known about this
-    model (`model.card_facts`).
-
-    Args:
-        overwrite_card (`bool`): replace the card of the repository in any case.
-        Everything else: see `transformers.PreTrainedModel.push_to_hub`.
-    """
-    facts = getattr(self, "card_facts", None)
-    with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / repo_id.split("/")[-1]
-        tags = [tags] if isinstance(tags, str) else list(tags or [])
-        if isinstance(self, PreTrainedModel):
-            self.add_model_tags(tags)
-        self.save_pretrained(folder, max_shard_size=max_shard_size)
-        return push_folder(
-            folder,
-            repo_id,
-            commit_message=commit_message or f"Upload {type(self).__name__}",
-            commit_description=commit_description,
-            private=private,
-            token=token,
-            revision=revision,
-            create_pr=create_pr,
-            overwrite_card=overwrite_card,
-            keep_card=facts is None,
-        )
-
-
-def _with_card(save_pretrained):
-    hub_names = {"repo_id", "commit_message", "commit_description", "private", "revision", "create_pr", "tags"}
-
-    @functools.wraps(save_pretrained)
-    def save_with_card(
-        self,
-        save_directory,
-        is_main_process: bool = True,
-        state_dict: dict | None = None,
-        push_to_hub: bool = False,
-        *,
-        overwrite_card: bool = False,
-        **kwargs,
-    ):
-        hub_options = {name: kwargs.pop(name) for name in hub_names & kwargs.keys()}
-        save_pretrained(self, save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
-        if not is_main_process:
-            return
-        facts = getattr(self, "card_facts", None)
-        if facts is not None or overwrite_card or not (Path(save_directory) / CARD_NAME).exists():
-            facts = facts or facts_of_loaded(self.name_or_path)
-            facts = replace(facts, tags=[*facts.tags, *(self.model_tags or [])])
-            name = Path(save_directory).resolve().name
-            write_card(save_directory, model_card(self.config, self.num_parameters(), facts, name), overwrite_card)
-        if push_to_hub:
-            repo_id = hub_options.pop("repo_id", Path(save_directory).resolve().name)
-            options = {name: kwargs[name] for name in ("token", "max_shard_size") if name in kwargs}
-            self.push_to_hub(repo_id, overwrite_card=overwrite_card, **hub_options, **options)
-
-    return save_with_card
-
-
-def add_hub_methods(classifier_class, *other_classes):
-    """
-    Gives our classes `push_to_hub` as above, and the classifier a `save_pretrained` that writes its card, too. Their
-    own files travel as remote code, and there is no card to be had where this package is not installed.
-    """
-    classifier_class.save_pretrained = _with_card(classifier_class.save_pretrained)
-    for cls in (classifier_class, *other_classes):
-        cls.push_to_hub = push_to_hub
-
-
-__all__ = ["ALLOWED_FILES", "add_hub_methods", "files_to_push", "prepare_repo", "push_files", "push_folder"]
+__all__ = ["ALLOWED_FILES", "code_files", "files_to_push", "prepare_repo", "push_files", "push_folder"]

@@ -27,16 +27,10 @@ from transformers.trainer_utils import EvalPrediction, HubStrategy, SaveStrategy
 from transformers.utils import PushInProgress, logging
 from transformers.utils.hub import hf_api
 
-from ..hub.cards import (
-    CardFacts,
-    facts_of_loaded,
-    hardware,
-    library_versions,
-    model_card,
-    origins_of,
-    public_name,
-    write_card,
-)
+from ..hub.card_facts import CardFacts, facts_of_loaded, hardware, library_versions, origins_of
+from ..hub.card_files import write_card
+from ..hub.model_card import model_card
+from ..hub.public_names import public_name
 from ..hub.push import files_to_push, prepare_repo, push_files, push_folder
 from ..models.labels_rdfer import class_names, group_ids
 from ..models.loss_aen import group_log_sums, sentiment_cross_entropy, unlabelled_losses

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from PIL import Image
 
 from modeling_rdfer import CardFacts, RDFERForVideoClassification, RDFERVideoProcessor, predict
-from modeling_rdfer.hub.cards import is_unedited, pinned_revision
+from modeling_rdfer.hub.card_files import is_unedited, pinned_revision
 from modeling_rdfer.hub.push import files_to_push, push_folder
 from tests.helpers.bundle import MODELS, code_files
 from tests.helpers.hub_server import new_repo_id

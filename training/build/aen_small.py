@@ -14,8 +14,8 @@ FOLDER = RDFER_SMALL.with_name("aen-small")
 
 def build_model(rdfer_small) -> AENForVideoClassification:
     """
-    The `small` preset whose backbone and frame head are the frame classifier in rdfer-small and whose residual heads
-    are zero.
+    Builds preset `small` with the frame classifier of rdfer-small as backbone and frame head. The residual heads are
+    zero.
 
     Args:
         rdfer_small (`str` or `os.PathLike`): folder of rdfer-small.
@@ -40,21 +40,23 @@ def build(folder, rdfer_small=RDFER_SMALL):
         rdfer_small (`str` or `os.PathLike`): folder of rdfer-small.
 
     Raises:
-        OSError: there is no such checkpoint.
+        OSError: if there is no such checkpoint.
     """
     model = build_model(rdfer_small)
     model.save_pretrained(folder)
-    (Path(folder) / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+    (Path(folder) / "model.safetensors").chmod(0o644)  # save_pretrained lets only its owner read it
     RDFERVideoProcessor.from_pretrained(rdfer_small).save_pretrained(folder)
     remove_code(folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m training.build.aen_small")
-    parser.add_argument("--out", default=FOLDER, help="folder to write to (default: hub_cards/aen-small)")
+    parser.add_argument(
+        "--output-dir", "--output_dir", default=FOLDER, help="folder to write to (default: hub_cards/aen-small)"
+    )
     arguments = parser.parse_args()
-    build(arguments.out)
-    print(f"Wrote {arguments.out}")
+    build(arguments.output_dir)
+    print(f"Wrote {arguments.output_dir}")
 
 
 if __name__ == "__main__":

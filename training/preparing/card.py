@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """The dataset card of a prepared set."""
 
-from modeling_rdfer.hub.cards import PEOPLE, DatasetCardFacts
+from modeling_rdfer.hub.card_facts import PEOPLE, DatasetCardFacts
 from training.preparing.plan import MANIFEST_NAME
 
 

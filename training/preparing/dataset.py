@@ -12,7 +12,9 @@ import torch
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from modeling_rdfer.hub.cards import dataset_card, public_name, write_card
+from modeling_rdfer.hub.card_files import write_card
+from modeling_rdfer.hub.dataset_card import dataset_card
+from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError

@@ -5,7 +5,8 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from modeling_rdfer.hub.cards import CardFacts, public_name
+from modeling_rdfer.hub.card_facts import CardFacts
+from modeling_rdfer.hub.public_names import public_name
 from training.auditing.decisions import decisions_hash
 from training.data.sources import parse_options
 from training.datasets import dataset_options

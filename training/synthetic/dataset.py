@@ -15,7 +15,9 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from modeling_rdfer.hub.cards import PEOPLE, DatasetCardFacts, dataset_card, write_card
+from modeling_rdfer.hub.card_facts import PEOPLE, DatasetCardFacts
+from modeling_rdfer.hub.card_files import write_card
+from modeling_rdfer.hub.dataset_card import dataset_card
 
 from .labels import LABELS, noise_matrix
 from .videos import FPS, make_truths, plan_video
