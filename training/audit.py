@@ -38,9 +38,10 @@ from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.labels_rdfer import canonical_label, class_names
 from modeling_rdfer.models.modeling_rdfer import distinct_clips
-from modeling_rdfer.trainer.losses import NOISY, PARTITIONS
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
-from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainingArguments
+from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME, sample_table
+from modeling_rdfer.trainer.verdicts import NOISY, PARTITIONS, VerdictThresholds
 from training.auditing.metrics import detection_quality, estimated_joint, label_scores
 from training.data.checks import find_unreadable_videos, open_videos, report_bad_videos
 from training.data.labelled_videos import LabelledVideos
@@ -156,7 +157,7 @@ def _look(
     labels = torch.tensor([dataset.labels[place] for place, _ in read])
     index = torch.tensor([numbers[place] for place, _ in read])
     outputs = model(frames.to(model.device), frame_mask=masks.to(model.device))
-    looks = SamplePredictions.of_outputs(outputs, labels.to(model.device), index).to("cpu")
+    looks = SamplePredictions.from_outputs(outputs, labels.to(model.device), index).to("cpu")
     clip_mask = distinct_clips(outputs.key_frame_indices).cpu()
     clips, places = outputs.clip_logits.float().softmax(-1).cpu(), outputs.key_frame_indices.cpu()
     for row, example in enumerate(examples):
@@ -452,7 +453,7 @@ def score_fold(
     looks, errors = score(model, processor, videos, part, args, cards, description)
     if errors:  # it was readable a while ago
         report_bad_videos(list(errors.values()), len(part), "error")
-    save_file(looks.state(), folder / f"{HELD_OUT}.part")
+    save_file(looks.state_dict(), folder / f"{HELD_OUT}.part")
     (folder / f"{HELD_OUT}.part").rename(folder / HELD_OUT)
 
 
@@ -598,14 +599,14 @@ def _is_true(value) -> bool:
 def judge(audit: Audit, arguments) -> SampleRecord:
     """The record with the verdicts of an audit: those of the package's own rule."""
     numbers = {name: number for number, name in enumerate(audit.label_names)}
-    threshold = arguments.noisy_loss_threshold
-    record = SampleRecord(
-        torch.tensor([numbers[label] for label in audit.videos.labels]),
-        len(audit.label_names),
-        agreement_threshold=arguments.agreement_threshold,
-        noisy_loss_threshold=None if threshold == "auto" else float(threshold),
+    thresholds = VerdictThresholds(
+        noisy_margin_threshold=arguments.noisy_margin_threshold,
+        noisy_loss_threshold=arguments.noisy_loss_threshold,
         hard_agreement_threshold=arguments.hard_agreement_threshold,
         max_noisy_share=arguments.max_noisy_share,
+    )
+    record = SampleRecord(
+        torch.tensor([numbers[label] for label in audit.videos.labels]), len(audit.label_names), thresholds
     )
     record.update(audit.looks)
     return record
@@ -621,19 +622,21 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
             "audit": "the model may have been trained on these very videos",
         }[audit.source]
         scored = f"IN SAMPLE: {how}. Labels learnt by heart, wrong ones among them, look right."
-    origin = "given" if record.noisy_loss_threshold is not None else "where the upper of two groups of losses begins"
-    if np.isfinite(record.last_threshold):
-        loss = f"its loss is above {record.last_threshold:.3f} ({origin})"
+    thresholds = record.thresholds
+    origin = "given" if thresholds.noisy_loss_threshold != "auto" else "where the upper of two groups of losses begins"
+    if np.isfinite(record.loss_threshold):
+        loss = f"its loss is above {record.loss_threshold:.3f} ({origin})"
     else:
-        loss = "its loss is above a threshold, which was not found: the losses do not fall into two groups, so none is"
+        loss = "its loss is above a threshold, which was not found: the losses do not form two groups, so no video is"
     return [
         scored,
-        "label_quality is the probability of the given label, mean of the video's and of its clips'; low is "
-        "suspicious. suspicion_rank orders all videos by the loss of the given label, the largest first.",
-        "noisy: the clips agree on another label (its probability exceeds that of the given one by more than "
-        f"{record.agreement_threshold:g}), and {loss}, and the video has at least two distinct clips. At most "
-        f"{record.max_noisy_share:.0%} of a label's videos can be noisy, so that a rare label is not wiped out.",
-        f"hard: not noisy, and the agreement of the clips is at most {record.hard_agreement_threshold:g}.",
+        "label_quality is the probability of the given label, mean of the video's and of its clips'. margin is the "
+        "same minus the probability of the most probable other label. Low values of both are suspicious. "
+        "suspicion_rank orders all videos by the loss of the given label, the largest first.",
+        f"noisy: the clips agree on another label (the margin is below {thresholds.noisy_margin_threshold:g}), and "
+        f"{loss}, and the video has at least two distinct clips. At most {thresholds.max_noisy_share:.0%} of a "
+        "label's videos can be noisy, so that a rare label is not wiped out.",
+        f"hard: not noisy, and the agreement of the clips is at most {thresholds.hard_agreement_threshold:g}.",
         "clean: everything else. A label is suggested for noisy videos only: the most probable other one.",
     ]
 
@@ -653,7 +656,7 @@ def summarise(audit: Audit, record: SampleRecord, arguments, args, data, truth) 
     }
     title = dataset_title(data) if has_source(data) else audit.model
     split = next(iter(audit.videos.columns.get("split") or []), None) or arguments.split
-    finite = float(record.last_threshold) if np.isfinite(record.last_threshold) else None
+    finite = float(record.loss_threshold) if np.isfinite(record.loss_threshold) else None
     summary = {
         "title": f"Audit of {title}, split {split}",
         "dataset": title,
@@ -670,9 +673,9 @@ def summarise(audit: Audit, record: SampleRecord, arguments, args, data, truth) 
         "joint": joint,
         "confused_pairs": pairs,
         "agreement_loss": {
-            "agreement_threshold": record.agreement_threshold,
+            "noisy_margin_threshold": record.thresholds.noisy_margin_threshold,
             "noisy_loss_threshold": finite,
-            "hard_agreement_threshold": record.hard_agreement_threshold,
+            "hard_agreement_threshold": record.thresholds.hard_agreement_threshold,
         },
         "truth": None,
         "unreadable": [
@@ -746,7 +749,7 @@ def write_outputs(audit: Audit, record: SampleRecord, arguments, args, data) -> 
         further["true_label"] = truth[0]
     columns = {"sample_id": audit.videos.sample_ids, **audit.videos.columns}
     columns["decode_ok"] = [number not in audit.errors for number in range(count)]
-    table = record.table(audit.label_names, columns, audit.epoch, further)
+    table = sample_table(record, audit.label_names, columns, audit.epoch, further)
     metadata = {**table.schema.metadata, b"out_of_sample": str(audit.out_of_sample).lower().encode()}
     table = table.replace_schema_metadata(metadata)
     out.mkdir(parents=True, exist_ok=True)
@@ -828,7 +831,7 @@ def main(argv: list[str] | None = None) -> dict:
         help="with --in_sample: labels of the data that the model has not stop it, or their videos are left out",
     )
     verdicts = parser.add_argument_group("verdicts", "Changing these trains nothing anew.")
-    for name in ("agreement_threshold", "hard_agreement_threshold", "max_noisy_share"):
+    for name in ("noisy_margin_threshold", "hard_agreement_threshold", "max_noisy_share"):
         verdicts.add_argument(f"--{name}", type=float, default=DEFAULTS[name], help=f"default: {DEFAULTS[name]:g}")
     verdicts.add_argument(
         "--noisy_loss_threshold",

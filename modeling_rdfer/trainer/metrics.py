@@ -8,8 +8,8 @@ import numpy as np
 
 def expected_calibration_error(confidences, correct, num_bins: int = 15) -> float:
     """
-    Expected calibration error: mean distance of confidence and accuracy over bins of equal width, weighted by their
-    samples (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
+    Expected calibration error: mean distance between confidence and accuracy over bins of equal width, weighted by
+    their number of samples (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
 
     Args:
         confidences (array of shape `(N,)`, 0..1): probability of the predicted label, or the agreement of the clips.
@@ -17,7 +17,7 @@ def expected_calibration_error(confidences, correct, num_bins: int = 15) -> floa
         num_bins (`int`): bins between 0 and 1.
 
     Returns:
-        `float`, 0..1; 0 is best.
+        `float`: 0..1; 0 is best.
     """
     confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
     bins = np.clip(np.ceil(confidences * num_bins).astype(int) - 1, 0, num_bins - 1)
@@ -31,18 +31,18 @@ def expected_calibration_error(confidences, correct, num_bins: int = 15) -> floa
 
 def fit_temperature(probabilities, references) -> float:
     """
-    Temperature scaling: the T for which softmax(log(probabilities) / T) has the least mean negative log-likelihood
-    (Guo et al., ICML 2017).
+    Temperature scaling: finds the T for which softmax(log(probabilities) / T) has the least mean negative
+    log-likelihood (Guo et al., ICML 2017).
 
     Args:
-        probabilities (array of shape `(N, C)`, rows sum to 1): of held-out samples, that the model was not trained on.
+        probabilities (array of shape `(N, C)`, rows sum to 1): of samples that the model was not trained on.
         references (array of shape `(N,)`, int): their labels, 0..C-1.
 
     Returns:
-        `float` between 0.05 and 20: above 1 the probabilities were too sure of themselves.
+        `float`: 0.05..20; above 1 if the probabilities were overconfident.
 
     Raises:
-        ValueError: there are no samples.
+        ValueError: if there are no samples.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
@@ -66,7 +66,7 @@ def recognition_metrics(
     agreement=None,
 ) -> dict:
     """
-    WAR, UAR and what they are made of.
+    Computes WAR, UAR, recall of each label, confusion matrix and calibration errors.
 
     Args:
         predictions (array of shape `(N,)`, int): predicted labels, 0..C-1.
@@ -76,7 +76,7 @@ def recognition_metrics(
         agreement (array of shape `(N,)`, 0..1, *optional*): agreement of the clips, for its calibration error.
 
     Returns:
-        `dict` with `war` (weighted average recall: accuracy), `uar` (unweighted average recall over the labels that
+        `dict`: `war` (weighted average recall: accuracy), `uar` (unweighted average recall over the labels that
         occur in the references), `recall_<label>` for each of those, all 0..1; `absent_labels` (names that do not
         occur in the references); `confusion_matrix` (list of C rows of C counts, row: reference, column: prediction);
         `ece` with `probabilities`, `ece_agreement` with `agreement`.

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Pseudo-labels: what a frozen teacher says about every frame of a training set, for frame-level guidance."""
+"""Pseudo-labels for frame-level guidance: a frozen teacher's probabilities for every frame of a training set."""
 
 import copy
 import hashlib
@@ -21,11 +21,11 @@ from ..models.loss_aen import UNKNOWN
 
 class FrameTeacher(NamedTuple):
     """
-    Whose pseudo-labels a dataset brings.
+    The teacher whose pseudo-labels a dataset brings.
 
     Attributes:
-        name (`str`): of its checkpoint.
-        labels (`list[str]`): the classes it tells.
+        name (`str`): name of its checkpoint.
+        labels (`list[str]`): its classes.
     """
 
     name: str
@@ -34,10 +34,10 @@ class FrameTeacher(NamedTuple):
 
 def teacher_columns(teacher_labels: Sequence[str], labels: Sequence[str]) -> list[int | None]:
     """
-    For each of a model's labels the number of the teacher's class of that name, None where it has none.
+    Returns for each of a model's labels the number of the teacher's class of that name, None if it has none.
 
     Raises:
-        ValueError: there is no label that both have.
+        ValueError: if no label is known to both.
     """
     known = {canonical_label(label): number for number, label in enumerate(teacher_labels)}
     columns = [known.get(canonical_label(label)) for label in labels]
@@ -50,21 +50,25 @@ def teacher_columns(teacher_labels: Sequence[str], labels: Sequence[str]) -> lis
 
 
 def take_columns(probabilities: torch.Tensor, columns: Sequence[int | None]) -> torch.Tensor:
-    """A teacher's probabilities `(N, C')` as `(N, C)` for a model's labels, see [`teacher_columns`]."""
+    """Reorders a teacher's probabilities `(N, C')` to `(N, C)` for a model's labels, see [`teacher_columns`]."""
     unknown = probabilities.new_full((len(probabilities),), UNKNOWN)
     return torch.stack([unknown if column is None else probabilities[:, column] for column in columns], dim=1)
 
 
 def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
     """
-    A frozen frame teacher: an RDFER or AEN checkpoint, of which only the frame classifier is used.
+    Loads a frozen frame teacher: an RDFER or AEN checkpoint, of which only the frame classifier is used.
 
     Args:
         checkpoint (`str`): folder or name on the Hub.
-        device (`str` or `torch.device`, *optional*): where it shall work.
+        device (`str` or `torch.device`, *optional*): device of the teacher.
+
+    Returns:
+        `PreTrainedModel`: in evaluation mode.
 
     Raises:
-        OSError: there is no such checkpoint. ValueError: it has no classifier for single frames.
+        OSError: if there is no such checkpoint.
+        ValueError: if it has no classifier for single frames.
     """
     teacher = AutoModelForVideoClassification.from_pretrained(checkpoint)
     if not hasattr(teacher, "classify_frames") or getattr(teacher.config, "temporal_shift", False):
@@ -78,7 +82,7 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
 @torch.inference_mode()
 def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
     """
-    The teacher's probabilities for single frames, under another model's labels. Classes are mapped by name.
+    Returns the teacher's probabilities for single frames, under another model's labels. Classes are mapped by name.
 
     Args:
         teacher: see [`load_teacher`].
@@ -86,11 +90,11 @@ def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequenc
         labels (sequence of C `str`): the other model's labels, in the order of their numbers.
 
     Returns:
-        `torch.FloatTensor` of shape `(N, C)` on the CPU; `UNKNOWN` for labels that the teacher does not have. The rest
-        does not add up to 1 where the teacher has classes that the other model does not.
+        `torch.FloatTensor` of shape `(N, C)`: on the CPU; `UNKNOWN` for labels that the teacher does not have. The
+        other values add up to less than 1 if the teacher has classes that the other model does not have.
 
     Raises:
-        ValueError: the frames are not uint8, or there is no label that both have.
+        ValueError: if the frames are not uint8, or no label is known to both.
     """
     if frames.dtype != torch.uint8:
         raise ValueError(f"A frame teacher needs uint8 frames, which it normalises itself, got {frames.dtype}.")
@@ -111,21 +115,21 @@ def pseudo_labels_of(
     progress: bool = True,
 ) -> torch.Tensor:
     """
-    Pseudo-labels of all frames of all videos of a training set, without augmentation.
+    Returns pseudo-labels of all frames of all videos of a training set, without augmentation.
 
     Args:
-        dataset: examples as [`~trainer.collate`] takes them, all of the same T. While it is read here, its
-            attribute `training` is False, if it has one.
+        dataset (`Dataset`): examples as [`collate_videos`] takes them, all of the same T. If it has an attribute
+            `training`, it is read with that set to False.
         teacher: see [`load_teacher`].
         labels (sequence of C `str`): labels of the model that learns.
         cache (`str` or `Path`, *optional*): file to read them from, if it is of the same samples, teacher and labels,
-            and to write them to. Samples are told by the dataset's `sample_columns["sample_id"]`; without those
+            and to write them to. Samples are known by the dataset's `sample_columns["sample_id"]`; without these,
             nothing is cached.
         num_workers (`int`): processes that read videos.
         progress (`bool`): whether to show a progress bar.
 
     Returns:
-        `torch.HalfTensor` of shape `(num_samples, T, C)`; `UNKNOWN` for padding, and for classes that the teacher does
+        `torch.HalfTensor` of shape `(num_samples, T, C)`: `UNKNOWN` for padding, and for classes that the teacher does
         not know.
 
     Raises:
@@ -145,7 +149,7 @@ def pseudo_labels_of(
             if file.metadata() == metadata:
                 return file.get_tensor("pseudo_labels")
     found = torch.full((len(dataset), len(first), len(labels)), UNKNOWN, dtype=torch.half)
-    # One example at a time: its frames are a batch already.
+    # One example at a time: its frames are already a batch.
     examples = DataLoader(dataset, batch_size=None, num_workers=num_workers)
     for number, example in enumerate(tqdm(examples, desc="labelling frames", unit="video", disable=not progress)):
         frames = torch.as_tensor(example["pixel_values_videos"])

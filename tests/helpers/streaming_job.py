@@ -28,7 +28,7 @@ class Report(TrainerCallback):
         self.opened.append([])
 
     def on_epoch_end(self, *arguments, **options):
-        self.seen.append(torch.cat([looks.index for looks in self.trainer._looks]).tolist())
+        self.seen.append(torch.cat([part.index for part in self.trainer._predictions]).tolist())
 
 
 def main():
@@ -36,7 +36,7 @@ def main():
     torch.set_num_threads(1)
     report = Report()
     options = {"per_device_train_batch_size": 4, "num_train_epochs": 2}
-    # Before the trainer's own callback, which empties its looks.
+    # Before the trainer's own callback, which empties its predictions.
     trainer = make_trainer(output_dir, make_stream(prepared, num_clips=2), labels=LABELS, **options)
     assert trainer.args.world_size == 2
     report.trainer = trainer

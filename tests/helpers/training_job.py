@@ -3,7 +3,7 @@
 
 import argparse
 import json
-import time
+import signal
 from pathlib import Path
 
 import torch
@@ -11,7 +11,9 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
-from modeling_rdfer.trainer.trainer import RDFERTrainer, RDFERTrainingArguments
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
+from modeling_rdfer.trainer.sample_record import SamplePredictions
+from modeling_rdfer.trainer.trainer import RDFERTrainer
 
 LABELS = ["red", "green", "blue"]
 
@@ -95,16 +97,33 @@ def make_trainer(
     )
 
 
-class StopAt(TrainerCallback):
-    """Waits at a step to be killed."""
+def predictions_of(index, loss, agreement=1.0, against=False, probabilities=None):
+    """Predictions for samples whose label is their number modulo 3: 0.8 for it, or for the next label if `against`."""
+    count = len(index)
+    if probabilities is None:
+        spoken_for = (torch.tensor(index) + int(against)) % 3
+        probabilities = torch.full((count, 3), 0.1).scatter(1, spoken_for[:, None], 0.8)
+    fill = lambda value: torch.full((count,), float(value))  # noqa: E731
+    return SamplePredictions(
+        index=torch.tensor(index),
+        loss=torch.tensor(loss, dtype=torch.float),
+        agreement=fill(agreement),
+        clip_std=fill(0.1),
+        probabilities=torch.as_tensor(probabilities).expand(count, 3),
+        num_valid_clips=torch.full((count,), 4),
+    )
 
-    def __init__(self, step: int, marker: Path):
-        self.step, self.marker = step, marker
+
+class StopAt(TrainerCallback):
+    """Says that a step is reached, and waits to be killed."""
+
+    def __init__(self, step: int):
+        self.step = step
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == self.step:
-            self.marker.touch()
-            time.sleep(600)
+            print("stopped at step", self.step, flush=True)
+            signal.pause()
 
 
 def main():
@@ -127,7 +146,7 @@ def main():
         arguments.output_dir,
         train_dataset=Videos(arguments.samples),
         eval_dataset=Videos(arguments.eval_samples),
-        callbacks=[StopAt(arguments.stop_at, arguments.output_dir / "stopped")] if arguments.stop_at else None,
+        callbacks=[StopAt(arguments.stop_at)] if arguments.stop_at else None,
         dropout=0.0 if arguments.exact else 0.2,
         per_device_train_batch_size=arguments.batch_size,
         num_train_epochs=arguments.epochs,
@@ -135,8 +154,8 @@ def main():
         sampler=arguments.sampler,
         # So that there are verdicts of every kind in so short a training.
         agreement_warmup_epochs=1,
-        agreement_threshold=0.01,
-        full_suspicion=0.01,
+        noisy_margin_threshold=-0.01,
+        full_doubt_margin=-0.01,
         noisy_loss_threshold="1.05",
         running_mean_decay=0.7,
         **({"save_strategy": "steps", "save_steps": arguments.save_steps} if arguments.save_steps else {}),

@@ -10,8 +10,9 @@ from transformers import AutoConfig
 
 from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.models.loss_aen import UNKNOWN, group_log_sums, sentiment_cross_entropy, unlabelled_losses
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.pseudo_labels import label_frames, load_teacher, pseudo_labels_of
-from modeling_rdfer.trainer.trainer import RDFERTrainer, RDFERTrainingArguments
+from modeling_rdfer.trainer.trainer import RDFERTrainer
 from tests.helpers.training_job import Videos, make_model
 from tests.trainer.test_trainer import table_of
 from training import evaluate, train
@@ -165,7 +166,7 @@ def test_loss_of_a_batch_is_the_sum_of_its_terms(family, teacher, tmp_path):
             family(), tmp_path, loss="ce", label_smoothing_factor=0.0, frame_teacher=teacher, **options
         )
         trainer.begin_epoch(0)
-        trainer._weights[:] = torch.arange(8.0)  # weights of samples
+        trainer.weighting.weights[:] = torch.arange(8.0)  # weights of samples
         batch = trainer.data_collator([trainer.train_dataset[number] for number in range(4)])
         return trainer, *trainer.compute_loss(trainer.model.train(), batch, return_outputs=True)
 
@@ -185,7 +186,7 @@ def test_loss_of_a_batch_is_the_sum_of_its_terms(family, teacher, tmp_path):
     torch.testing.assert_close(with_grouping, plain + 0.25 * grouped + consistency)
     # Guidance does not need the label: weights of samples do not apply.
     trainer, guided, outputs = loss(emotion_grouping=False, **{**weights, "sentiment_loss_weight": 0.0})
-    pseudo_labels = trainer._pseudo_labels[:4]
+    pseudo_labels = trainer.guidance.pseudo_labels[:4]
     expected = unlabelled_losses(outputs, None, pseudo_labels, frame_guidance_weight=2.0, clip_guidance_weight=0.5)
     assert expected.mean() > 0.01
     torch.testing.assert_close(guided, plain + expected.mean())
@@ -197,7 +198,7 @@ def test_guidance_pulls_frames_to_pseudo_labels_of_the_dataset(family, tmp_path)
     dataset = Labelled(12)
     weights = {"frame_guidance_weight": 2.0, "clip_guidance_weight": 0.0}
     trainer = trainer_of(family(), tmp_path, dataset, num_train_epochs=25, learning_rate=1e-2, loss="ce", **weights)
-    assert trainer._pseudo_labels is None  # no teacher is asked
+    assert trainer.guidance.pseudo_labels is None  # no teacher is asked
     trainer.train()
     batch = trainer.data_collator([dataset[number] for number in range(12)])
     with torch.no_grad():
@@ -209,7 +210,7 @@ def test_guidance_pulls_frames_to_pseudo_labels_of_the_dataset(family, tmp_path)
 
 def test_the_default_teacher_is_the_embedded_checkpoint(tmp_path):
     dataset = Named(2)
-    found = trainer_of(aen(), tmp_path, dataset)._pseudo_labels
+    found = trainer_of(aen(), tmp_path, dataset).guidance.pseudo_labels
     assert ((found >= 0).all(-1) == torch.tensor([True] * 6 + [False] * 2)).all()
     with pytest.raises(ValueError, match="weights of the guidance to 0"):
         trainer_of(aen(id2label=["bored", "awake"], emotion_groups={"bored": "a", "awake": "b"}), tmp_path, dataset)

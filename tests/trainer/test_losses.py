@@ -1,23 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-import math
-
-import numpy as np
 import pytest
 import torch
 
 from modeling_rdfer.trainer.losses import (
-    CLEAN,
-    HARD,
-    NOISY,
     cross_entropy,
-    fit_noisy_loss_threshold,
     generalized_cross_entropy,
-    label_suspicion,
-    limit_suspicion,
-    opposing_agreement,
-    partition_samples,
     sample_loss_function,
-    sample_weights,
     symmetric_cross_entropy,
     weighted_loss,
 )
@@ -53,51 +41,6 @@ def test_gradients_are_finite_where_probabilities_underflow(name):
 def test_unknown_loss_is_named():
     with pytest.raises(ValueError, match="'focal'.*'ce', 'gce' or 'sce'"):
         sample_loss_function("focal")
-
-
-def test_opposing_agreement_is_of_one_other_label_against_the_given():
-    probabilities = torch.tensor([[0.1, 0.7, 0.2], [0.1, 0.7, 0.2], [0.3, 0.35, 0.35], [0.0, 0.5, 0.5]])
-    opposing = opposing_agreement(probabilities, torch.tensor([0, 1, 0, 2]))
-    torch.testing.assert_close(opposing, torch.tensor([0.6, -0.5, 0.05, 0.0]))
-
-
-def test_partition_and_weights():
-    agreement = torch.tensor([1.0, 0.75, 1.0, 1.0, 0.75, 1.0, 0.5])
-    opposing = torch.tensor([-0.9, -0.25, 1.0, 0.3, 0.75, -0.1, 0.3])
-    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 3.0])
-    partition = partition_samples(agreement, opposing, losses, agreement_threshold=0.6, noisy_loss_threshold=1.0)
-    # A large loss is not noisy as long as the clips do not agree on another label.
-    assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN, HARD]
-    suspicion = label_suspicion(opposing, partition, 0.6)
-    torch.testing.assert_close(suspicion, torch.tensor([0, 0, 1, 0.5, 1, 0, 0.5]))
-    weights = sample_weights(partition, agreement, suspicion, hard_sample_gain=0.5, noisy_sample_weight=0.0)
-    torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0, 0.5, 0, 1, 0.5 * 1.25]))
-    kept = sample_weights(partition, agreement, suspicion, hard_sample_gain=0.0, noisy_sample_weight=0.2)
-    torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
-    small = partition_samples(agreement, opposing, losses.new_full((7,), 0.5), noisy_loss_threshold=1.0)
-    assert NOISY not in small and NOISY not in partition_samples(agreement, opposing, losses)  # no threshold yet
-
-
-def test_no_label_is_wiped_out():
-    opposing = torch.tensor([0.4, 0.9, 0.8, 0.2, 0.5, -0.3])
-    labels = torch.tensor([0, 0, 0, 0, 1, 1])
-    limited = limit_suspicion(opposing, labels, max_share=0.5)
-    torch.testing.assert_close(limited, torch.tensor([0.0, 0.9, 0.8, 0.0, 0.5, -0.3]))
-    assert limit_suspicion(opposing, labels, max_share=0.4)[4] == 0
-    assert torch.equal(limit_suspicion(opposing, labels, max_share=1.0), opposing)
-
-
-def test_threshold_stands_between_two_groups_of_losses():
-    generator = np.random.default_rng(0)
-    losses = np.concatenate([generator.normal(0.4, 0.2, 700), generator.normal(3.0, 0.5, 300)])
-    threshold = fit_noisy_loss_threshold(torch.from_numpy(losses))
-    assert 1.0 < threshold < 2.2
-    assert ((losses > threshold) == (np.arange(1000) >= 700)).mean() > 0.99
-
-
-@pytest.mark.parametrize("losses", [torch.full((50,), 0.7), torch.rand(5), torch.randn(500).mul(0.1).add(1)])
-def test_one_group_of_losses_has_no_threshold(losses):
-    assert fit_noisy_loss_threshold(losses) == math.inf
 
 
 def batch(size=4, clips=4, labels=3):

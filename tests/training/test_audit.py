@@ -350,7 +350,7 @@ def test_the_truth_is_found_by_the_name_of_the_file(audited):
     ours = truth["loss: the audit's suspicion_rank"]
     assert ours["auroc"]["value"] == ours["auprc"]["value"] == ours["precision_at_k"]["value"] == 1
     assert ours["precision_at_k"]["k"] == 1 and ours["hard_vs_noisy"]["value"] == 1
-    assert {"noisy first, then loss", "normalised margin", "label_quality (self-confidence)"} < set(truth)
+    assert {"noisy first, then loss", "label margin", "label_quality (self-confidence)"} < set(truth)
 
 
 def test_truth_that_does_not_fit_is_refused(root, knowing, tmp_path):

@@ -33,8 +33,9 @@ from modeling_rdfer import (
 from modeling_rdfer.models.loss_aen import UNKNOWN
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.trainer import trainer as trainer_module
+from modeling_rdfer.trainer.collator import collate_videos
 from modeling_rdfer.trainer.pseudo_labels import load_teacher
-from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, collate
+from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
 from tests.helpers.paths import CHECKPOINT, DATA
 from tests.helpers.training_job import make_trainer
 from training.data.checks import check_videos
@@ -284,7 +285,7 @@ def test_odd_sizes_are_refused_before_anything_is_written(frames_root, tmp_path)
 # Reading and streaming
 # ---------------------------------------------------------------------------------------------------------------------
 def load_batches(dataset, workers: int) -> list[dict]:
-    return list(torch.utils.data.DataLoader(dataset, batch_size=3, num_workers=workers, collate_fn=collate))
+    return list(torch.utils.data.DataLoader(dataset, batch_size=3, num_workers=workers, collate_fn=collate_videos))
 
 
 def assert_equal(first: list[dict], second: list[dict]):
@@ -453,7 +454,7 @@ def test_a_process_with_fewer_videos_than_batches_repeats_some(prepared, monkeyp
 
 def test_more_processes_than_videos_are_refused(prepared):
     with pytest.raises(ValueError, match="17 videos are too few for 18 processes"):
-        make_stream(prepared).batches(4, collate, 0, 18)
+        make_stream(prepared).batches(4, collate_videos, 0, 18)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -498,14 +499,14 @@ def test_every_sample_counts_the_same_whatever_its_batch(prepared, tmp_path, mon
     trainer = make_trainer(tmp_path, make_stream(prepared, num_clips=2), labels=LABELS)
     loader = trainer.get_train_dataloader()
     trainer.begin_epoch(0)
-    trainer._weights.requires_grad_()
+    trainer.weighting.weights.requires_grad_()
     trainer.model.train()
     sizes = set()
     for batch in loader:
         trainer.compute_loss(trainer.model, batch).backward()
         sizes.add(len(batch["labels"]))
     assert sizes == {3, 4}
-    assert torch.allclose(trainer._weights.grad, torch.full((17,), 5 / 17))
+    assert torch.allclose(trainer.weighting.weights.grad, torch.full((17,), 5 / 17))
 
 
 def test_two_processes_see_every_sample_once_and_open_their_own_shards(prepared, tmp_path):

@@ -5,6 +5,9 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
+
+from modeling_rdfer.trainer.verdicts import label_margin
 
 # Resamples of the bootstrap.
 RESAMPLES = 1000
@@ -32,8 +35,6 @@ def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
     losses = np.asarray(losses, dtype=float)
     noisy_first = np.empty(len(labels))
     noisy_first[np.lexsort([-losses, ~np.asarray(noisy, dtype=bool)])] = np.arange(len(labels))
-    others = probabilities.copy()
-    others[np.arange(len(labels)), labels] = -np.inf
     entropy = get_label_quality_scores(labels, probabilities, method="confidence_weighted_entropy")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="May not flag all label issues")  # of labels with few videos
@@ -42,7 +43,7 @@ def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
         "loss: the audit's suspicion_rank": -losses,
         "noisy first, then loss": noisy_first,
         "label_quality (self-confidence)": quality,
-        "normalised margin": quality - others.max(1),
+        "label margin": label_margin(torch.from_numpy(probabilities), torch.from_numpy(labels)).numpy(),
         "cleanlab confidence-weighted entropy": entropy,
         "cleanlab confident learning, then self-confidence": quality - issues,
     }

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modeling_rdfer.trainer.losses import NOISY
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
+from modeling_rdfer.trainer.verdicts import NOISY
 from training.auditing.metrics import detection_quality, label_scores
 from training.benchmarks import noise
 from training.benchmarks.noise import SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
@@ -75,7 +75,7 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
             trainer.train()
         fields = ("logits", "clip_logits", "agreement", "key_frame_indices")
         outputs = {name: values[part] for name, values in noise.answer(trainer.model, cache, "train", fields).items()}
-        looks.append(SamplePredictions.of_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
+        looks.append(SamplePredictions.from_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
         settings = noise.settings(trainer.args)
         del trainer
         gc.collect()

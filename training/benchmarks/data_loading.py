@@ -24,7 +24,7 @@ from PIL import Image
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
-from modeling_rdfer.trainer.trainer import collate
+from modeling_rdfer.trainer.collator import collate_videos
 from training.benchmarks.timing import CLIP, measure
 from training.data.labelled_videos import LabelledVideos
 from training.data.streaming import StreamingVideoDataset, load_shards
@@ -130,10 +130,10 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
     )
 
     def load_batch():
-        return collate([dataset[number % len(dataset)] for number in range(BATCH_SIZE)])
+        return collate_videos([dataset[number % len(dataset)] for number in range(BATCH_SIZE)])
 
     def stream_batch():
-        return next(iter(stream.batches(BATCH_SIZE, collate)))
+        return next(iter(stream.batches(BATCH_SIZE, collate_videos)))
 
     batch = load_batch()
     batch.pop("sample_index")
@@ -155,7 +155,7 @@ def stream_once(prepared: str):
     """Streams a set and prints the peak resident memory in KB; run in a process of its own."""
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
     stream = StreamingVideoDataset(load_shards(prepared, "train"), LABEL2ID, processor, training=True)
-    for _ in stream.batches(BATCH_SIZE, collate):
+    for _ in stream.batches(BATCH_SIZE, collate_videos):
         pass
     # Of this process alone; `resource.getrusage` also counts the one that started it.
     print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])

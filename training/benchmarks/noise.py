@@ -32,8 +32,10 @@ from transformers import PreTrainedModel, TrainingArguments
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.models.modeling_rdfer import resample_clips
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.metrics import recognition_metrics
-from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
+from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
+from modeling_rdfer.trainer.trainer import RDFERTrainer
 from training.benchmarks.tables import markdown_table, write_tables
 from training.synthetic.faces import AUS, draw_faces, make_identity, make_scene
 from training.synthetic.labels import LABELS
@@ -447,7 +449,7 @@ def execute(run: Run, cache: Path) -> dict:
 
 # Settings of the verdicts: they change nothing where no verdict takes effect.
 VERDICT_SETTINGS = {
-    *("agreement_threshold", "full_suspicion", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight"),
+    *("noisy_margin_threshold", "full_doubt_margin", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight"),
     *("relabel_start", "hard_agreement_threshold", "hard_sample_gain", "agreement_warmup_epochs", "base_loss"),
 }
 

@@ -54,7 +54,7 @@ from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_backbone_rdfer import VideoBackbonePreTrainedModel
 from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video, resize_frames
 from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
-from modeling_rdfer.trainer.trainer import collate
+from modeling_rdfer.trainer.collator import collate_videos
 from training.benchmarks.tables import write_tables
 from training.benchmarks.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
 from training.data.labelled_videos import LabelledVideos
@@ -401,7 +401,7 @@ def training(work: Path, repeats: int) -> dict:
     dataset = VideoDataset(LabelledVideos(paths, labels, paths), label2id, processor, training=True)
 
     def epoch(workers):
-        for _ in DataLoader(dataset, batch_size=8, num_workers=workers, collate_fn=collate):
+        for _ in DataLoader(dataset, batch_size=8, num_workers=workers, collate_fn=collate_videos):
             pass
 
     none = "in the process itself"

@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_video
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
-from modeling_rdfer.trainer.trainer import RDFERTrainingArguments
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_dataset import ScoringVideoDataset
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_rdfer.trainer.losses import PARTITIONS
+from modeling_rdfer.trainer.verdicts import PARTITIONS
 
 
 def write_confusion(matrix, label_names: list[str], folder):

@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Tables that scripts print."""
 
-from modeling_rdfer.trainer.losses import PARTITIONS
+from modeling_rdfer.trainer.verdicts import PARTITIONS
 
 
 def print_partitions(record, label_names: list[str]):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import yaml
 
-from modeling_rdfer.trainer.trainer import RDFERTrainingArguments
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.data.sources import SourceArguments
 from training.running.script_parser import BooleanAction, ScriptParser
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from huggingface_hub.errors import HTTPError
 from transformers import EarlyStoppingCallback, set_seed
 
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.metrics import recognition_metrics
-from modeling_rdfer.trainer.trainer import SAMPLE_TABLE_NAME, RDFERTrainer, RDFERTrainingArguments
+from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
+from modeling_rdfer.trainer.trainer import RDFERTrainer
 from training.data.checks import check_videos, find_unreadable_videos, report_bad_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels

@@ -5,7 +5,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from modeling_rdfer.trainer.trainer import RECORD_NAME
+from modeling_rdfer.trainer.sample_record import RECORD_NAME
 from training.running.arguments import parse_training_arguments
 
 # Beginnings of the names of settings that may differ between folds: where things are, what is written while training.

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-from modeling_rdfer.trainer.trainer import RDFERTrainingArguments
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.benchmarks import audit, noise
 from training.benchmarks.tables import read_tables
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from modeling_rdfer import RDFERForVideoClassification
-from modeling_rdfer.trainer.trainer import RDFERTrainingArguments
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.benchmarks import noise
 from training.benchmarks.tables import read_tables
 from training.synthetic.labels import LABELS

@@ -1,0 +1,239 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Verdicts on samples: label margin, doubt, clean / hard / noisy, weights; and their thresholds. Pure functions."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+# Names of the codes that `partition_samples` returns, in this order.
+PARTITIONS = ("clean", "hard", "noisy")
+CLEAN, HARD, NOISY = range(3)
+
+
+@dataclass
+class VerdictThresholds:
+    """
+    Thresholds of the verdicts (docs/method.md, Verdicts and weights). Their only place: training arguments, sample
+    record and audit take them from here.
+
+    Args:
+        noisy_margin_threshold (`float`, below 0): a sample is noisy only if its label margin is below this.
+        noisy_loss_threshold (`str` or `float`): a sample is noisy only if its loss is above this; `"auto"` fits it to
+            the losses of all samples, see [`fit_noisy_loss_threshold`].
+        max_noisy_share (`float`, 0..1): largest share of a label's samples that can be noisy or doubted.
+        full_doubt_margin (`float`, below 0): label margin at which the given label is fully doubted.
+        hard_agreement_threshold (`float`, 0..1): a sample is hard if its agreement is not above this.
+
+    Raises:
+        ValueError: if a threshold is out of its range, naming it.
+    """
+
+    noisy_margin_threshold: float = field(
+        default=-0.8,
+        metadata={
+            "help": "A sample is noisy only if its label margin (probability of the given label minus that of the "
+            "most probable other one, -1..1) is below this."
+        },
+    )
+    noisy_loss_threshold: str = field(
+        default="auto",
+        metadata={"help": "A sample is noisy only if its loss is above this; auto: fitted to the losses of all."},
+    )
+    max_noisy_share: float = field(
+        default=0.5,
+        metadata={
+            "help": "Largest share of a label's samples that can be noisy or doubted. It keeps labels that the model "
+            "has not learnt yet from being wiped out."
+        },
+    )
+    full_doubt_margin: float = field(
+        default=-0.6,
+        metadata={
+            "help": "Label margin at which the given label is fully doubted. From 0 down to it, the sample's weight "
+            "falls, and later the share of epochs in which it learns the other label grows."
+        },
+    )
+    hard_agreement_threshold: float = field(
+        default=0.75, metadata={"help": "A sample is hard if the agreement of its clips is not above this."}
+    )
+
+    def __post_init__(self):
+        try:
+            is_threshold = self.noisy_loss_threshold == "auto" or float(self.noisy_loss_threshold) < math.inf
+        except ValueError:
+            is_threshold = False
+        if not is_threshold:
+            raise ValueError(f"noisy_loss_threshold must be 'auto' or a number, got {self.noisy_loss_threshold!r}.")
+        for name in ("noisy_margin_threshold", "full_doubt_margin"):
+            if getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be below 0, got {getattr(self, name)}.")
+
+
+def label_margin(probabilities: torch.Tensor, labels: torch.LongTensor) -> torch.Tensor:
+    """
+    Margin of the given label (ours as a measure of agreement between clips): p_y - max_{c != y} p_c, where p is the
+    mean of the clips' posteriors. It is far below 0 only if the clips agree on one other label. In a hard video they
+    contradict each other or are unsure, so their mean is flat. One vote a clip, as in
+    [`~modeling_rdfer.clip_agreement`], would count an unsure clip like a sure one.
+
+    Args:
+        probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`: -1..1, low for suspicious labels; below 0 if another label is more
+        probable than the given one.
+    """
+    given = probabilities.gather(1, labels[:, None])
+    others = probabilities.scatter(1, labels[:, None], -torch.inf)
+    return given.squeeze(1) - others.amax(1)
+
+
+def limit_noisy_share(margin: torch.Tensor, labels: torch.LongTensor, max_noisy_share: float) -> torch.Tensor:
+    """
+    Keeps a label from being wiped out (ours): of each label's samples, only the share `max_noisy_share` with the
+    lowest margins can be doubted. A model that has not learnt a label yet contradicts all of its samples; if all were
+    dropped, it would never learn it.
+
+    Args:
+        margin (`torch.FloatTensor` of shape `(N,)`): [`label_margin`] of all samples of a training set.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+        max_noisy_share (`float`, 0..1): 1 changes nothing.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`: `margin`, raised to at least 0 for the other samples.
+    """
+    limited = margin.clone()
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        order = margin[members].argsort(stable=True)
+        spared = members[order[int(max_noisy_share * len(members)) :]]
+        limited[spared] = limited[spared].clamp(min=0)
+    return limited
+
+
+def partition_samples(
+    agreement: torch.Tensor,
+    margin: torch.Tensor,
+    losses: torch.Tensor,
+    noisy_margin_threshold: float,
+    noisy_loss_threshold: float,
+    hard_agreement_threshold: float,
+) -> torch.LongTensor:
+    """
+    Tells clean, hard and noisy samples apart (docs/method.md, Verdicts and weights; after figure 1 of arXiv
+    2502.16129). The values are those of one epoch or running means over epochs.
+
+    - noisy: the clips agree on another label than the given one and the loss is large:
+      `margin < noisy_margin_threshold` and `losses > noisy_loss_threshold`;
+    - hard: not noisy, and the clips disagree: `agreement <= hard_agreement_threshold`;
+    - clean: everything else.
+
+    Args:
+        agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`~modeling_rdfer.clip_agreement`].
+        margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
+        losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
+        noisy_margin_threshold, hard_agreement_threshold (`float`): see [`VerdictThresholds`].
+        noisy_loss_threshold (`float`): infinity: nothing is noisy.
+
+    Returns:
+        `torch.LongTensor` of shape `(N,)`: `CLEAN`, `HARD` or `NOISY`, indices into `PARTITIONS`.
+    """
+    partition = torch.full_like(agreement, CLEAN, dtype=torch.long)
+    partition[agreement <= hard_agreement_threshold] = HARD
+    partition[(margin < noisy_margin_threshold) & (losses > noisy_loss_threshold)] = NOISY
+    return partition
+
+
+def label_doubt(margin: torch.Tensor, partition: torch.LongTensor, full_doubt_margin: float) -> torch.Tensor:
+    """
+    How far the given label is doubted (ours): from 0 to 1 as the margin falls from 0 to `full_doubt_margin`; 1 for
+    noisy samples. Doubt decides what is learnt and grows gradually; the verdict "noisy" takes more evidence.
+
+    Args:
+        margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
+        partition (`torch.LongTensor` of shape `(N,)`): of [`partition_samples`].
+        full_doubt_margin (`float`, below 0): see [`VerdictThresholds`].
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`: 0..1.
+    """
+    return torch.where(partition == NOISY, 1.0, (margin / full_doubt_margin).clamp(0, 1))
+
+
+def sample_weights(
+    partition: torch.LongTensor,
+    agreement: torch.Tensor,
+    doubt: torch.Tensor,
+    hard_sample_gain: float = 0.0,
+    noisy_sample_weight: float = 0.0,
+) -> torch.Tensor:
+    """
+    Weights of samples in the loss (docs/method.md, Verdicts and weights): 1 for clean samples,
+    `1 + hard_sample_gain * (1 - agreement)` for hard ones, `noisy_sample_weight` for noisy ones. Doubt lowers the
+    weight of other samples, too (ours): by a factor from 1 to `noisy_sample_weight` as it goes from 0 to 1.
+
+    Args:
+        partition (`torch.LongTensor` of shape `(N,)`): of [`partition_samples`].
+        agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): agreement of the clips.
+        doubt (`torch.FloatTensor` of shape `(N,)`, 0..1): [`label_doubt`].
+        hard_sample_gain (`float`, >= 0): how much more hard samples weigh, as in the paper's figure 1.
+        noisy_sample_weight (`float`, >= 0): 0 drops noisy samples.
+
+    Returns:
+        `torch.FloatTensor` of shape `(N,)`.
+    """
+    weights = 1 - doubt * (1 - noisy_sample_weight)
+    return torch.where(partition == HARD, weights * (1 + hard_sample_gain * (1 - agreement)), weights)
+
+
+def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
+    """
+    Fits a mixture of two Gaussians to the losses of all samples (DivideMix, Li et al., ICLR 2020) and returns the loss
+    above which a sample belongs to the upper one. The Bayesian information criterion decides whether there are two
+    groups at all (ours).
+
+    Args:
+        losses (`torch.FloatTensor` of shape `(N,)`): losses of all samples, or their running means.
+
+    Returns:
+        `float`: the loss at which both groups are equally probable; infinity if one Gaussian describes the losses as
+        well, or if there are fewer than 10.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    values = losses.detach().double().cpu().numpy().reshape(-1, 1)
+    if len(values) < 10 or values.std() < 1e-6:
+        return float("inf")
+    one, two = (
+        GaussianMixture(number, random_state=0, reg_covar=1e-4 * values.var(), max_iter=200).fit(values)
+        for number in (1, 2)
+    )
+    if two.bic(values) >= one.bic(values):
+        return float("inf")
+    low, high = two.means_.ravel().argsort()
+    # Between the means, the posterior of the upper group crosses one half.
+    left, right = two.means_[low, 0], two.means_[high, 0]
+    for _ in range(60):
+        middle = (left + right) / 2
+        if two.predict_proba([[middle]])[0, high] > 0.5:
+            right = middle
+        else:
+            left = middle
+    return float(right)
+
+
+__all__ = [
+    "CLEAN",
+    "HARD",
+    "NOISY",
+    "PARTITIONS",
+    "VerdictThresholds",
+    "fit_noisy_loss_threshold",
+    "label_doubt",
+    "label_margin",
+    "limit_noisy_share",
+    "partition_samples",
+    "sample_weights",
+]

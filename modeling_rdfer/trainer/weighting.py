@@ -1,0 +1,54 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""What an epoch learns from each sample: its label and its weight in the loss."""
+
+import torch
+
+from .arguments import RDFERTrainingArguments
+from .sample_record import SampleRecord
+from .sampler import balanced_weights
+
+
+class SampleWeighting:
+    """
+    Weights and labels of all samples for an epoch, from the verdicts of the record and the arguments. They are known
+    before a sample is seen, and weights are divided by one constant, their mean over the training set: accumulation
+    and the number of processes change no gradient.
+
+    Args:
+        record ([`SampleRecord`]): of the training set.
+        num_labels (`int`): C.
+        args ([`RDFERTrainingArguments`]): loss, warm-up, relabelling, class weights, seed.
+        num_epochs (`float`): length of the training.
+
+    Attributes:
+        weights (`torch.FloatTensor` of shape `(num_samples,)`): of the epoch, on the training's device.
+        targets (`torch.LongTensor` of shape `(num_samples,)`): labels to learn in the epoch, on the same device.
+    """
+
+    def __init__(self, record: SampleRecord, num_labels: int, args: RDFERTrainingArguments, num_epochs: float):
+        self.record, self.args, self.num_epochs = record, args, num_epochs
+        self.class_weights = torch.ones(len(record.given_labels))
+        if args.class_weights == "balanced":
+            self.class_weights = balanced_weights(record.given_labels, num_labels)
+        self.weights = self.targets = None
+
+    def takes_effect(self, epoch: int) -> bool:
+        """Whether verdicts weight the samples in an epoch."""
+        return self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs
+
+    def begin_epoch(self, epoch: int):
+        """Sets weights and labels: the given label with the weight of its verdict; later relabelled samples, too."""
+        weights, targets = self.class_weights, self.record.given_labels
+        if self.takes_effect(epoch):
+            verdict_weights = self.record.weights
+            if epoch >= self.args.relabel_start * self.num_epochs:
+                # Keyed by (seed, epoch): processes and resuming change nothing.
+                generator = torch.Generator().manual_seed(1000 * self.args.seed + epoch)
+                targets, verdict_weights = self.record.relabelled(generator)
+            weights = weights * verdict_weights
+        self.targets = targets.to(self.args.device)
+        mean = weights.mean()
+        self.weights = (weights / mean if mean > 0 else weights).to(self.args.device)
+
+
+__all__ = ["SampleWeighting"]

@@ -1,0 +1,76 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import math
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
+from modeling_rdfer.trainer.sample_record import SampleRecord
+from modeling_rdfer.trainer.verdicts import (
+    CLEAN,
+    HARD,
+    NOISY,
+    VerdictThresholds,
+    fit_noisy_loss_threshold,
+    label_doubt,
+    label_margin,
+    limit_noisy_share,
+    partition_samples,
+    sample_weights,
+)
+
+
+def test_label_margin_is_of_the_given_label_against_one_other():
+    probabilities = torch.tensor([[0.1, 0.7, 0.2], [0.1, 0.7, 0.2], [0.3, 0.35, 0.35], [0.0, 0.5, 0.5]])
+    margin = label_margin(probabilities, torch.tensor([0, 1, 0, 2]))
+    torch.testing.assert_close(margin, torch.tensor([-0.6, 0.5, -0.05, 0.0]))
+
+
+def test_partition_and_weights():
+    agreement = torch.tensor([1.0, 0.75, 1.0, 1.0, 0.75, 1.0, 0.5])
+    margin = torch.tensor([0.9, 0.25, -1.0, -0.3, -0.75, 0.1, -0.3])
+    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 3.0])
+    partition = partition_samples(agreement, margin, losses, -0.6, 1.0, 0.75)
+    # A large loss is not noisy as long as the clips do not agree on another label.
+    assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN, HARD]
+    doubt = label_doubt(margin, partition, -0.6)
+    torch.testing.assert_close(doubt, torch.tensor([0, 0, 1, 0.5, 1, 0, 0.5]))
+    weights = sample_weights(partition, agreement, doubt, hard_sample_gain=0.5, noisy_sample_weight=0.0)
+    torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0, 0.5, 0, 1, 0.5 * 1.25]))
+    kept = sample_weights(partition, agreement, doubt, hard_sample_gain=0.0, noisy_sample_weight=0.2)
+    torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
+    small = partition_samples(agreement, margin, losses.new_full((7,), 0.5), -0.6, 1.0, 0.75)
+    assert NOISY not in small and NOISY not in partition_samples(agreement, margin, losses, -0.6, math.inf, 0.75)
+
+
+def test_no_label_is_wiped_out():
+    margin = torch.tensor([-0.4, -0.9, -0.8, -0.2, -0.5, 0.3])
+    labels = torch.tensor([0, 0, 0, 0, 1, 1])
+    limited = limit_noisy_share(margin, labels, 0.5)
+    torch.testing.assert_close(limited, torch.tensor([0.0, -0.9, -0.8, 0.0, -0.5, 0.3]))
+    assert limit_noisy_share(margin, labels, 0.4)[4] == 0
+    assert torch.equal(limit_noisy_share(margin, labels, 1.0), margin)
+
+
+def test_threshold_stands_between_two_groups_of_losses():
+    generator = np.random.default_rng(0)
+    losses = np.concatenate([generator.normal(0.4, 0.2, 700), generator.normal(3.0, 0.5, 300)])
+    threshold = fit_noisy_loss_threshold(torch.from_numpy(losses))
+    assert 1.0 < threshold < 2.2
+    assert ((losses > threshold) == (np.arange(1000) >= 700)).mean() > 0.99
+
+
+@pytest.mark.parametrize("losses", [torch.full((50,), 0.7), torch.rand(5), torch.randn(500).mul(0.1).add(1)])
+def test_one_group_of_losses_has_no_threshold(losses):
+    assert fit_noisy_loss_threshold(losses) == math.inf
+
+
+def test_thresholds_stand_once():
+    """What trains, what is recorded and what audits have the defaults of one class."""
+    theirs, ours = fields(VerdictThresholds), {item.name: item for item in fields(RDFERTrainingArguments)}
+    assert {item.name: item.default for item in theirs} == {item.name: ours[item.name].default for item in theirs}
+    assert SampleRecord(torch.zeros(3, dtype=torch.long), 2).thresholds == VerdictThresholds()
+    args = RDFERTrainingArguments(noisy_margin_threshold=-0.5, noisy_loss_threshold="2")
+    assert args.verdict_thresholds == VerdictThresholds(noisy_margin_threshold=-0.5, noisy_loss_threshold="2")
