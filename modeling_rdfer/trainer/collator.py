@@ -30,20 +30,21 @@ def collate_videos(examples: list[dict]) -> dict[str, torch.Tensor]:
     return {name: torch.stack([torch.as_tensor(example[name]) for example in examples]) for name in taken}
 
 
-def check_train_dataset(dataset: Dataset, num_labels: int) -> torch.LongTensor:
+def check_train_dataset(dataset: Dataset, num_labels: int, sampler: str = "random") -> torch.LongTensor:
     """
     Checks a training set, see [`RDFERTrainer`].
 
     Args:
         dataset (`Dataset`): with `labels`; the first example is read, unless it is a stream.
         num_labels (`int`): of the model.
+        sampler (`str`, *optional*, defaults to `"random"`): see [`RDFERTrainingArguments`].
 
     Returns:
         `torch.LongTensor` of shape `(num_samples,)`: its labels.
 
     Raises:
         KeyError: if a column or the attribute `labels` is missing, naming it.
-        ValueError: if a label is not one of the model's.
+        ValueError: if a label is not one of the model's, or the sampler does not fit a stream.
     """
     if not hasattr(dataset, "labels"):
         raise KeyError(
@@ -54,6 +55,11 @@ def check_train_dataset(dataset: Dataset, num_labels: int) -> torch.LongTensor:
         missing = [name for name in ("pixel_values_videos", "labels", "sample_index") if name not in example]
         if missing:
             raise KeyError(f"The training set's examples lack {missing}; they have {sorted(example)}.")
+    elif sampler != "random":
+        raise ValueError(
+            f"sampler={sampler!r} needs samples in any order, which a stream does not give: use "
+            "class_weights='balanced', or do not stream."
+        )
     labels = torch.as_tensor(np.asarray(dataset.labels), dtype=torch.long)
     if labels.min() < 0 or labels.max() >= num_labels:
         raise ValueError(f"Labels {labels.min()}..{labels.max()} do not fit a model of {num_labels} labels.")

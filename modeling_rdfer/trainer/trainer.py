@@ -108,12 +108,8 @@ class RDFERTrainer(PublishingMixin, Trainer):
 
     def _set_up_record(self, dataset: Dataset):
         args, num_labels = self.args, self.model.config.num_labels
-        if hasattr(dataset, "batches") and args.sampler != "random":
-            raise ValueError(
-                f"sampler={args.sampler!r} needs samples in any order, which a stream does not give: use "
-                "class_weights='balanced', or do not stream."
-            )
-        labels, num_epochs = check_train_dataset(dataset, num_labels), args.num_epochs_of(len(dataset))
+        labels = check_train_dataset(dataset, num_labels, args.sampler)
+        num_epochs = args.num_epochs_of(len(dataset))
         self.record = SampleRecord(
             labels,
             num_labels,
