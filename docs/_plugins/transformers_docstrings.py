@@ -4,9 +4,12 @@ Lets mkdocstrings read docstrings as transformers writes them.
 
 - `name (`int`, *optional*, defaults to 4): ...` becomes `name (int, optional): ...`.
 - Fields of a configuration that follow the summary without a heading get one, `Args:`.
+- The help text of a dataclass field becomes its docstring, and its default its value.
+- A list gets the empty line before it that Markdown needs.
 - [`Name`] becomes a link to that name if the reference has a page for it, else plain code.
 """
 
+import ast
 import re
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import griffe
 
 PARAMETER = re.compile(r"^( *)(\*{0,2}\w+(?:, \*{0,2}\w+)*) \((.*`.*)\):[ ]*", re.M)
 FIELD = re.compile(r"^\w+(?:, \w+)* \(`[^\n]*\):$", re.M)
+# Markdown starts a list after an empty line only.
+LIST = re.compile(r"^( *)(?!- )(\S.*)\n(?=\1- )", re.M)
 LINK = re.compile(r"\[`~?([\w.]+)`\](?![\[(])")
 
 
@@ -29,12 +34,16 @@ def rewrite(text: str, public: dict[str, str]) -> str:
     first = next((number for number, line in enumerate(lines) if FIELD.match(line)), None)
     if first is not None and not re.search(r"^Args:$", text, re.M):
         end = next(
-            (n for n in range(first, len(lines)) if lines[n] and not lines[n].startswith(" ") and not FIELD.match(lines[n])),
+            (
+                n
+                for n in range(first, len(lines))
+                if lines[n] and not lines[n].startswith(" ") and not FIELD.match(lines[n])
+            ),
             len(lines),
         )
         lines[first:end] = ["Args:", *("    " + line if line else line for line in lines[first:end])]
         text = "\n".join(lines)
-    text = PARAMETER.sub(_plain_type, text)
+    text = PARAMETER.sub(_plain_type, LIST.sub(r"\1\2\n\n", text))
 
     def link(match: re.Match) -> str:
         name = match[1].rsplit(".", 1)[-1]
@@ -55,6 +64,17 @@ class TransformersDocstrings(griffe.Extension):
 
     def __init__(self):
         self.public = names_of_the_reference()
+
+    def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs) -> None:
+        if not isinstance(attr.value, griffe.ExprCall) or str(attr.value.function) != "field":
+            return
+        given = {part.name: part.value for part in attr.value.arguments if isinstance(part, griffe.ExprKeyword)}
+        metadata = ast.parse(str(given.get("metadata")), mode="eval").body
+        if attr.docstring is None and isinstance(metadata, ast.Dict):
+            for key, value in zip(metadata.keys, metadata.values):
+                if ast.literal_eval(key) == "help" and isinstance(value, ast.Constant):
+                    attr.docstring = griffe.Docstring(value.value, parent=attr)
+        attr.value = given.get("default", given.get("default_factory"))
 
     def on_object(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:
