@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..models.modeling_rdfer import distinct_clips
-from ..models.video_decoding_rdfer import map_in_threads
+from ..models.threads_rdfer import map_in_threads
 from ..models.video_processing_rdfer import split_batch
 from .loading import Engine, load
 from .scores import probabilities

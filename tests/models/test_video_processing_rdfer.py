@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import pickle
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,13 +17,12 @@ from transformers.video_utils import VideoMetadata
 
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
-from tests.models.test_video_decoding_rdfer import decoder, numbers_of, picture, write_video  # noqa: F401 (decoder is a fixture)
+from tests.helpers.paths import CHECKPOINT, DATA
+from tests.helpers.videos import CLIP, numbers_of, picture, write_video
 
 pytestmark = pytest.mark.decoding
 
-DATA = Path(__file__).parents[1] / "data"
-CLIP = DATA / "cap13_edit2.mp4"
-DETECTOR = Path(__file__).parents[2] / "hub_cards" / "rdfer-small" / "face_detector.safetensors"
+DETECTOR = CHECKPOINT / "face_detector.safetensors"
 
 
 def tensor_video(num_frames, height=48, width=80):
@@ -39,7 +37,7 @@ def short_mp4(tmp_path_factory):
 # ---------------------------------------------------------------------------------------------------------------------
 # What comes out
 # ---------------------------------------------------------------------------------------------------------------------
-def test_output_of_the_real_clip(decoder):  # noqa: F811
+def test_output_of_the_real_clip(decoder):
     inputs = RDFERVideoProcessor()(CLIP, return_metadata=True)
     assert inputs["pixel_values_videos"].shape == (1, 64, 3, 112, 112)
     assert inputs["pixel_values_videos"].dtype == torch.uint8
@@ -81,7 +79,7 @@ def test_sampling_and_padding_for_every_length(length):
         assert inputs["frame_mask"][0].tolist() == [True] * length + [False] * (8 - length)
 
 
-def test_short_file(decoder, short_mp4):  # noqa: F811
+def test_short_file(decoder, short_mp4):
     inputs = RDFERVideoProcessor(num_frames=16)(short_mp4, return_metadata=True)
     assert numbers_of(inputs["pixel_values_videos"][0]) == [*range(10), *[9] * 6]
     assert inputs["frame_mask"][0].sum() == 10
@@ -101,7 +99,7 @@ def test_all_frames():
     assert numbers_of(inputs["pixel_values_videos"][1]) == [0, 1, 2, 2, 2, 2, 2]
 
 
-def test_frames_per_second(decoder, short_mp4):  # noqa: F811
+def test_frames_per_second(decoder, short_mp4):
     processor = RDFERVideoProcessor()
     inputs = processor(short_mp4, fps=10, return_metadata=True)  # 0.4 s
     assert inputs["video_metadata"][0].frames_indices == [1, 3, 6, 8]
@@ -114,7 +112,7 @@ def test_frames_per_second(decoder, short_mp4):  # noqa: F811
     assert inputs["video_metadata"][0].pts_seconds == pytest.approx([i / 5 for i in range(10)])
 
 
-def test_variable_frame_rate_reports_true_times(decoder, tmp_path):  # noqa: F811
+def test_variable_frame_rate_reports_true_times(decoder, tmp_path):
     times_ms = [0, 20, 50, 400, 410, 1000, 1033, 1500, 2400, 2500]
     path = write_video(tmp_path / "vfr.mp4", num_frames=10, times_ms=times_ms)
     metadata = RDFERVideoProcessor(num_frames=5)(path, return_metadata=True)["video_metadata"][0]
@@ -154,7 +152,7 @@ def test_other_sizes():
 # ---------------------------------------------------------------------------------------------------------------------
 # What goes in
 # ---------------------------------------------------------------------------------------------------------------------
-def test_every_kind_of_video_in_one_list(decoder, short_mp4, tmp_path):  # noqa: F811
+def test_every_kind_of_video_in_one_list(decoder, short_mp4, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(11):
@@ -214,7 +212,7 @@ def _process(path):
     return RDFERVideoProcessor(num_frames=4)(path)["pixel_values_videos"]
 
 
-def test_worker_processes(decoder, short_mp4):  # noqa: F811
+def test_worker_processes(decoder, short_mp4):
     """Forked after the parent has decoded, as data loaders do, and started anew."""
     expected = _process(short_mp4)
     for method in ("fork", "spawn"):
@@ -240,7 +238,7 @@ def reference():
 
 
 @needs_detector
-def test_face_crop_follows_the_face_of_the_real_clip(decoder, reference):  # noqa: F811
+def test_face_crop_follows_the_face_of_the_real_clip(decoder, reference):
     """The crops must be those around the hand-checked boxes of the reference."""
     inputs = RDFERVideoProcessor(num_frames=765)(CLIP, do_face_crop=True)
     crops = inputs["pixel_values_videos"][0]

@@ -23,7 +23,8 @@ from PIL import Image
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video, resize_frames
+from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video
+from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
 from training.benchmarks.timing import CLIP, measure
 from training.data.labelled_videos import LabelledVideos

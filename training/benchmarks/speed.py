@@ -52,8 +52,9 @@ from modeling_rdfer import (
 from modeling_rdfer.models import video_processing_rdfer
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_backbone_rdfer import VideoBackbonePreTrainedModel
-from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video, resize_frames
+from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video
 from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
+from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
 from training.benchmarks.tables import write_tables
 from training.benchmarks.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns

@@ -1,0 +1,116 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Reads videos with torchcodec: container files, and decoders that the user made."""
+
+import json
+
+import numpy as np
+from transformers.utils import logging
+
+from .decoder_choice_rdfer import load_torchcodec
+from .frame_index_rdfer import is_sparse
+from .image_reader_rdfer import to_uint8
+from .pyav_reader_rdfer import PyAVVideo
+from .video_source_rdfer import VideoReadError, VideoSource
+
+logger = logging.get_logger(__name__)
+
+
+class TorchCodecVideo(VideoSource):
+    """A container file or its bytes, decoded with torchcodec by the index that PyAV made.
+
+    Args:
+        video (`PyAVVideo`): the same file, opened with PyAV.
+        fall_back (`bool`): whether PyAV may read what it reads faster and what torchcodec cannot decode.
+    """
+
+    def __init__(self, video: PyAVVideo, fall_back: bool):
+        super().__init__(
+            video.name,
+            "torchcodec",
+            video.num_frames,
+            video.height,
+            video.width,
+            video.average_fps,
+            video.pts_seconds,
+            video.duration_seconds,
+        )
+        self._video, self._fall_back, self._decoder = video, fall_back, None
+
+    def _open(self):
+        index = self._video.index
+        frames = zip(index.pts, index.durations, index.is_key)
+        mapping = {"frames": [{"pts": pts, "duration": d, "key_frame": int(key)} for pts, d, key in frames]}
+        self._decoder = load_torchcodec()[0].decoders.VideoDecoder(
+            self._video.file,
+            stream_index=self._video.stream_index,
+            num_ffmpeg_threads=self._video.num_threads,
+            custom_frame_mappings=json.dumps(mapping),
+            device="cpu",
+        )
+
+    def _split(self, wanted):
+        if self._pyav_is_faster(wanted):
+            return self._video._split(wanted)
+        parts = self._video.parts(wanted)
+        if len(parts) == 1:
+            return [(self, wanted)]
+        return [(TorchCodecVideo(self._video.copy(), self._fall_back), part) for part in parts]
+
+    def _pyav_is_faster(self, wanted) -> bool:
+        """Whether many frames can be skipped, which only PyAV can do."""
+        return self._fall_back and self._video.can_skip and is_sparse(wanted)
+
+    def _read(self, wanted):
+        if self._pyav_is_faster(wanted):
+            yield from self._video._read(wanted)
+            return
+        for done, chunk in self._chunks(wanted):
+            try:
+                if self._decoder is None:
+                    self._open()
+                batch = self._decoder.get_frames_at(indices=chunk)
+                pts = batch.pts_seconds.numpy()
+                if np.abs(pts - self.pts_seconds[chunk]).max() > 1e-3:
+                    raise RuntimeError(f"the frames at {pts} s came instead of those at {self.pts_seconds[chunk]} s")
+            except (RuntimeError, ValueError, IndexError) as error:
+                if not self._fall_back:
+                    raise _undecodable(self, chunk, error) from error
+                logger.info(f"torchcodec cannot decode {self.name!r}, PyAV continues: {error}")
+                yield from self._video._read(wanted[done:])
+                return
+            yield batch.data
+
+    def close(self):
+        self._decoder = None
+        self._video.close()
+
+
+class UserDecoderVideo(VideoSource):
+    """A `torchcodec.decoders.VideoDecoder` that the user made, with any options."""
+
+    def __init__(self, decoder, name: str):
+        metadata = decoder.metadata
+        if len(decoder) == 0:
+            raise VideoReadError(name, "a video stream without frames", "at least one frame")
+        pts = np.full(len(decoder), np.nan)
+        height, width = metadata.height, metadata.width
+        super().__init__(
+            name, "torchcodec", len(decoder), height, width, metadata.average_fps, pts, metadata.duration_seconds
+        )
+        self._decoder = decoder
+
+    def _read(self, wanted):
+        for _, chunk in self._chunks(wanted):
+            try:
+                batch = self._decoder.get_frames_at(indices=chunk)
+            except (RuntimeError, ValueError, IndexError) as error:
+                raise _undecodable(self, chunk, error) from error
+            self.pts_seconds[chunk] = batch.pts_seconds.cpu().numpy()
+            frames = batch.data if batch.data.shape[1] == 3 else batch.data.permute(0, 3, 1, 2)
+            yield to_uint8(frames.cpu(), self.name)
+
+
+def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    found = f"a video of {video.num_frames} frames, of which {chunk[0]}..{chunk[-1]} cannot all be decoded ({reason})"
+    return VideoReadError(video.name, found)

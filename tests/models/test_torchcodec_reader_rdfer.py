@@ -1,0 +1,41 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""torchcodec reads the frames that PyAV reads; decoders that the user made are read as they are."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from modeling_rdfer.models.decoder_choice_rdfer import decoder_in_use
+from modeling_rdfer.models.video_decoding_rdfer import open_video
+from tests.helpers.videos import CLIP
+
+pytestmark = pytest.mark.decoding
+
+
+def test_real_clip_has_the_same_frames_with_both_decoders():
+    if decoder_in_use("torchcodec")[0] is None:
+        assert os.environ.get("RDFER_REQUIRE_TORCHCODEC") != "1", decoder_in_use("torchcodec")
+        pytest.skip(f"torchcodec cannot be used: {decoder_in_use('torchcodec')[1]}")
+    indices = list(range(5, 765, 40))
+    for size in (None, (112, 112)):
+        a, b = (open_video(CLIP, name).get_frames(indices, size=size).float() for name in ("pyav", "torchcodec"))
+        assert (a - b).abs().mean((1, 2, 3)).max() < 2
+        # Left to itself, the package takes PyAV for few frames of a file that torchcodec reads otherwise.
+        with open_video(CLIP) as video:
+            assert torch.equal(video.get_frames(indices, size=size).float(), a)
+            few, all_of_them = video.get_frames([14, 15]), video.get_frames(range(10, 20))
+            assert (few.float() - all_of_them[4:6].float()).abs().mean() < 2
+
+
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_torchcodec_decoder_of_the_user(plain_mp4, order):
+    if decoder_in_use("torchcodec")[0] is None:
+        pytest.skip("torchcodec cannot be used")
+    from torchcodec.decoders import VideoDecoder
+
+    video = open_video(VideoDecoder(str(plain_mp4), dimension_order=order))
+    assert video.num_frames == 40
+    assert torch.equal(video.get_frames([30, 2]), open_video(plain_mp4, "torchcodec").get_frames([30, 2]))
+    assert video.pts_seconds[30] == pytest.approx(1.2) and np.isnan(video.pts_seconds[0])
