@@ -1,8 +1,15 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Robust dynamic facial expression recognition: a video of a face -> its emotion.
-
-Importing the package makes its classes known to the Auto classes of transformers.
 """
+Dynamic facial expression recognition: which emotion a face shows in a video.
+
+Importing the package registers its models with the Auto classes of transformers. Inference and training are imported
+when a name of theirs is first used.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from typing import TYPE_CHECKING
 
 from transformers import (
     AutoBackbone,
@@ -14,10 +21,9 @@ from transformers import (
 
 from .hub.card_facts import CardFacts
 from .hub.hub_methods import add_hub_methods
-from .inference.predict import predict
-from .inference.timeline import Window, timeline
 from .models.configuration_aen import AENConfig
 from .models.configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
+from .models.face_rdfer import RDFERFaceDetector
 from .models.modeling_aen import (
     AENForVideoClassification,
     AENModel,
@@ -38,6 +44,43 @@ from .models.video_backbone_rdfer import RDFERFrameNet
 from .models.video_decoding_rdfer import VideoReadError
 from .models.video_processing_rdfer import RDFERVideoProcessor
 
+if TYPE_CHECKING:
+    from .inference.export import export
+    from .inference.loading import load
+    from .inference.onnx import ONNXModel
+    from .inference.predict import predict
+    from .inference.timeline import Window, timeline
+    from .trainer.arguments import RDFERTrainingArguments
+    from .trainer.losses import cross_entropy, generalized_cross_entropy, symmetric_cross_entropy, weighted_loss
+    from .trainer.metrics import expected_calibration_error, fit_temperature, recognition_metrics
+    from .trainer.trainer import RDFERTrainer
+
+# Public names that are imported on first use -> their modules.
+_LAZY_MODULES = {
+    "ONNXModel": ".inference.onnx",
+    "RDFERTrainer": ".trainer.trainer",
+    "RDFERTrainingArguments": ".trainer.arguments",
+    "Window": ".inference.timeline",
+    "cross_entropy": ".trainer.losses",
+    "expected_calibration_error": ".trainer.metrics",
+    "export": ".inference.export",
+    "fit_temperature": ".trainer.metrics",
+    "generalized_cross_entropy": ".trainer.losses",
+    "load": ".inference.loading",
+    "predict": ".inference.predict",
+    "recognition_metrics": ".trainer.metrics",
+    "symmetric_cross_entropy": ".trainer.losses",
+    "timeline": ".inference.timeline",
+    "weighted_loss": ".trainer.losses",
+}
+# Packages of the extra `training` by the names they are imported with.
+_TRAINING_PACKAGES = {"accelerate": "accelerate", "datasets": "datasets", "sklearn": "scikit-learn"}
+
+try:
+    __version__ = importlib.metadata.version("modeling-rdfer")
+except importlib.metadata.PackageNotFoundError:  # a folder that was copied and not installed
+    __version__ = "0+unknown"
+
 AutoConfig.register(RDFERConfig.model_type, RDFERConfig)
 AutoBackbone.register(RDFERFrameNetConfig, RDFERFrameNet)
 AutoModel.register(RDFERConfig, RDFERModel)
@@ -57,6 +100,24 @@ RDFERVideoProcessor.register_for_auto_class("AutoVideoProcessor")
 add_hub_methods(RDFERForVideoClassification, RDFERModel, RDFERConfig, RDFERVideoProcessor)
 add_hub_methods(AENForVideoClassification, AENModel, AENConfig)
 
+
+def __getattr__(name: str):
+    if name not in _LAZY_MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _LAZY_MODULES[name]
+    if module.startswith(".trainer"):
+        missing = [package for found, package in _TRAINING_PACKAGES.items() if importlib.util.find_spec(found) is None]
+        if missing:
+            raise ImportError(f"{name} needs {' and '.join(missing)}: pip install 'modeling-rdfer[training]'")
+    value = getattr(importlib.import_module(module, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "AENConfig",
     "AENForVideoClassification",
@@ -64,20 +125,34 @@ __all__ = [
     "AENPreTrainedModel",
     "AENVideoClassifierOutput",
     "CardFacts",
+    "ONNXModel",
     "RDFERConfig",
+    "RDFERFaceDetector",
     "RDFERForVideoClassification",
     "RDFERFrameNet",
     "RDFERFrameNetConfig",
     "RDFERModel",
     "RDFERPreTrainedModel",
+    "RDFERTrainer",
+    "RDFERTrainingArguments",
     "RDFERVideoClassifierOutput",
     "RDFERVideoProcessor",
     "VideoReadError",
     "Window",
+    "__version__",
     "clip_agreement",
+    "cross_entropy",
     "distinct_clips",
+    "expected_calibration_error",
+    "export",
+    "fit_temperature",
+    "generalized_cross_entropy",
     "interpolate_saliency",
+    "load",
     "predict",
+    "recognition_metrics",
     "resample_clips",
+    "symmetric_cross_entropy",
     "timeline",
+    "weighted_loss",
 ]
