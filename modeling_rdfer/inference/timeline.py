@@ -11,7 +11,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers.video_utils import VideoMetadata
 
-from ..models.face_rdfer import crop_faces, track_faces
+from ..models.face_tracking_rdfer import crop_faces, track_faces
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE
 from .loading import Engine, load

@@ -19,7 +19,8 @@ from transformers.utils.hub import cached_file
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
-from .face_rdfer import RDFERFaceDetector, crop_faces, look_ahead, track_faces
+from .face_detection_rdfer import RDFERFaceDetector
+from .face_tracking_rdfer import crop_faces, detect_ahead, track_faces
 from .package_data_rdfer import packaged_file
 from .video_decoding_rdfer import VideoReadError, VideoSource, is_frame, open_video
 
@@ -351,13 +352,13 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         ratio = min(video.width, video.height) / max(video.width, video.height)
         affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
         # Beside a large face small ones are found by the slower of the detector's two networks alone.
-        net, seen = "auto" if face == "largest" else "back", {}
+        net, detections = "auto" if face == "largest" else "back", {}
         frames = video.get_frames(
             indices,
             max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)),
-            meanwhile=lambda frames, places: seen.update(look_ahead(frames, places, detector, net)),
+            meanwhile=lambda frames, positions: detections.update(detect_ahead(frames, positions, detector, net)),
         )
-        tracks = track_faces(frames, detector, net, seen=seen)
+        tracks = track_faces(frames, detector, net, detections=detections)
         if isinstance(face, int) and tracks:
             if face >= len(tracks):
                 raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from modeling_rdfer.models.face_rdfer import RDFERFaceDetector
+from modeling_rdfer.models.face_detection_rdfer import RDFERFaceDetector
 from training.build import npm_weights
 
 ROOT = Path(__file__).parents[3]

@@ -1,199 +1,17 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-import math
-from pathlib import Path
+"""Faces are followed through moves, cuts and gaps, and cropped where they are."""
 
-import av
-import numpy as np
+import math
+
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torchvision.ops import box_iou
-from torchvision.transforms.v2 import functional as tvF
 
-from modeling_rdfer.models.face_rdfer import FaceTrack, RDFERFaceDetector, crop_faces, look_ahead, track_faces
+from modeling_rdfer.models.face_detection_rdfer import RDFERFaceDetector
+from modeling_rdfer.models.face_tracking_rdfer import FaceTrack, crop_faces, detect_ahead, track_faces
+from tests.helpers.faces import FACE_SIDE, centres, furthest, paste, shrink, sides
 
-ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "hub_cards" / "rdfer-small" / "face_detector.safetensors"
-CLIP = ROOT / "tests" / "data" / "cap13_edit2.mp4"
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return RDFERFaceDetector.from_file(WEIGHTS)
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return dict(np.load(ROOT / "tests" / "data" / "face_expression_reference.npz"))
-
-
-@pytest.fixture(scope="module")
-def clip():
-    """All frames of the real clip at 25 fps: uint8 (765, 3, 300, 400)."""
-    with av.open(str(CLIP)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
-
-
-@pytest.fixture(scope="module")
-def reference_frames(clip, reference):
-    return clip[[round(25 * second) for second in reference["seconds"]]]
-
-
-@pytest.fixture(scope="module")
-def face(clip):
-    """A neutral face with its surroundings: a (3, 170, 170) picture; the face's centre and side are FACE_*."""
-    return clip[10, :, 100:270, 115:285]
-
-
-# Of the reference box of second 0.4, relative to the picture `face`.
-FACE_CENTRE = torch.tensor([202.7 - 115, 190.4 - 100])
-FACE_SIDE = 99.4
-
-
-def paste(pictures, lefts_tops, size=(400, 600), grey=90):
-    """Pastes one picture (3, h, w), or None, per frame at (left, top) on a grey canvas, cut at its border."""
-    frames = torch.full((len(pictures), 3, *size), grey, dtype=torch.uint8)
-    for frame, picture, (left, top) in zip(frames, pictures, lefts_tops):
-        if picture is None:
-            continue
-        left, top = round(left), round(top)
-        y, x = max(0, top), max(0, left)
-        target = frame[:, y : max(0, top + picture.shape[1]), x : max(0, left + picture.shape[2])]
-        target.copy_(picture[:, y - top :, x - left :][:, : target.shape[1], : target.shape[2]])
-    return frames
-
-
-def centres(boxes):
-    return (boxes[:, :2] + boxes[:, 2:4]) / 2
-
-
-def sides(boxes):
-    return (boxes[:, 2:4] - boxes[:, :2]).prod(1).sqrt()
-
-
-def furthest(boxes, lefts_tops, scale=1.0):
-    """Largest distance of a box's centre from the pasted face's, in units of the face's side."""
-    expected = torch.tensor(lefts_tops, dtype=torch.float32).round() + FACE_CENTRE * scale
-    return float(((centres(boxes) - expected).norm(dim=1) / (FACE_SIDE * scale)).max())
-
-
-def shrink(picture, scale):
-    return tvF.resize(picture, [round(side * scale) for side in picture.shape[-2:]], antialias=True)
-
-
-# ---- detection
-
-
-@pytest.mark.parametrize(("model", "least_iou"), [("front", 0.98), ("back", 0.8)])
-def test_detect_finds_the_reference_boxes(detector, reference, reference_frames, model, least_iou):
-    found = detector.detect(reference_frames, model)
-    assert [len(boxes) for boxes in found] == [1] * 12
-    ious = box_iou(torch.cat(found)[:, :4], torch.from_numpy(reference["face_boxes_xyxy"])).diagonal()
-    assert float(ious.min()) > least_iou
-    assert all(0.8 < float(boxes[0, 4]) <= 1 for boxes in found)
-
-
-def test_detect_is_the_same_alone_and_in_a_batch(detector, reference_frames):
-    together = detector.detect(reference_frames)
-    for i in (0, 5, 11):
-        alone = detector.detect(reference_frames[i : i + 1])[0]
-        torch.testing.assert_close(alone, together[i], rtol=1e-4, atol=1e-2)
-    picked = detector.detect(reference_frames, indices=[11, 0])
-    torch.testing.assert_close(picked[0], together[11], rtol=1e-4, atol=1e-2)
-    torch.testing.assert_close(picked[1], together[0], rtol=1e-4, atol=1e-2)
-
-
-def test_detect_gives_pixels_of_the_frame_at_any_size(detector, reference_frames):
-    frame = reference_frames[:1]
-    box = detector.detect(frame)[0][0, :4]
-    for height, width in [(600, 800), (1080, 1440), (150, 200), (211, 281)]:
-        resized = tvF.resize(frame, [height, width], antialias=True)
-        expected = box * torch.tensor([width / 400, height / 300] * 2)
-        found = detector.detect(resized)[0]
-        assert float(box_iou(found[:1, :4], expected[None])) > 0.8, (height, width)
-    portrait = torch.nn.functional.pad(frame, (0, 0, 250, 150))
-    moved = detector.detect(portrait, "back")[0]
-    assert float(box_iou(moved[:1, :4], (box + torch.tensor([0.0, 250.0, 0.0, 250.0]))[None])) > 0.7
-
-
-def test_back_net_finds_a_small_face_that_front_misses(detector, face):
-    scale = 0.35
-    frames = paste([shrink(face, scale)], [(300, 200)])
-    assert len(detector.detect(frames, "front")[0]) == 0
-    found = detector.detect(frames, "back")[0]
-    assert len(found) == 1
-    assert furthest(found, [(300, 200)], scale) < 0.15
-    assert 0.7 < float(sides(found)) / (FACE_SIDE * scale) < 1.3
-
-
-def test_detect_keeps_one_box_a_face_and_orders_by_score(detector, face):
-    found = detector.detect(paste([torch.cat([face, face], 2)], [(100, 100)]))[0]
-    assert len(found) == 2
-    assert float(box_iou(found[:1, :4], found[1:, :4])) == 0
-    assert found[0, 4] >= found[1, 4]
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (300, 1), (1, 300), (2, 7), (8, 8)])
-def test_tiny_frames_have_no_face(detector, shape):
-    frames = torch.randint(0, 256, (3, 3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert [len(boxes) for boxes in detector.detect(frames, "back")] == [0] * 3
-    assert track_faces(frames, detector) == []
-
-
-def test_grey_frames_are_detected(detector, reference, reference_frames):
-    grey = tvF.rgb_to_grayscale(reference_frames, num_output_channels=3)
-    found = torch.cat([boxes[:1] for boxes in detector.detect(grey)])
-    assert float(box_iou(found[:, :4], torch.from_numpy(reference["face_boxes_xyxy"])).diagonal().min()) > 0.85
-
-
-@pytest.mark.parametrize(
-    "frames",
-    [
-        torch.zeros(2, 3, 8, 8),
-        torch.zeros(3, 8, 8, dtype=torch.uint8),
-        torch.zeros(2, 1, 8, 8, dtype=torch.uint8),
-        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
-    ],
-    ids=["float", "one frame", "one channel", "empty"],
-)
-def test_wrong_frames_are_refused_with_what_was_found(detector, frames):
-    for call in (
-        lambda: detector.detect(frames),
-        lambda: track_faces(frames, detector),
-        lambda: crop_faces(frames, torch.tensor([[0.0, 0, 4, 4]] * len(frames))),
-    ):
-        with pytest.raises(ValueError, match=r"uint8 of shape \(T, 3, H, W\)") as error:
-            call()
-        assert str(tuple(frames.shape)) in str(error.value)
-
-
-def test_unknown_net_is_refused(detector, reference_frames):
-    with pytest.raises(ValueError, match="'side'"):
-        detector.detect(reference_frames, "side")
-
-
-def test_float32_and_float16_files_give_the_same_detector(detector, reference_frames, tmp_path):
-    save_file({name: tensor.float() for name, tensor in load_file(WEIGHTS).items()}, tmp_path / "w.safetensors")
-    other = RDFERFaceDetector.from_file(tmp_path / "w.safetensors")
-    assert {parameter.dtype for parameter in detector.parameters()} == {torch.float32}
-    for a, b in zip(detector.detect(reference_frames), other.detect(reference_frames)):
-        assert torch.equal(a, b)
-
-
-def test_wrong_weight_files_are_refused_by_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone\.safetensors"):
-        RDFERFaceDetector.from_file(tmp_path / "gone.safetensors")
-    (tmp_path / "text.safetensors").write_text("hello")
-    state = load_file(WEIGHTS)
-    state.pop("front.c1.bias")
-    save_file(state, tmp_path / "part.safetensors")
-    for name in ("text.safetensors", "part.safetensors"):
-        with pytest.raises(ValueError, match=name):
-            RDFERFaceDetector.from_file(tmp_path / name)
-
-
-# ---- tracking
+# Tracking ------------------------------------------------------------------------------------------------------------
 
 
 def test_track_of_the_real_clip_stays_on_the_face(detector, clip):
@@ -302,7 +120,7 @@ def test_two_faces_that_pass_each_other_keep_their_tracks(detector, face, model,
 
 
 def test_a_false_alarm_in_a_frame_without_the_face_does_not_move_the_box(detector, face):
-    # frame 21 is one of the frames that are looked at first
+    # frame 21 is one of the frames that are examined first
     places = [(400, 20) if t == 21 else (20, 200) for t in range(64)]
     (track,) = track_faces(paste([face] * 64, places), detector)
     assert furthest(track.boxes, [(20, 200)] * 64) < 0.1
@@ -341,11 +159,11 @@ def test_a_face_that_is_hidden_while_another_is_seen_stays_one_track(detector, f
     assert furthest(tracks[1].boxes, [(20, 20)] * 64) < 0.1
 
 
-def test_no_more_looks_than_allowed(detector, face):
+def test_no_more_detections_than_allowed(detector, face):
     places = [((t * 97) % 430, (t * 61) % 230) for t in range(64)]
     frames = paste([face] * 64, places)
     for most in (16, 20, 40):
-        tracks = track_faces(frames, detector, max_looks=most)
+        tracks = track_faces(frames, detector, max_detections=most)
         assert 8 < sum(track.detected for track in tracks).bool().sum() <= most
 
 
@@ -365,7 +183,7 @@ def test_alternating_shots_give_one_track(detector, face):
 
 def test_a_face_flashing_up_in_one_frame_is_no_track(detector, face):
     frames = paste([shrink(face, 0.8)] * 64, [(20, 200)] * 64)
-    flash = 21  # one of the frames that are looked at first
+    flash = 21  # one of the frames that are examined first
     frames[flash, :, 20:190, 400:570] = face
     assert len(detector.detect(frames[flash : flash + 1])[0]) == 2
     (track,) = track_faces(frames, detector)
@@ -410,7 +228,7 @@ def test_tracking_leaves_the_frames_alone_and_is_deterministic(detector, clip):
 
 
 @pytest.mark.parametrize("model", ["auto", "back"])
-def test_looking_ahead_leaves_little_to_do_and_changes_nothing(detector, clip, model, monkeypatch):
+def test_detecting_ahead_leaves_little_to_do_and_changes_nothing(detector, clip, model, monkeypatch):
     frames = clip[::12]
     places = torch.randperm(len(frames), generator=torch.Generator().manual_seed(0)).tolist()
     filled = torch.zeros_like(frames)
@@ -420,30 +238,54 @@ def test_looking_ahead_leaves_little_to_do_and_changes_nothing(detector, clip, m
             filled[place] = frames[place]
             yield place
 
-    seen = look_ahead(filled, fill(), detector, model)
+    detections = detect_ahead(filled, fill(), detector, model)
     expected = track_faces(frames, detector, model)[0]
-    looks, detect = [], RDFERFaceDetector.detect
+    later, detect = [], RDFERFaceDetector.detect
     monkeypatch.setattr(
         RDFERFaceDetector,
         "detect",
-        lambda self, frames, net, chunk: looks.extend(chunk) or detect(self, frames, net, chunk),
+        lambda self, frames, net, chunk: later.extend(chunk) or detect(self, frames, net, chunk),
     )
-    track = track_faces(frames, detector, model, seen=seen)[0]
+    track = track_faces(frames, detector, model, detections=detections)[0]
     assert torch.equal(track.boxes, expected.boxes) and torch.equal(track.detected, expected.detected)
-    assert len(seen) == 16 and not set(looks) & set(seen) and len(looks) == track.looked.sum() - 16
-    # Where the video broke off, what is missing is looked at later.
-    part = look_ahead(frames, range(40), detector, model)
+    assert len(detections) == 16 and not set(later) & set(detections)
+    assert len(later) == track.examined.sum() - 16
+    # Where the video broke off, what is missing is examined later.
+    part = detect_ahead(frames, range(40), detector, model)
     assert 0 < len(part) < 16
-    assert torch.equal(track_faces(frames, detector, model, seen=part)[0].boxes, expected.boxes)
+    assert torch.equal(track_faces(frames, detector, model, detections=part)[0].boxes, expected.boxes)
 
 
-@pytest.mark.parametrize("wrong", [{"num_looks": 0}, {"max_looks": 4}, {"steadiness": -1}, {"model": "side"}])
+@pytest.mark.parametrize(
+    "wrong", [{"num_detections": 0}, {"max_detections": 4}, {"steadiness": -1}, {"model": "side"}]
+)
 def test_wrong_tracking_settings_are_refused(detector, reference_frames, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         track_faces(reference_frames, detector, **wrong)
 
 
-# ---- cropping
+# Cropping ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        torch.zeros(2, 3, 8, 8),
+        torch.zeros(3, 8, 8, dtype=torch.uint8),
+        torch.zeros(2, 1, 8, 8, dtype=torch.uint8),
+        torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
+    ],
+    ids=["float", "one frame", "one channel", "empty"],
+)
+def test_wrong_frames_are_refused_with_what_was_found(detector, frames):
+    for call in (
+        lambda: detector.detect(frames),
+        lambda: track_faces(frames, detector),
+        lambda: crop_faces(frames, torch.tensor([[0.0, 0, 4, 4]] * len(frames))),
+    ):
+        with pytest.raises(ValueError, match=r"uint8 of shape \(T, 3, H, W\)") as error:
+            call()
+        assert str(tuple(frames.shape)) in str(error.value)
 
 
 def test_crops_are_the_reference_crops(reference, reference_frames):

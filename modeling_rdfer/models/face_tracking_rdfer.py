@@ -1,0 +1,351 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Follows the faces of a video over time, puts the largest persistent one first, and crops them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as tvF
+
+from .face_detection_rdfer import RDFERFaceDetector, check_frames, detection_batches
+
+# False alarms score 0.5 to 0.6, faces above 0.7.
+_SURE_SCORE = 0.65
+
+
+@dataclass
+class FaceTrack:
+    """One face followed through a video of T frames (ours).
+
+    Attributes:
+        boxes (`torch.Tensor` of shape `(T, 4)`): float32 x1, y1, x2, y2 in pixels for every frame, smoothed;
+            interpolated between examined frames, constant before the first and after the last detection; may reach
+            outside the frame.
+        examined (`torch.Tensor` of shape `(T,)`): bool, True for frames that the detector ran on.
+        detected (`torch.Tensor` of shape `(T,)`): bool, True for frames in which it found this face.
+        presence (`float`): share of the video's time in which the face is there, 0..1: examined frames with the face,
+            each weighted by the time up to the examined frames beside it.
+        score (`float`): mean detection score, 0..1.
+    """
+
+    boxes: torch.Tensor
+    examined: torch.Tensor
+    detected: torch.Tensor
+    presence: float
+    score: float
+
+    def visible(self) -> torch.Tensor:
+        """bool of shape `(T,)`: whether the examined frame nearest to each frame has the face."""
+        examined = self.examined.nonzero().flatten()
+        frames = torch.arange(len(self.examined))
+        nearest = (frames[:, None] - examined).abs().argmin(1)
+        return self.detected[examined[nearest]]
+
+
+def detect_ahead(
+    frames: torch.Tensor,
+    positions: Iterable[int],
+    detector: RDFERFaceDetector,
+    model: Literal["auto", "front", "back"] = "auto",
+    num_detections: int = 16,
+) -> dict[int, torch.Tensor]:
+    """Runs the detector on the frames that `track_faces` needs first, while the video is still being decoded (ours).
+
+    Args:
+        frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, being filled.
+        positions (iterable of `int`): positions in `frames` that are filled, each given once, in any order.
+        detector, model, num_detections: as for `track_faces`.
+
+    Returns:
+        `dict[int, torch.Tensor]`: boxes by frame, as `RDFERFaceDetector.detect` gives them; for `track_faces`.
+    """
+    net = "back" if model == "back" else "front"
+    batches = detection_batches(_first_frames(len(frames), num_detections), net)
+    batch_of = {frame: batch for batch in batches for frame in batch}
+    filled, detections = set(), {}
+    for position in positions:
+        filled.add(position)
+        batch = batch_of.get(position)
+        if batch and filled.issuperset(batch):
+            detections.update(zip(batch, detector.detect(frames, net, batch)))
+    return detections
+
+
+def track_faces(
+    frames: torch.Tensor,
+    detector: RDFERFaceDetector,
+    model: Literal["auto", "front", "back"] = "auto",
+    num_detections: int = 16,
+    max_detections: int = 64,
+    steadiness: float = 0.08,
+    detections: dict[int, torch.Tensor] | None = None,
+) -> list[FaceTrack]:
+    """Finds the faces of a video and follows them, running the detector on a few frames only (ours).
+
+    It examines `num_detections` frames, then bisects where a large face moved far, is missing or jumped between two of
+    them. A face that jumps from one frame to the next (a cut) stays one track, whose box jumps. If four or more frames
+    were examined, a face found in one of them only is dropped as a false alarm.
+
+    Args:
+        frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255, one video in time order.
+        detector (`RDFERFaceDetector`): the detector.
+        model (`str`, *optional*, defaults to `"auto"`): net to use. `"auto"`: front, with back on frames where front
+            finds nothing sure, and back alone if that shows small faces; it may miss a small face beside a large one.
+            `"back"` finds all, five times slower.
+        num_detections (`int`, *optional*, defaults to 16): frames to examine first, >= 1; at least one in 16.
+        max_detections (`int`, *optional*, defaults to 64): most frames to examine in a video of up to 256 frames;
+            grows with T beyond.
+        steadiness (`float`, *optional*, defaults to 0.08): how far the smoothed box may be from the detected one, in
+            units of the face's size, >= 0.
+        detections (`dict`, *optional*): what `detect_ahead` returned.
+
+    Returns:
+        `list[FaceTrack]`: the largest persistent face (presence x size) first; empty if there is no face.
+
+    Raises:
+        ValueError: if `frames` is not uint8 of shape `(T, 3, H, W)`, `model` is unknown, or a number is out of range.
+    """
+    check_frames(frames)
+    if model not in ("auto", "front", "back"):
+        raise ValueError(f"model must be 'auto', 'front' or 'back', got {model!r}")
+    if num_detections < 1 or max_detections < num_detections or steadiness < 0:
+        raise ValueError(
+            "expected 1 <= num_detections <= max_detections, steadiness >= 0: "
+            f"{num_detections=}, {max_detections=}, {steadiness=}"
+        )
+    num_frames = len(frames)
+    max_detections = max_detections * max(num_detections, num_frames // 16) // num_detections
+    # Frame -> boxes found there: (n, 5) arrays, as NumPy takes a tenth of torch's time for so few numbers.
+    found = {frame: boxes.numpy() for frame, boxes in (detections or {}).items()}
+    model = _detect(frames, detector, model, _first_frames(num_frames, num_detections), found)
+    while len(found) < max_detections:
+        examined = sorted(found)
+        unclear = [(p + q) // 2 for p, q in pairwise(examined) if q - p > 1 and _is_unclear(found[p], found[q])]
+        if not unclear:
+            break
+        # If these are too many, an even choice is better than the first ones.
+        step = -(-len(unclear) // (max_detections - len(found)))
+        model = _detect(frames, detector, model, unclear[::step], found)
+    return _make_tracks(found, num_frames, steadiness)
+
+
+def crop_faces(
+    frames: torch.Tensor,
+    boxes: torch.Tensor,
+    size: tuple[int, int] = (112, 112),
+    margin: float = 1.3,
+    shift_up: float = 0.12,
+) -> torch.Tensor:
+    """Cuts a square around the face out of each frame and resizes it (ours; rdfer-small is measured on such crops).
+
+    Args:
+        frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255.
+        boxes (`torch.Tensor` of shape `(T, 4)`): x1, y1, x2, y2 in pixels, one face a frame; may leave the frame.
+        size (`tuple[int, int]`, *optional*, defaults to `(112, 112)`): height and width of the crops in pixels, >= 1.
+        margin (`float`, *optional*, defaults to 1.3): side of the square in units of the box's larger side, > 0.
+        shift_up (`float`, *optional*, defaults to 0.12): how far the square is moved up, in units of the box's height.
+
+    Returns:
+        `torch.Tensor` of shape `(T, 3, height, width)`: uint8. Outside the frame its border pixels are repeated.
+
+    Raises:
+        ValueError: if a shape or type is wrong, or a box is not finite or has no area.
+    """
+    check_frames(frames)
+    if boxes.shape != (len(frames), 4):
+        raise ValueError(f"boxes must have shape ({len(frames)}, 4), one for each frame, got {tuple(boxes.shape)}")
+    boxes = boxes.detach().to("cpu", torch.float64)
+    if not (boxes.isfinite().all() and (boxes[:, 2:] > boxes[:, :2]).all()):
+        raise ValueError("boxes must be finite with x1 < x2 and y1 < y2")
+    width_height = boxes[:, 2:] - boxes[:, :2]
+    sides = (width_height.amax(1) * margin).round().clamp(min=1).long()
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centres[:, 1] -= shift_up * width_height[:, 1]
+    corners = (centres - sides[:, None] / 2).round().long()
+    height, width = frames.shape[-2:]
+    crops = frames.new_empty(len(frames), 3, *size)
+    for i, (side, (x, y)) in enumerate(zip(sides.tolist(), corners.tolist())):
+        rows = torch.arange(y, y + side, device=frames.device).clamp_(0, height - 1)
+        columns = torch.arange(x, x + side, device=frames.device).clamp_(0, width - 1)
+        inside = x >= 0 and y >= 0 and x + side <= width and y + side <= height
+        square = frames[i, :, y : y + side, x : x + side] if inside else frames[i][:, rows[:, None], columns]
+        crops[i] = tvF.resize(square, list(size), antialias=True)
+    return crops
+
+
+# Detecting -----------------------------------------------------------------------------------------------------------
+
+
+def _first_frames(num_frames, num_detections):
+    """Frames to examine first, evenly spread."""
+    num_detections = min(num_frames, max(num_detections, num_frames // 16))
+    return torch.linspace(0, num_frames - 1, num_detections, dtype=torch.float64).round().long().tolist()
+
+
+def _detect(frames, detector, model, indices, found):
+    """Adds the faces of the frames `indices` to `found`, unless they are there; returns the model to continue with."""
+
+    def detect(net, chunk):
+        return {i: boxes.numpy() for i, boxes in zip(chunk, detector.detect(frames, net, chunk))}
+
+    found.update(detect("front" if model == "auto" else model, [i for i in indices if i not in found]))
+    if model != "auto":
+        return model
+    unsure = [i for i in indices if not (found[i][:, 4] > _SURE_SCORE).any()]
+    found_by_back = {}
+    # The back net is slow: if it finds nothing in every second one of these frames, the others count as empty too.
+    for chunk in (unsure[::2], unsure[1::2]):
+        found_by_back.update(detect("back", chunk))
+        if not any(len(boxes) for boxes in found_by_back.values()):
+            break
+    found.update((i, found_by_back.get(i, np.empty((0, 5), np.float32))) for i in unsure)
+    # The front net would find faces this small only now and then and break their tracks: use the back net everywhere.
+    small = max(frames.shape[-2:]) / 6
+    if any(((_sides(boxes) < small) & (boxes[:, 4] > _SURE_SCORE)).any() for boxes in found_by_back.values()):
+        found.update(detect("back", [i for i in found if i not in found_by_back]))
+        return "back"
+    return model
+
+
+def _is_unclear(a, b):
+    """Whether it is unclear what happened to the larger faces between two examined frames."""
+    sides_a, sides_b = _sides(a), _sides(b)
+    large = max(sides_a.max(initial=0), sides_b.max(initial=0)) / 2
+    a, b = a[sides_a >= large], b[sides_b >= large]
+    return not len(a) == len(b) == len(_match(a, b, max_distance=0.25, max_ratio=1.25))
+
+
+def _match(a, b, max_distance=1.0, max_ratio=1.6):
+    """Pairs boxes of two frames that can be the same face, the nearest first: list of (index in a, index in b)."""
+    if not len(a) or not len(b):
+        return []
+    sides_a, sides_b = _sides(a)[:, None], _sides(b)
+    side = np.minimum(sides_a, sides_b)
+    ratio = np.maximum(sides_a, sides_b) / side
+    offset = ((a[:, :2] + a[:, 2:4]) / 2)[:, None] - (b[:, :2] + b[:, 2:4]) / 2
+    distance = np.hypot(offset[..., 0], offset[..., 1]) / side
+    distance[(ratio > max_ratio) | (distance > max_distance)] = np.inf
+    pairs = []
+    for _ in range(min(len(a), len(b))):
+        i, j = divmod(int(distance.argmin()), len(b))
+        if distance[i, j] == np.inf:
+            break
+        pairs.append((i, j))
+        distance[i], distance[:, j] = np.inf, np.inf
+    return pairs
+
+
+def _sides(boxes):
+    """Geometric mean of width and height: (n, 4+) -> (n,)."""
+    return np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1e-6))
+
+
+# Making tracks -------------------------------------------------------------------------------------------------------
+
+
+def _make_tracks(found, num_frames, steadiness):
+    """Tracks from the boxes of the examined frames, the largest persistent face first."""
+    examined = sorted(found)
+    weights = dict(zip(examined, _time_weights(examined, num_frames)))
+    tracks = []
+    for segments in _link(found):
+        times = [t for segment in segments for t, _ in segment]
+        scores = [float(row[4]) for segment in segments for _, row in segment]
+        if max(scores) < _SURE_SCORE or (len(times) == 1 and len(examined) > 3):
+            continue
+        is_examined, is_detected = torch.zeros(2, num_frames, dtype=torch.bool)
+        is_examined[examined], is_detected[times] = True, True
+        boxes = _interpolate(segments, num_frames, steadiness)
+        presence = sum(weights[t] for t in times) / num_frames
+        tracks.append(FaceTrack(boxes, is_examined, is_detected, presence, sum(scores) / len(scores)))
+    return sorted(tracks, key=lambda track: -track.presence * _sides(track.boxes[track.detected].numpy()).mean())
+
+
+def _time_weights(examined, num_frames):
+    """How many frames each examined frame stands for."""
+    edges = [0.0] + [(p + q + 1) / 2 for p, q in pairwise(examined)] + [float(num_frames)]
+    return [right - left for left, right in pairwise(edges)]
+
+
+def _link(found):
+    """Links segments over time: list of tracks, each a list of segments; the box jumps between two segments."""
+    order = {t: n for n, t in enumerate(sorted(found))}
+    tracks = []
+    segments = _link_segments(found)
+    for segment in sorted(segments, key=lambda segment: (segment[0][0], -_sides(segment[0][1][None])[0])):
+        start, row = segment[0]
+        ended = [track for track in tracks if track[-1][-1][0] < start]
+        rows = np.stack([track[-1][-1][1] for track in ended]) if ended else row[None][:0]
+        # If one face ends and another begins in the next examined frame (a cut), the track jumps, from the largest.
+        cut = [n for n, track in enumerate(ended) if order[track[-1][-1][0]] == order[start] - 1]
+        if cut:
+            ended[max(cut, key=_sides(rows).__getitem__)].append(segment)
+        elif back := _match(rows, row[None]):  # after a longer absence the face is back where it was
+            ended[back[0][0]][-1].extend(segment)
+        else:
+            tracks.append([segment])
+    return tracks
+
+
+def _link_segments(found):
+    """Links boxes of consecutive frames that can be the same face: list of segments, each a list of (frame, box)."""
+    with_faces = [t for t in sorted(found) if len(found[t])]
+    segments, last = [], []  # `last`: number in `with_faces` of each segment's newest box
+    for n, t in enumerate(with_faces):
+        # One miss while other faces are found is tolerated; frames without any face do not count.
+        active = [k for k in range(len(segments)) if n - last[k] <= 2]
+        rows = np.stack([segments[k][-1][1] for k in active]) if active else found[t][:0]
+        pairs = {j: active[i] for i, j in _match(rows, found[t])}
+        for j, row in enumerate(found[t]):
+            k = pairs.get(j, len(segments))
+            if k == len(segments):
+                segments.append([])
+                last.append(n)
+            segments[k].append((t, row))
+            last[k] = n
+    return segments
+
+
+def _interpolate(segments, num_frames, steadiness):
+    """Boxes of every frame from those of a track's segments, smoothed: (num_frames, 4)."""
+    starts = [0] + [(a[-1][0] + b[0][0] + 1) // 2 for a, b in pairwise(segments)] + [num_frames]
+    parts = []
+    for segment, start, stop in zip(segments, starts, starts[1:]):
+        times = torch.tensor([float(t) for t, _ in segment])
+        rows = torch.from_numpy(np.stack([row[:4] for _, row in segment]))
+        # Centre and logarithm of the size: a zoom is then as smooth as a move.
+        knots = torch.cat([(rows[:, :2] + rows[:, 2:]) / 2, (rows[:, 2:] - rows[:, :2]).clamp(min=1e-3).log()], 1)
+        grid = torch.arange(start, stop, dtype=torch.float32).clamp(times[0], times[-1])
+        right = torch.searchsorted(times, grid).clamp(1, max(1, len(times) - 1))
+        if len(times) == 1:
+            path = knots.expand(len(grid), 4)
+        else:
+            share = ((grid - times[right - 1]) / (times[right] - times[right - 1]))[:, None]
+            path = knots[right - 1] * (1 - share) + knots[right] * share
+        path = _smooth(path, max(1.0, float(times[-1] - times[0]) / max(1, len(times) - 1)), steadiness)
+        half = path[:, 2:].exp() / 2
+        parts.append(torch.cat([path[:, :2] - half, path[:, :2] + half], 1))
+    return torch.cat(parts)
+
+
+def _smooth(path, step, steadiness):
+    """Smooths a path (n, 4) of centre and log size that was interpolated between detections `step` frames apart.
+
+    Detections vary by a few per cent of the face: the path is averaged over three of them. If the average is further
+    than `steadiness` from the detected path, the face really moves: the result follows it at that distance.
+    """
+    sigma = 1.5 * step
+    radius = min(int(3 * sigma), 4096)
+    kernel = torch.exp(-(torch.arange(-radius, radius + 1.0) ** 2) / (2 * sigma**2))
+    padded = F.pad(path.T[None], (radius, radius), mode="replicate")
+    smooth = F.conv1d(padded.transpose(0, 1), (kernel / kernel.sum())[None, None])[:, 0].T
+    unit = torch.cat([path[:, 2:].exp(), torch.ones_like(path[:, 2:])], 1) * steadiness
+    rest = path - smooth
+    return smooth + rest.sign() * (rest.abs() - unit).clamp(min=0)
+
+
+__all__ = ["FaceTrack", "crop_faces", "detect_ahead", "track_faces"]

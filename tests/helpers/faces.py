@@ -1,0 +1,40 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Frames with a face pasted at known places, and how far boxes are from it."""
+
+import torch
+from torchvision.transforms.v2 import functional as tvF
+
+# Of the reference box of second 0.4 of the real clip, relative to the picture of the fixture `face`.
+FACE_CENTRE = torch.tensor([202.7 - 115, 190.4 - 100])
+FACE_SIDE = 99.4
+
+
+def paste(pictures, lefts_tops, size=(400, 600), grey=90):
+    """Pastes one picture (3, h, w), or None, per frame at (left, top) on a grey canvas, cut at its border."""
+    frames = torch.full((len(pictures), 3, *size), grey, dtype=torch.uint8)
+    for frame, picture, (left, top) in zip(frames, pictures, lefts_tops):
+        if picture is None:
+            continue
+        left, top = round(left), round(top)
+        y, x = max(0, top), max(0, left)
+        target = frame[:, y : max(0, top + picture.shape[1]), x : max(0, left + picture.shape[2])]
+        target.copy_(picture[:, y - top :, x - left :][:, : target.shape[1], : target.shape[2]])
+    return frames
+
+
+def centres(boxes):
+    return (boxes[:, :2] + boxes[:, 2:4]) / 2
+
+
+def sides(boxes):
+    return (boxes[:, 2:4] - boxes[:, :2]).prod(1).sqrt()
+
+
+def furthest(boxes, lefts_tops, scale=1.0):
+    """Largest distance of a box's centre from the pasted face's, in units of the face's side."""
+    expected = torch.tensor(lefts_tops, dtype=torch.float32).round() + FACE_CENTRE * scale
+    return float(((centres(boxes) - expected).norm(dim=1) / (FACE_SIDE * scale)).max())
+
+
+def shrink(picture, scale):
+    return tvF.resize(picture, [round(side * scale) for side in picture.shape[-2:]], antialias=True)
