@@ -23,7 +23,7 @@ from .hub.card_facts import CardFacts
 from .hub.hub_methods import add_hub_methods
 from .models.configuration_aen import AENConfig
 from .models.configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
-from .models.face_rdfer import RDFERFaceDetector
+from .models.face_detection_rdfer import RDFERFaceDetector
 from .models.modeling_aen import (
     AENForVideoClassification,
     AENModel,
