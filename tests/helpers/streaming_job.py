@@ -9,8 +9,8 @@ import torch
 from accelerate import PartialState
 from transformers import TrainerCallback
 
+from tests.helpers.prepared_sets import LABELS, make_stream
 from tests.helpers.training_job import make_trainer
-from tests.training.test_prepare import LABELS, make_stream
 
 
 class Report(TrainerCallback):

@@ -28,8 +28,9 @@ from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
 from training.benchmarks.timing import CLIP, measure
 from training.data.labelled_videos import LabelledVideos
-from training.data.streaming import StreamingVideoDataset, load_shards
+from training.data.streaming import StreamingVideoDataset
 from training.data.video_dataset import VideoDataset
+from training.data.video_shards import load_shards
 from training.datasets import load
 from training.datasets.crema_d import LABELS
 from training.preparing.dataset import prepare_dataset

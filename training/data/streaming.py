@@ -1,190 +1,24 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Videos that are read from Parquet shards, here or far away, while training goes on."""
+"""Reads labelled videos from Parquet shards while training goes on."""
 
-import io
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
-from tqdm.auto import tqdm
 
-from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
-from training.data.labelled_videos import SAMPLE_COLUMNS, stored_frame_teacher
 from training.data.video_dataset import BaseVideoDataset
-from training.datasets.hub import check_complete
+from training.data.video_shards import VideoShards
 
 
-class NoSuchSplitError(ValueError):
-    """A dataset has other splits."""
-
-
-TABLE_COLUMNS = ("label", "sample_id", "frame_teacher", *SAMPLE_COLUMNS)
-
-
-@dataclass
-class VideoShards:
-    """
-    Labelled videos in Parquet files, of which only the small columns have been read; for [`StreamingVideoDataset`].
-
-    Attributes:
-        files (`list[str]`): path or URL of each shard, for fsspec.
-        rows (`list[int]`): rows of each shard.
-        labels, sample_ids, columns, label_names: of all rows, shard after shard; see [`LabelledVideos`].
-        storage_options (`dict`): for fsspec.
-        frame_teacher: see [`LabelledVideos`]; the pseudo-labels are read with the videos.
-    """
-
-    files: list[str]
-    rows: list[int]
-    labels: list[str]
-    sample_ids: list[str]
-    columns: dict[str, list]
-    label_names: list[str]
-    storage_options: dict = field(default_factory=dict)
-    frame_teacher: FrameTeacher | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rename_labels(self, names: dict[str, str]) -> "VideoShards":
-        """The videos under other names of their labels. Raises KeyError for a label that has none."""
-        return replace(self, labels=[names[label] for label in self.labels], label_names=list(names.values()))
-
-    def read(self, shard: int, start: int, stop: int, with_pseudo_labels: bool = False) -> Iterator[tuple]:
-        """
-        Yields (video, pseudo-labels or None) of rows `start` to `stop` of a shard; holds one group of rows at a time.
-        """
-        columns = ["video", "pseudo_labels"] if with_pseudo_labels else ["video"]
-        with _open_parquet(self.files[shard], self.storage_options) as file:
-            first = 0
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if first < stop and first + count > start:
-                    row = first
-                    for batch in file.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
-                        for number in range(len(batch)):
-                            if start <= row < stop:
-                                found = {name: batch.column(name)[number].as_py() for name in columns}
-                                yield found["video"], found.get("pseudo_labels")
-                            row += 1
-                first += count
-
-
-def load_shards(name: str, split: str, config: str | None = None, **storage_options) -> VideoShards:
-    """
-    Finds the Parquet files of a dataset and reads what they say of their videos, but not the videos.
-
-    Args:
-        name (`str`): name on the Hub or local folder, as for `datasets.load_dataset`; or an fsspec URL, such as
-            `s3://bucket/dfew` or `https://...`, of a folder that `python -m training.prepare` has written.
-        split (`str`): its split.
-        config (`str`, *optional*): its configuration, e.g. `"fold_1"`.
-        storage_options: passed to fsspec.
-
-    Raises:
-        NoSuchSplitError: there is no such split.
-        ValueError: there is no such configuration, a label is none, an id occurs twice, or its files are no Parquet
-            files or lack a column.
-        FileNotFoundError: nothing is there.
-    """
-    import datasets
-
-    files = _find_files(name, split, config, storage_options)
-
-    def look(file: str):
-        with _open_parquet(file, storage_options, pre_buffer=True) as shard:
-            found = shard.schema_arrow.names
-            if missing := [column for column in ("video", "label") if column not in found]:
-                raise ValueError(f"{file} lacks the columns {missing}; it has {found}.")
-            columns = [column for column in TABLE_COLUMNS if column in found]
-            # Arrow's threads must not hold a Python file when Python shuts down (apache/arrow#34314, #50482).
-            return shard.schema_arrow, shard.read(columns=columns, use_threads=False).to_pydict()
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        looks = list(tqdm(pool.map(look, files), total=len(files), desc="reading labels", unit="shard"))
-    features = datasets.Features.from_arrow_schema(looks[0][0])
-    label = features["label"]
-    table = {name: [value for _, part in looks for value in part[name]] for name in looks[0][1]}
-    rows = [len(part["label"]) for _, part in looks]
-    is_numbered = isinstance(label, datasets.ClassLabel)
-    if any(value is None or value == -1 for value in table["label"]):
-        raise ValueError(f"{name} ({split}) has videos without a label (null or -1).")
-    ids = table.get("sample_id") or [f"{split}/{number}" for number in range(len(table["label"]))]
-    if twice := [value for value, count in Counter(ids).items() if count > 1]:
-        raise ValueError(f"{name} ({split}): {len(twice)} sample ids occur more than once, e.g. {twice[0]!r}.")
-    labels = label.int2str(table["label"]) if is_numbered else [str(name) for name in table["label"]]
-    return VideoShards(
-        files,
-        rows,
-        labels,
-        sample_ids=ids,
-        columns={"split": [split] * len(labels)} | {name: table[name] for name in SAMPLE_COLUMNS if name in table},
-        label_names=label.names if is_numbered else sorted(set(labels)),
-        storage_options=storage_options,
-        frame_teacher=stored_frame_teacher(features, table.get("frame_teacher", [])),
-    )
-
-
-def _find_files(name: str, split: str, config: str | None, storage_options: dict) -> list[str]:
-    import datasets
-    import fsspec
-
-    if "://" in name:
-        with fsspec.open(f"{name}/manifest.json", "r", encoding="utf-8", **storage_options) as file:
-            manifest = json.load(file)
-        if not manifest["complete"]:
-            raise ValueError(f"{name} is not complete: let `python -m training.prepare` finish.")
-        groups = list(manifest["counts"])
-        wanted = [split] if split in groups else []
-        if config is not None and not manifest["folds"]:
-            raise ValueError(f"{name} has no configuration {config!r}: it was not prepared in folds.")
-        if manifest["folds"]:
-            if config not in groups:
-                raise ValueError(f"{name} has the configurations {groups}, not {config!r}.")
-            groups, others = ["train", "test"], [fold for fold in groups if fold != config]
-            wanted = {"train": others, "test": [config]}.get(split, [])
-        files = [f"{name}/{shard['file']}" for shard in manifest["shards"] if shard["group"] in wanted]
-    else:
-        check_complete(name)
-        found = datasets.load_dataset_builder(name, config).config.data_files or {}
-        groups, files = list(found), [str(file) for file in found.get(split, [])]
-    if not files:
-        raise NoSuchSplitError(f"{name} has the splits {groups}, not {split!r}.")
-    if other := [file for file in files if not file.endswith(".parquet")]:
-        raise ValueError(
-            f"Only Parquet files are streamed; {name} has {other[0]}. Without streaming others are read, too."
-        )
-    return files
-
-
-@contextmanager
-def _open_parquet(url: str, storage_options: dict, **options):
-    import fsspec
-    import pyarrow.parquet as pq
-
-    system, path = fsspec.core.url_to_fs(url, **storage_options)
-    # Parquet knows which bytes it wants: nothing is read ahead.
-    with system.open(path, "rb", cache_type="none") as handle:
-        if url.startswith("http"):
-            try:
-                handle.seek(1)
-                handle.read(1)
-            except ValueError:  # a server that only sends whole files
-                handle = io.BytesIO(system.cat_file(path))
-        with pq.ParquetFile(handle, **options) as file:
-            yield file
-
-
+# ---------------------------------------------------------------------------------------------------------------------
+# Which process and worker reads which rows
+# ---------------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class _Piece:
-    """Rows of a shard."""
+class RowRange:
+    """The rows `start` <= row < `stop` of a shard."""
 
     shard: int
     start: int
@@ -194,53 +28,58 @@ class _Piece:
         return self.stop - self.start
 
 
-def _split(pieces: list[_Piece], least: int) -> list[_Piece]:
-    """At least so many pieces: the largest is halved until there are."""
-    pieces = list(pieces)
-    while pieces and len(pieces) < least:
-        place = max(range(len(pieces)), key=lambda number: len(pieces[number]))
-        piece = pieces[place]
-        if len(piece) < 2:
+def split_ranges(ranges: list[RowRange], least: int) -> list[RowRange]:
+    """Halves the largest range until there are at least `least` ranges, or each has one row."""
+    ranges = list(ranges)
+    while ranges and len(ranges) < least:
+        place = max(range(len(ranges)), key=lambda number: len(ranges[number]))
+        largest = ranges[place]
+        if len(largest) < 2:
             break
-        middle = (piece.start + piece.stop) // 2
-        pieces[place : place + 1] = [replace(piece, stop=middle), replace(piece, start=middle)]
-    return pieces
+        middle = (largest.start + largest.stop) // 2
+        ranges[place : place + 1] = [replace(largest, stop=middle), replace(largest, start=middle)]
+    return ranges
 
 
-def _deal(pieces: list[_Piece], hands: int) -> list[list[_Piece]]:
+def distribute_ranges(ranges: list[RowRange], count: int) -> list[list[RowRange]]:
     """
-    Deals pieces out, the largest first, each to who has fewest rows. How many rows each gets depends on the sizes
-    alone, not on the order of the pieces, in which everyone keeps theirs.
+    Distributes ranges among `count` readers: the largest first, each to the reader with fewest rows.
+
+    Each reader keeps the order of `ranges`. Its number of rows depends on the sizes of the ranges, not on their order.
     """
-    dealt, loads = [[] for _ in range(hands)], [0] * hands
-    for place in sorted(range(len(pieces)), key=lambda place: -len(pieces[place])):
-        hand = loads.index(min(loads))
-        dealt[hand].append(place)
-        loads[hand] += len(pieces[place])
-    return [[pieces[place] for place in sorted(hand)] for hand in dealt]
+    places, loads = [[] for _ in range(count)], [0] * count
+    for place in sorted(range(len(ranges)), key=lambda place: -len(ranges[place])):
+        reader = loads.index(min(loads))
+        places[reader].append(place)
+        loads[reader] += len(ranges[place])
+    return [[ranges[place] for place in sorted(own)] for own in places]
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Datasets
+# ---------------------------------------------------------------------------------------------------------------------
 class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
     """
-    Videos of Parquet shards, read from wherever fsspec can read, as [`RDFERTrainer`] takes them: the same examples,
-    with the same augmentation, that [`VideoDataset`] gives for the same rows. Memory depends on the buffer and not on
-    the number of videos.
+    Videos of Parquet shards, wherever fsspec can read, as [`RDFERTrainer`] takes them.
 
-    In training, the order of an epoch is keyed by (seed, epoch): shards in random order, and a buffer from which
-    videos are drawn at random. `batches` deals whole shards out to processes, and a process's shards to its
-    data-loader workers; only where there are fewer shards than these, some share one and read different rows of it.
+    The examples and their augmentation are the same as those of [`~training.data.video_dataset.VideoDataset`] for the
+    same rows. Memory depends on the buffer, not on the number of videos.
 
-    Iterated by itself it yields all rows (or, in a data-loader worker, that worker's share), whatever the number of
-    processes: evaluation leaves the sharding to accelerate.
+    In training the order of an epoch is keyed by (seed, epoch): shards come in random order, and videos are drawn at
+    random from a buffer. [`batches`] distributes whole shards among processes, and a process's shards among its
+    data-loader workers. Only if there are fewer shards than readers, some read different rows of the same shard.
+
+    Iterating over the dataset itself gives all rows (in a data-loader worker its share), whatever the number of
+    processes, because accelerate distributes them in evaluation.
 
     Args:
-        videos ([`VideoShards`]): the videos.
-        buffer_size (`int`): videos, still compressed, among which the next one is drawn.
-        Everything else: see [`VideoDataset`].
+        videos ([`~training.data.video_shards.VideoShards`]): the videos.
+        label2id, processor, training, options: see [`~training.data.video_dataset.VideoDataset`].
+        buffer_size (`int`, *optional*, defaults to 64): number of videos, not decoded, from which the next is drawn.
 
     Raises:
-        KeyError: a label is not in `label2id`, naming it.
-        ValueError: there are no videos.
+        KeyError: if a label is not in `label2id`.
+        ValueError: if there are no videos.
     """
 
     def __init__(self, videos: VideoShards, label2id, processor, training=False, *, buffer_size: int = 64, **options):
@@ -249,28 +88,37 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
             raise ValueError("The shards hold no videos.")
         self.buffer_size = buffer_size
 
-    def pieces(self, epoch: int, rank: int, world_size: int, num_workers: int) -> list[list[_Piece]]:
-        """What each data-loader worker of a process reads in an epoch, in its order."""
-        shards = [_Piece(shard, 0, count) for shard, count in enumerate(self.videos.rows) if count]
+    def ranges(self, epoch: int, rank: int, world_size: int, num_workers: int) -> list[list[RowRange]]:
+        """The rows that each data-loader worker of process `rank` reads in an epoch, in its order."""
+        shards = [RowRange(shard, 0, count) for shard, count in enumerate(self.videos.rows) if count]
         if self.training:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(shards))
             shards = [shards[number] for number in order]
-        own = _deal(_split(shards, world_size), world_size)[rank]
-        return _deal(_split(own, num_workers), num_workers)
+        own = distribute_ranges(split_ranges(shards, world_size), world_size)[rank]
+        return distribute_ranges(split_ranges(own, num_workers), num_workers)
 
-    def read(self, pieces: list[_Piece], key: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """Yields (sample index, (video, pseudo-labels)) of some pieces, in training shuffled; `key` seeds that."""
+    def read(self, ranges: list[RowRange], key: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """
+        Reads rows, in training shuffled.
+
+        Args:
+            ranges (`list[RowRange]`): the rows.
+            key (`list[int]`): seed of the shuffling.
+
+        Yields:
+            `tuple[int, tuple]`: number of the video, and the video with its pseudo-labels or `None`.
+        """
         first = np.cumsum([0, *self.videos.rows])
         rows = (
-            (int(first[piece.shard]) + row, video)
-            for piece in pieces
+            (int(first[part.shard]) + row, video)
+            for part in ranges
             for row, video in enumerate(
-                self.videos.read(piece.shard, piece.start, piece.stop, self.uses_pseudo_labels), piece.start
+                self.videos.read(part.shard, part.start, part.stop, self.uses_pseudo_labels), part.start
             )
         )
-        if not self.training:
-            yield from rows
-            return
+        return self._shuffle(rows, key) if self.training else rows
+
+    def _shuffle(self, rows: Iterator, key: Sequence[int]) -> Iterator:
         generator, buffer = np.random.default_rng(key), []
         for row in rows:
             buffer.append(row)
@@ -284,7 +132,7 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
         worker = torch.utils.data.get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         epoch = self.epoch
-        for index, row in self.read(self.pieces(epoch, 0, 1, count)[number], [self.seed, epoch, number]):
+        for index, row in self.read(self.ranges(epoch, 0, 1, count)[number], [self.seed, epoch, number]):
             yield self.make_example(*row, index)
 
     def batches(
@@ -293,18 +141,19 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
         """
         The batches of one process, for `DataLoader(..., batch_size=None, num_workers=num_workers)`.
 
-        Every process gets the same number of them, or training together would hang; a process whose shards hold fewer
-        rows gets smaller ones, so that every video comes exactly once an epoch. Only a process with fewer videos than
-        there are batches repeats some.
+        All processes get the same number of batches, because otherwise they would wait for each other for ever. A
+        process whose shards have fewer rows gets smaller batches, so that every video comes exactly once in an epoch.
+        Only a process with fewer videos than batches repeats some.
 
         Args:
             batch_size (`int`): most examples of a batch.
             collate (`Callable`): makes a batch of a list of examples.
-            rank, world_size (`int`): which of how many processes this is.
-            num_workers (`int`): of the data loader.
+            rank (`int`, *optional*, defaults to 0): number of the process.
+            world_size (`int`, *optional*, defaults to 1): number of processes.
+            num_workers (`int`, *optional*, defaults to 0): number of data-loader workers.
 
         Raises:
-            ValueError: there are fewer videos than processes.
+            ValueError: if there are fewer videos than processes.
         """
         return StreamingBatches(self, batch_size, collate, rank, world_size, num_workers)
 
@@ -314,16 +163,16 @@ class StreamingBatches(IterableDataset):
     The batches of one process, see [`StreamingVideoDataset.batches`]. Its length is their number.
 
     Attributes:
-        mean_batch_size (`float`): mean size of the batches of all processes. Dividing a batch's size by it gives the
-            weight with which each video counts the same.
+        mean_batch_size (`float`): mean size of the batches of all processes. Every video counts the same if the loss
+            of a batch is multiplied by the batch's size divided by this.
     """
 
     def __init__(self, videos: StreamingVideoDataset, batch_size, collate, rank, world_size, num_workers):
         self.videos, self.collate, self.rank, self.world_size = videos, collate, rank, world_size
         self.num_workers = max(1, num_workers)
-        # How many rows each worker has is the same in every epoch.
+        # Number of rows of each worker, by process. It is the same in every epoch.
         loads = [
-            [sum(map(len, pieces)) for pieces in videos.pieces(0, rank, world_size, self.num_workers)]
+            [sum(map(len, ranges)) for ranges in videos.ranges(0, rank, world_size, self.num_workers)]
             for rank in range(world_size)
         ]
         if not all(map(any, loads)):
@@ -331,48 +180,53 @@ class StreamingBatches(IterableDataset):
         self.length = max(sum(-(-rows // batch_size) for rows in process) for process in loads)
         self.mean_batch_size = sum(max(sum(process), self.length) for process in loads) / (self.length * world_size)
         self.rows = loads[rank]
-        self.counts = [-(-rows // batch_size) for rows in self.rows]
-        while sum(self.counts) < self.length:
+        self.batches_by_worker = [-(-rows // batch_size) for rows in self.rows]
+        while sum(self.batches_by_worker) < self.length:
             # One more for the worker with the largest batches.
             largest = max(
                 (number for number, rows in enumerate(self.rows) if rows),
-                key=lambda number: self.rows[number] / self.counts[number],
+                key=lambda number: self.rows[number] / self.batches_by_worker[number],
             )
-            self.counts[largest] += 1
-        self._skipped = torch.tensor([-1, 0]).share_memory_()  # epoch, batches
+            self.batches_by_worker[largest] += 1
+        self._skipped = torch.tensor([-1, 0]).share_memory_()  # epoch, number of batches
 
     def __len__(self) -> int:
         return self.length
 
     def skip(self, epoch: int, batches: int):
         """
-        Makes the first batches of an epoch come empty, which spares decoding them where they are thrown away:
-        `Trainer` does that when it resumes in the middle of an epoch.
+        Makes the first batches of an epoch empty. When `Trainer` resumes in the middle of an epoch, it throws them
+        away, so they need not be decoded.
         """
         self._skipped.copy_(torch.tensor([epoch, batches]))
 
     def __iter__(self) -> Iterator[dict]:
-        worker = torch.utils.data.get_worker_info()
-        number, workers, videos = (worker.id, worker.num_workers, self.videos) if worker else (0, 1, self.videos)
-        if workers != self.num_workers:
-            raise ValueError(f"These batches are for {self.num_workers} workers, the data loader has {workers}.")
-        count, rows = self.counts[number], self.rows[number]
-        epoch = videos.epoch
-        pieces = videos.pieces(epoch, self.rank, self.world_size, self.num_workers)[number]
-
-        def endless():
-            while True:  # more than once only where rows have to be repeated
-                yield from videos.read(pieces, [videos.seed, epoch, self.rank, number])
-
-        source = endless()
-        # A data loader takes a batch of each worker in turn.
-        turns = sorted((batch, worker) for worker, count in enumerate(self.counts) for batch in range(count))
-        skipped_epoch, skipped = self._skipped.tolist()
-        skip = sum(worker == number for _, worker in turns[:skipped]) if skipped_epoch == epoch else 0
-        total = max(rows, count)
+        worker, videos = torch.utils.data.get_worker_info(), self.videos
+        number, num_workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        if num_workers != self.num_workers:
+            raise ValueError(f"These batches are for {self.num_workers} workers, the data loader has {num_workers}.")
+        epoch, count = videos.epoch, self.batches_by_worker[number]
+        rows, skip = self._rows(epoch, number), self._num_skipped(epoch, number)
+        total = max(self.rows[number], count)
         for batch in range(count):
-            taken = [next(source) for _ in range(total * batch // count, total * (batch + 1) // count)]
+            taken = [next(rows) for _ in range(total * batch // count, total * (batch + 1) // count)]
             yield self.collate([videos.make_example(*row, index) for index, row in taken]) if batch >= skip else {}
 
+    def _rows(self, epoch: int, worker: int) -> Iterator[tuple[int, Any]]:
+        """The rows of a worker, again and again: they are repeated only if it has fewer than batches."""
+        ranges = self.videos.ranges(epoch, self.rank, self.world_size, self.num_workers)[worker]
+        while True:
+            yield from self.videos.read(ranges, [self.videos.seed, epoch, self.rank, worker])
 
-__all__ = ["NoSuchSplitError", "StreamingBatches", "StreamingVideoDataset", "VideoShards", "load_shards"]
+    def _num_skipped(self, epoch: int, worker: int) -> int:
+        """How many of the batches to skip are of this worker. The data loader takes one of each worker in turn."""
+        skipped_epoch, skipped = self._skipped.tolist()
+        if skipped_epoch != epoch:
+            return 0
+        turns = sorted(
+            (batch, number) for number, count in enumerate(self.batches_by_worker) for batch in range(count)
+        )
+        return sum(number == worker for _, number in turns[:skipped])
+
+
+__all__ = ["StreamingBatches", "StreamingVideoDataset"]

@@ -14,7 +14,7 @@ from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
 from training.data.sources import SourceArguments, load_source, parse_options
-from training.data.streaming import NoSuchSplitError, VideoShards, load_shards
+from training.data.video_shards import NoSuchSplitError, VideoShards, load_shards
 from training.datasets import load
 from training.running.arguments import DataArguments
 

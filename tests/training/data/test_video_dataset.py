@@ -1,8 +1,13 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+
+
 import pytest
 import torch
 
 from modeling_rdfer import RDFERVideoProcessor
+from modeling_rdfer.trainer.collator import collate_videos
+from tests.helpers.prepared_sets import LABEL2ID, hub_videos
+from tests.helpers.prepared_sets import PROCESSOR as CROP_PROCESSOR
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_dataset import VideoDataset
 from training.datasets import load
@@ -62,3 +67,30 @@ def test_workers_see_the_epoch(root, persistent):
         dataset.set_epoch(epoch)
         loaded = torch.cat([batch["clip_jitter"] for batch in loader])
         assert torch.equal(loaded, torch.stack([dataset[index]["clip_jitter"] for index in range(4)]))
+
+
+def load_batches(dataset, workers: int) -> list[dict]:
+    return list(torch.utils.data.DataLoader(dataset, batch_size=3, num_workers=workers, collate_fn=collate_videos))
+
+
+def assert_equal(first: list[dict], second: list[dict]):
+    assert len(first) == len(second)
+    for one, other in zip(first, second):
+        assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kind", ["files", "prepared"])
+def test_workers_change_no_batch(frames_root, prepared, kind):
+    videos = LabelledVideos.from_dataset(load("crema_d", frames_root)["train"], "train")
+    if kind == "prepared":
+        videos = hub_videos(str(prepared), "train", "fold_1")
+    dataset = VideoDataset(videos, LABEL2ID, CROP_PROCESSOR, training=True, seed=3)
+    dataset.set_epoch(2)
+    assert_equal(load_batches(dataset, 0), load_batches(dataset, 2))
+
+
+def test_a_video_of_other_frames_than_its_pseudo_labels_is_named(guided):
+    videos = hub_videos(str(guided), "train", "fold_1")
+    videos.pseudo_labels = [{name: [0.25] * 5 for name in videos.frame_teacher.labels}] * len(videos)
+    with pytest.raises(ValueError, match=f"{videos.sample_ids[0]} has 8 frames and pseudo-labels for 5"):
+        VideoDataset(videos, LABEL2ID, CROP_PROCESSOR, training=True)[0]
