@@ -1,15 +1,12 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Do frame-level guidance and emotion grouping help, and how does AEN compare with RDFER and with both together? Trains
-preset `tiny` of both on the synthetic videos of `training.benchmarks.noise`, most of whose frames deviate from the
-video's expression for a part of the time, and measures on clean videos of other identities. One JSON file a run; what
-is there already is not run again. Synthetic faces only: no claim about real ones is drawn from this.
+Do frame-level guidance and emotion grouping help AEN and RDFER? Trains preset `tiny` of both families on synthetic
+videos, in most of which some frames do not show the video's expression, and measures on videos of other identities.
+Runs with a result in results/aen.jsonl are not run again. Synthetic faces only: nothing about real faces follows.
 """
 
-import argparse
 import dataclasses
 import os
-import statistics
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,24 +23,30 @@ from modeling_rdfer.models.labels_rdfer import group_ids
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.pseudo_labels import label_frames, load_teacher
-from training.benchmarks import noise
-from training.benchmarks.tables import write_tables
+from training.benchmarks.shared import runs
+from training.benchmarks.shared.grid import grid_parser, run_missing
+from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.runs import LIBRARIES, SEEDS, WEIGHTS, load_backbones, outputs_of, pretrain_backbones
+from training.benchmarks.shared.synthetic_videos import MARGIN, SIZE, cache_frames, counted_videos, video_truths
+from training.benchmarks.shared.tables import markdown_table, mean_percent, write_tables
+from training.benchmarks.shared.timing import machine
+from training.build.hub_folders import remove_code
 from training.synthetic.labels import LABELS
 from training.synthetic.videos import plan_video
 
-RESULTS = noise.RESULTS.with_name("aen")
-# A checkpoint beside the results: all guided rows learn from this one teacher.
-TEACHER = RESULTS / "teacher"
+FILE = "aen.jsonl"
+# The frame teacher of all guided runs.
+TEACHER = WEIGHTS / "frame_teacher"
 EXAMPLES = """examples:
-  python -m training.benchmarks.aen                    every run that is missing, two at a time
-  python -m training.benchmarks.aen --only grouping    those whose names contain this
-  python -m training.benchmarks.aen --render           the tables from the files, without running anything
+  python -m training.benchmarks.aen                    every missing run, two at a time
+  python -m training.benchmarks.aen --only grouping    only runs whose names contain this
+  python -m training.benchmarks.aen --render           only writes the tables
 """
 
 
 @dataclasses.dataclass(frozen=True)
-class Run(noise.Run):
-    """One training of a model of either family."""
+class Run(runs.Run):
+    """One training of a model of one of the families."""
 
     family: str = "rdfer"
 
@@ -59,29 +62,28 @@ PARTS = {
     "grouping": GROUPING,
     "both": {**GUIDANCE, **GROUPING},
 }
-SEEDS = noise.SEEDS
 
 
 def all_runs() -> list[Run]:
-    """Every run, those of one seed before those of the next."""
-    runs = []
+    """All runs, seed by seed."""
+    found = []
     for seed in SEEDS:
         for family in ("aen", "rdfer"):
-            # Of RDFER only the ends: without, and with everything.
+            # RDFER only without anything and with everything.
             for part in PARTS if family == "aen" else ("neither", "both"):
                 config = {}
                 if family == "aen" and part not in ("grouping", "both"):
-                    config["emotion_groups"] = dict.fromkeys(LABELS, "any")  # no sentiment to tell first
+                    config["emotion_groups"] = dict.fromkeys(LABELS, "any")  # one group: no sentiment to predict
                 arguments = {**WITHOUT, **PARTS[part], "loss": "ce"}
-                runs.append(Run(f"{family}-{part}-{seed}", "none", seed, arguments, config, family=family))
-    return runs
+                found.append(Run(f"{family}-{part}-{seed}", "none", seed, arguments, config, family=family))
+    return found
 
 
 # The teacher ---------------------------------------------------------------------------------------------------------
 
 
 def _draw_frames(number: int) -> tuple[np.ndarray, list[int]]:
-    """Three frames of a video of its own and what each shows: its expression, twice, and neutral if that is away."""
+    """Two frames of a video that show its expression and one that shows none (neutral), with their labels."""
     plan = plan_video(0, number, hard=0.0)
     label = LABELS.index(plan.truth.true_label)
     generator = np.random.default_rng([11, number])
@@ -92,31 +94,31 @@ def _draw_frames(number: int) -> tuple[np.ndarray, list[int]]:
     if len(rest):
         frames.append(generator.choice(rest))
         labels.append(LABELS.index("neutral"))
-    return plan.take(np.array(frames)).render(noise.SIZE + noise.MARGIN), labels
+    return plan.take(np.array(frames)).render(SIZE + MARGIN), labels
 
 
 def train_teacher(videos: int = 1400, epochs: int = 16):
     """
-    Trains a frame-level expression classifier on single frames of other faces, for `TEACHER`: the paper's 2D model.
-    What it knows of single frames no run sees otherwise; that is what frame-level guidance is about.
+    Trains the frame teacher (`TEACHER`), a frame-level expression classifier, on single frames of other faces, unless
+    its result is there. No run has labels of single frames otherwise: they are what frame-level guidance adds.
     """
-    if (RESULTS / "teacher.json").exists():
+    if "teacher" in load_results(RESULTS / FILE):
         return
     jobs = range(3_000_000, 3_000_000 + videos + 280)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         drawn = list(tqdm(pool.map(_draw_frames, jobs, chunksize=20), total=len(jobs), desc="drawing frames"))
     frames = [torch.from_numpy(np.concatenate([f for f, _ in part])) for part in (drawn[:videos], drawn[videos:])]
     labels = [torch.tensor([x for _, shown in part for x in shown]) for part in (drawn[:videos], drawn[videos:])]
-    teacher = noise.new_model(Run("teacher", "none", 0, {})).train()
+    teacher = runs.new_model(Run("teacher", "none", 0, {})).train()
     parameters = [*teacher.rdfer.backbone.parameters(), *teacher.classifier.parameters()]
     optimizer = torch.optim.AdamW(parameters, weight_decay=0.05)
-    size, margin, batch = noise.SIZE, noise.MARGIN, 64
+    batch = 64
     steps = epochs * (len(labels[0]) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for _ in tqdm(range(epochs), desc="training the teacher"):
         for part in torch.randperm(len(labels[0]))[: len(labels[0]) // batch * batch].split(batch):
-            top, left = torch.randint(0, margin + 1, (2,)).tolist()
-            images = frames[0][part, :, top : top + size, left : left + size]
+            top, left = torch.randint(0, MARGIN + 1, (2,)).tolist()
+            images = frames[0][part, :, top : top + SIZE, left : left + SIZE]
             images = images.flip(-1) if torch.rand(()) < 0.5 else images
             with torch.autocast("cpu", torch.bfloat16):
                 loss = F.cross_entropy(teacher.classify_frames(images), labels[0][part], label_smoothing=0.1)
@@ -125,35 +127,33 @@ def train_teacher(videos: int = 1400, epochs: int = 16):
             schedule.step()
             optimizer.zero_grad()
     teacher.eval().save_pretrained(TEACHER)
-    for code in TEACHER.glob("*.py"):
-        code.unlink()  # it is here
-    inside = frames[1][..., margin // 2 : margin // 2 + size, margin // 2 : margin // 2 + size]
+    remove_code(TEACHER)
+    inside = frames[1][..., MARGIN // 2 : MARGIN // 2 + SIZE, MARGIN // 2 : MARGIN // 2 + SIZE]
     result = {"frames": len(labels[0]), "test_frames": len(labels[1])}
     for name, checkpoint in (("teacher", TEACHER), ("rdfer_small", embedded_checkpoint())):
         answers = torch.cat([label_frames(load_teacher(checkpoint), part, LABELS) for part in inside.split(100)])
         result[f"{name}_accuracy"] = (answers.argmax(1) == labels[1]).float().mean().item()
-    noise.write("teacher", result, RESULTS)
+    write_result(RESULTS / FILE, "teacher", result)
 
 
 # One run -------------------------------------------------------------------------------------------------------------
 
 
 def new_model(run: Run) -> PreTrainedModel:
-    """The model of a run, from the pretrained backbone."""
+    """The model of a run, with the pretrained backbone."""
     if run.family == "rdfer":
-        return noise.new_model(run)
+        return runs.new_model(run)
     torch.manual_seed(run.seed)
-    config = AENConfig.from_preset("tiny", id2label=list(LABELS), image_size=noise.SIZE, **run.config)
+    config = AENConfig.from_preset("tiny", id2label=list(LABELS), image_size=SIZE, **run.config)
     model = AENForVideoClassification(config)
-    noise.load_backbones(backbone=model.aen.backbone)
+    load_backbones(backbone=model.aen.backbone)
     return model
 
 
 def sentiment_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """
-    WAR and UAR of sentiments, whose probabilities are the sums over their emotions: in four groups, and in three,
-    positive, neutral and negative. Surprise can be pleasant or not: in three groups its videos are left out, and its
-    probability counts for none.
+    WAR and UAR of the sentiment, whose probability is the sum over the emotions of its group. In four groups; and in
+    three (positive, neutral, negative), without the videos and the probability of surprise, which can be either.
     """
     names, groups = group_ids(LABELS)
     groups = np.array(groups)
@@ -172,15 +172,15 @@ def sentiment_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str
     return result
 
 
-def test(model: PreTrainedModel, cache: Path, name: str) -> dict:
+def recognition_of(model: PreTrainedModel, cache: Path, name: str) -> dict:
     """
-    Emotion and sentiment WAR and UAR on a clean set, and how many frames the model answers rightly (`frame_war`): with
-    the expression where it shows, with neutral where it does not.
+    WAR and UAR of emotion and sentiment on a set with right labels, and the share of frames whose prediction is right
+    (`frame_war`): the expression if the frame shows it, otherwise neutral.
     """
-    truths = noise.video_truths(name)
+    truths = video_truths(name)
     labels = np.array([LABELS.index(truth.true_label) for truth in truths])
-    output = noise.answer(model, cache, name, ("logits", "frame_logits", "frame_indices"))
-    taken = noise.counted_videos(name, truths)
+    output = outputs_of(model, cache, name, ("logits", "frame_logits", "frame_indices"))
+    taken = counted_videos(name, truths)
     probabilities = output["logits"].float().softmax(-1).numpy()[taken]
     labels_taken = labels[taken]
     metrics = recognition_metrics(probabilities.argmax(1), labels_taken, LABELS, probabilities)
@@ -196,21 +196,21 @@ def test(model: PreTrainedModel, cache: Path, name: str) -> dict:
 
 
 def execute(run: Run, cache: Path) -> dict:
-    """Trains and measures."""
+    """Trains and measures a run."""
     start = time.time()
     with tempfile.TemporaryDirectory() as output_dir:
-        trainer = noise.new_trainer(run, new_model(run), cache, output_dir)
+        trainer = runs.new_trainer(run, new_model(run), cache, output_dir)
         trainer.train()
     trained = time.time()
-    settings = noise.settings(trainer.args)
-    settings.pop("frame_teacher", None)  # a path; there is one teacher
+    settings = runs.settings(trainer.args)
+    settings.pop("frame_teacher", None)  # the path of TEACHER
     return {
         "run": {"name": run.name, "family": run.family, "seed": run.seed, "config": run.config},
         "settings": settings,
-        "test": test(trainer.model, cache, "test"),
-        "brief": test(trainer.model, cache, "brief"),
+        "test": recognition_of(trainer.model, cache, "test"),
+        "brief": recognition_of(trainer.model, cache, "brief"),
         "minutes": round((trained - start) / 60, 2),
-        "machine": noise.machine(),
+        "machine": machine(*LIBRARIES),
     }
 
 
@@ -223,9 +223,7 @@ def render(results: dict[str, dict]) -> str:
 
     def cell(name: str, videos: str, metric: str) -> str:
         found = [results[f"{name}-{seed}"] for seed in SEEDS if f"{name}-{seed}" in results]
-        values = [100 * result[videos][metric] for result in found]
-        spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        return f"{statistics.mean(values):.1f}{spread}"
+        return mean_percent([result[videos][metric] for result in found])
 
     metrics = ("war", "uar", "sentiment4_war", "sentiment4_uar", "sentiment3_war", "sentiment3_uar", "frame_war")
     header = ("model", "emotion WAR", "UAR")
@@ -235,13 +233,13 @@ def render(results: dict[str, dict]) -> str:
         ("test", "1,400 videos:"),
         ("brief", "600 other videos whose key expression fills less than 30 % of the frames:"),
     ):
-        lines = [header, ("---",) * len(header)]
+        rows = []
         for name in names:
             if any(f"{name}-{seed}" in results for seed in SEEDS):
                 family, part = name.split("-")
                 row = f"{family.upper()}, {part.replace('_', ' ')}"
-                lines.append((row, *(cell(name, videos, metric) for metric in metrics)))
-        parts += [text, "\n".join("| " + " | ".join(line) + " |" for line in lines)]
+                rows.append((row, *(cell(name, videos, metric) for metric in metrics)))
+        parts += [text, markdown_table(header, rows)]
     if "teacher" in results:
         teacher = results["teacher"]
         parts.append(
@@ -250,34 +248,24 @@ def render(results: dict[str, dict]) -> str:
             f"{100 * teacher['rdfer_small_accuracy']:.1f} % of these drawings."
         )
     done = len([name for name in results if name != "teacher"])
-    parts.append(f"{done} of {len(all_runs())} runs are there, seeds {', '.join(map(str, SEEDS))}.")
+    parts.append(f"{done} of {len(all_runs())} runs; seeds {', '.join(map(str, SEEDS))}.")
     return "\n\n".join(parts)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=Path("output/noise"), help="folder for the frames, that of the noise benchmark"
-    )
-    parser.add_argument("--only", default="", help="only runs whose names contain this")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: 2)")
-    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # what this script calls itself with
-    arguments = parser.parse_args()
-    runs = {run.name: run for run in all_runs()}
-    if arguments.one:
+def main(argv: list[str] | None = None):
+    arguments = grid_parser(__doc__, EXAMPLES).parse_args(argv)
+    path = arguments.output_dir / FILE
+    by_name = {run.name: run for run in all_runs()}
+    if arguments.run:
         torch.set_num_threads(1)
-        return noise.write(arguments.one, execute(runs[arguments.one], arguments.cache), RESULTS)
+        return write_result(path, arguments.run, execute(by_name[arguments.run], arguments.cache))
     if not arguments.render:
-        arguments.cache.mkdir(parents=True, exist_ok=True)
-        noise.cache_frames(arguments.cache)
-        noise.pretrain_backbones()
+        cache_frames(arguments.cache)
+        pretrain_backbones()
         train_teacher()
-        missing = [name for name in runs if arguments.only in name and not (RESULTS / f"{name}.json").exists()]
-        noise.run_in_processes("training.benchmarks.aen", missing, arguments.cache, arguments.jobs)
-    write_tables("training.benchmarks.aen", render(noise.load_results(RESULTS)))
+        run_missing("aen", list(by_name), path, arguments)
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables("aen", render(load_results(path)))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,17 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Does an audit find wrong labels, are its suggestions right, and is training better after it? The videos, models and
-settings of training.benchmarks.noise: preset `tiny` on synthetic videos with known truth. One JSON file a run; what is
-there already is not run again. Synthetic faces only: no claim about real ones is drawn from this.
+Does an audit find wrong labels, are its suggestions right, and does training improve after it? Videos, models and
+settings are those of the noise benchmark: preset `tiny` on synthetic videos with known truth. Runs with a result in
+results/audit.jsonl are not run again. Synthetic faces only: nothing about real faces follows.
 """
 
-import argparse
 import dataclasses
 import gc
-import json
 import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,37 +20,53 @@ import torch
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
 from modeling_rdfer.trainer.verdicts import NOISY
 from training.auditing.metrics import detection_quality, label_scores
-from training.benchmarks import noise
-from training.benchmarks.noise import SEEDS, Run, given_labels, load_results, machine, run_in_processes, write
-from training.benchmarks.tables import markdown_table, write_tables
+from training.benchmarks.shared.grid import grid_parser, is_missing, run_missing
+from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.runs import (
+    LIBRARIES,
+    SEEDS,
+    Run,
+    given_labels,
+    new_model,
+    new_trainer,
+    outputs_of,
+    pretrain_backbones,
+    recognition_of,
+    settings,
+    training_truths,
+)
+from training.benchmarks.shared.synthetic_videos import cache_frames
+from training.benchmarks.shared.tables import markdown_table, mean_percent, write_tables
+from training.benchmarks.shared.timing import machine, ratio, take_turns
 from training.data.labelled_videos import LabelledVideos
 from training.synthetic.labels import LABELS
 
-RESULTS = Path(__file__).parent / "results" / "audit"
+FILE = "audit.jsonl"
+# Trainings on all given labels, to compare with.
+NOISE_FILE = "noise.jsonl"
 NOISES = ("symmetric", "asymmetric")
-# As training.audit does by default.
+# The default of training.audit.
 FOLDS = 5
-# Of the trainings that the audits rest on. The gain was the default when they were run; training.benchmarks.noise has
-# what it is worth.
+# Settings of the models of the folds. The gain was the default when they were run.
 AUDIT = {"hard_sample_gain": 0.5}
-# Of cross-entropy, which wrong labels hurt; the default loss loses little to them.
+# Cross-entropy only, which suffers most from wrong labels.
 LOSSES = {"ce": {"loss": "ce"}}
 POLICIES = {
-    "suggested": "videos called noisy get the suggested label, nobody looks",
-    "predicted": "the N most suspicious get the label that the model predicts, nobody looks",
-    "reviewed": "a person gives the N most suspicious their true label",
+    "suggested": "videos with the verdict noisy get the suggested label, without review",
+    "predicted": "the N most suspicious videos get the predicted label, without review",
+    "reviewed": "a person gives the N most suspicious videos their true label",
 }
 EXAMPLES = """examples:
-  python -m training.benchmarks.audit --cache output/noise              every run that is missing, two at a time
-  python -m training.benchmarks.audit --only symmetric-0                those whose names contain this
-  python -m training.benchmarks.audit --only throughput                 the command against training.evaluate
-  python -m training.benchmarks.audit --render                          the page's tables from the files, runs nothing
-Noisy and clean trainings to compare with are those of training.benchmarks.noise.
+  python -m training.benchmarks.audit                       every missing run, two at a time
+  python -m training.benchmarks.audit --only symmetric-0    only runs whose names contain this
+  python -m training.benchmarks.audit --only throughput     the command against training.evaluate
+  python -m training.benchmarks.audit --render              only writes the tables
+The trainings to compare with are those of training.benchmarks.noise.
 """
 
 
 def all_runs() -> list[str]:
-    """Names of every run; an audit comes before the trainings on its decisions."""
+    """Names of all runs; an audit comes before the trainings on its decisions."""
     names = []
     for seed in SEEDS:
         names += [f"audit-{kind}-{seed}" for kind in NOISES]
@@ -60,10 +75,10 @@ def all_runs() -> list[str]:
 
 
 def audit(kind: str, seed: int, cache: Path) -> dict:
-    """Scores each fold of the training set by a model trained on the others with the agreement loss, and judges."""
+    """Scores each fold of the training set with a model trained on the others, and compares with the truth."""
     start = time.time()
     run = Run(f"audit-{kind}-{seed}", kind, seed, AUDIT)
-    labels, truths = given_labels(run), noise.training_truths(run)
+    labels, truths = given_labels(run), training_truths(run)
     videos = LabelledVideos(
         [None] * len(labels), [LABELS[label] for label in labels], [str(n) for n in range(len(labels))]
     )
@@ -71,12 +86,12 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
     for part in videos.folds(FOLDS, seed):
         others = sorted(set(range(len(labels))) - set(part))
         with tempfile.TemporaryDirectory() as output_dir:
-            trainer = noise.new_trainer(run, noise.new_model(run), cache, output_dir, numbers=others)
+            trainer = new_trainer(run, new_model(run), cache, output_dir, numbers=others)
             trainer.train()
         fields = ("logits", "clip_logits", "agreement", "key_frame_indices")
-        outputs = {name: values[part] for name, values in noise.answer(trainer.model, cache, "train", fields).items()}
+        outputs = {name: values[part] for name, values in outputs_of(trainer.model, cache, "train", fields).items()}
         looks.append(SamplePredictions.from_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
-        settings = noise.settings(trainer.args)
+        used_settings = settings(trainer.args)
         del trainer
         gc.collect()
     record = SampleRecord(torch.tensor(labels), len(LABELS))
@@ -93,7 +108,7 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
     scores = label_scores(record.means["probabilities"].numpy(), labels, loss, noisy)
     return {
         "run": dataclasses.asdict(run),
-        "settings": settings,
+        "settings": used_settings,
         "folds": FOLDS,
         "train_videos": len(labels),
         "wrong": int(wrong.sum()),
@@ -106,7 +121,7 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
             "share_of_other_right": float(noisy[~hard & ~wrong].mean()),
             "precision": float(wrong[noisy].mean()) if noisy.any() else None,
         },
-        # Of wrong labels: those called noisy; those among the N most suspicious; all (without suggestion: unrepaired).
+        # Shares of wrong labels: of those called noisy; of those among the N most suspicious; of all.
         "repaired": {
             "of_wrong_called_noisy": float(right[wrong & noisy].mean()) if (wrong & noisy).any() else None,
             "of_wrong_in_top": float((right & noisy)[wrong & top].mean()),
@@ -119,25 +134,24 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
             "suggested": float((np.where(noisy, suggested, labels) != true).mean()),
             "predicted": float((np.where(top, predicted, labels) != true).mean()),
         },
-        # For the trainings after it.
+        # For the trainings on the audit's decisions.
         "order": order.tolist(),
         "suggested": {int(number): int(suggested[number]) for number in np.flatnonzero(noisy)},
         "predicted": predicted.tolist(),
         "minutes": round((time.time() - start) / 60, 2),
-        "machine": machine(),
+        "machine": machine(*LIBRARIES),
     }
 
 
-def retrain(policy: str, loss: str, kind: str, seed: int, cache: Path) -> dict:
-    """Trains on the training set after decisions from the audit, and measures on clean videos."""
+def retrain(policy: str, loss: str, kind: str, seed: int, cache: Path, audits: dict[str, dict]) -> dict:
+    """Trains with the labels that follow from decisions on an audit, and measures on videos with right labels."""
     start = time.time()
-    file = RESULTS / f"audit-{kind}-{seed}.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no {file.name} yet: run --only audit-{kind}-{seed} first.")
-    found = json.loads(file.read_text())
+    if f"audit-{kind}-{seed}" not in audits:
+        raise ValueError(f"There is no result of audit-{kind}-{seed} yet: run --only audit-{kind}-{seed} first.")
+    found = audits[f"audit-{kind}-{seed}"]
     run = Run(f"{policy}-{loss}-{kind}-{seed}", kind, seed, LOSSES[loss])
     labels = given_labels(run)
-    true = [LABELS.index(truth.true_label) for truth in noise.training_truths(run)]
+    true = [LABELS.index(truth.true_label) for truth in training_truths(run)]
     if policy == "suggested":
         decided = {int(number): label for number, label in found["suggested"].items()}
     else:
@@ -145,68 +159,58 @@ def retrain(policy: str, loss: str, kind: str, seed: int, cache: Path) -> dict:
         decided = {number: known[number] for number in found["order"][: found["wrong"]]}
     labels = [decided.get(number, label) for number, label in enumerate(labels)]
     with tempfile.TemporaryDirectory() as output_dir:
-        trainer = noise.new_trainer(run, noise.new_model(run), cache, output_dir, labels)
+        trainer = new_trainer(run, new_model(run), cache, output_dir, labels)
         trainer.train()
     return {
         "run": dataclasses.asdict(run),
-        "settings": noise.settings(trainer.args),
+        "settings": settings(trainer.args),
         "wrong_after": statistics.mean(a != b for a, b in zip(labels, true)),
-        "test": noise.test(trainer.model, cache, "test"),
+        "test": recognition_of(trainer.model, cache, "test"),
         "minutes": round((time.time() - start) / 60, 2),
-        "machine": machine(),
+        "machine": machine(*LIBRARIES),
     }
 
 
 def measure_throughput(videos: int = 140, repeats: int = 5) -> dict:
     """
-    Videos a second of `training.audit --in_sample`, from opening the files to the page, and of `training.evaluate`,
-    by the embedded checkpoint on the same files, alternating.
+    Videos a second of `training.audit --in-sample`, from opening the files to the page, and of `training.evaluate`,
+    with the embedded checkpoint on the same files, taking turns.
     """
     from training import audit as audit_command
     from training import evaluate
     from training.synthetic.dataset import write_dataset
 
-    seconds = {"evaluate": [], "audit": []}
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "data", videos, splits=(1.0, 0.0, 0.0), progress=False)
-        data, out = f"{folder}/data/train", f"{folder}/out"
-        for turn in range(repeats + 1):
-            for name, function in (
-                ("evaluate", lambda: evaluate.main(["--test_dir", data, "--output_dir", out])),
-                ("audit", lambda: audit_command.main(["--train_dir", data, "--in_sample", "--out", out])),
-            ):
-                start = time.perf_counter()
-                function()
-                if turn:  # the first one loads what is loaded once
-                    seconds[name].append(time.perf_counter() - start)
+        options = ["--dataset", f"{folder}/data/train", "--output-dir", f"{folder}/out"]
+        commands = {
+            "evaluate": partial(evaluate.main, options),
+            "audit": partial(audit_command.main, [*options, "--in-sample"]),
+        }
+        seconds = take_turns(commands, repeats)
     return {
         "videos": videos,
         "repeats": repeats,
         "videos_per_second": {name: videos / statistics.median(values) for name, values in seconds.items()},
-        # Ratios of neighbouring runs: the machine's moods hit both alike.
-        "audit : evaluate": statistics.median(a / b for a, b in zip(seconds["evaluate"], seconds["audit"])),
-        "machine": machine(),
+        "audit : evaluate": ratio(seconds["evaluate"], seconds["audit"])["median"],
+        "machine": machine(*LIBRARIES),
     }
 
 
 def render(results: dict[str, dict], before: dict[str, dict]) -> str:
     """
-    Markdown tables, shares in per cent, mean and standard deviation over the seeds.
+    Markdown tables; shares in per cent, mean and standard deviation over the seeds.
 
     Args:
-        results (`dict[str, dict]`): of this benchmark, by name.
-        before (`dict[str, dict]`): of training.benchmarks.noise.
+        results (`dict[str, dict]`): results of this benchmark, by name.
+        before (`dict[str, dict]`): results of the noise benchmark.
     """
-
     if not results:
-        return "No run is there yet."
+        return "There are no results yet."
 
     def cell(values: list[float | None], most: int = len(SEEDS)) -> str:
         values = [value for value in values if value is not None]
-        if not values:
-            return "-"
-        spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        return f"{100 * statistics.mean(values):.1f}{spread}" + (f" (n = {len(values)})" if len(values) < most else "")
+        return mean_percent(values) + (f" (n = {len(values)})" if 0 < len(values) < most else "")
 
     def of_audits(kind: str, pick) -> str:
         return cell([pick(results[name]) for s in SEEDS if (name := f"audit-{kind}-{s}") in results])
@@ -237,10 +241,10 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
 
     parts = [
         f"Finding wrong labels out of sample, {FOLDS} folds, by scores of the same predictions: AUROC / average "
-        "precision / share of wrong ones among the N most suspicious (N: how many are wrong) / AUROC of wrong labels "
+        "precision / precision among the N most suspicious (N: number of wrong labels) / AUROC of wrong labels "
         "against hard videos:",
         markdown_table(("score", *NOISES), [(name, *(measured(kind, name) for kind in NOISES)) for name in names]),
-        "What the verdict noisy and its suggestions are worth:",
+        "Quality of the verdict noisy and of its suggested labels:",
         markdown_table(
             ("share", *NOISES),
             [
@@ -267,9 +271,8 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
                 )
             ],
         ),
-        "WAR on 1,400 clean test videos after training anew, and the share of the WAR lost to noise that came back. "
-        + "; ".join(f"{name.capitalize()}: {text}" for name, text in POLICIES.items())
-        + ".",
+        "WAR on 1,400 test videos with right labels after training again, and the share of the WAR lost to noise that "
+        "comes back. " + "; ".join(f"{name.capitalize()}: {text}" for name, text in POLICIES.items()) + ".",
         markdown_table(
             ("loss", "labels", *NOISES),
             [
@@ -293,47 +296,39 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
     if "throughput" in results:
         found = results["throughput"]
         parts.append(
-            f"`training.audit --in_sample`, from opening the files to the page, does "
-            f"{100 * found['audit : evaluate']:.0f} % of the videos a second of `training.evaluate` "
-            f"({found['videos']} synthetic videos, rdfer-small, median of {found['repeats']} alternated runs)."
+            f"`training.audit --in-sample`, from opening the files to the page, reaches "
+            f"{100 * found['audit : evaluate']:.0f} % of the videos per second of `training.evaluate` "
+            f"({found['videos']} synthetic videos, rdfer-small, median of {found['repeats']} turns)."
         )
     there = sum(name in results for name in all_runs())
-    parts.append(f"{there} of {len(all_runs())} runs are there; settings and machine as in the tables above.")
+    parts.append(f"{there} of {len(all_runs())} runs; settings and machine as for the tables on wrong labels.")
     return "\n\n".join(parts)
 
 
-def execute(name: str, cache: Path) -> dict:
-    """Runs one by its name."""
+def execute(name: str, cache: Path, audits: dict[str, dict]) -> dict:
+    """Runs one by its name; `audits` are the results so far."""
     *what, kind, seed = name.split("-")
-    return audit(kind, int(seed), cache) if what == ["audit"] else retrain(*what, kind, int(seed), cache)
+    return audit(kind, int(seed), cache) if what == ["audit"] else retrain(*what, kind, int(seed), cache, audits)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cache", type=Path, default=Path("output/noise"), help="folder of the frames")
-    parser.add_argument("--only", default="", help="only runs whose names contain this; throughput is one, too")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: 2)")
-    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # what this script calls itself with
-    arguments = parser.parse_args()
-    if arguments.one:
+def main(argv: list[str] | None = None):
+    arguments = grid_parser(__doc__, EXAMPLES).parse_args(argv)
+    path = arguments.output_dir / FILE
+    if arguments.run:
         torch.set_num_threads(1)
-        return write(arguments.one, execute(arguments.one, arguments.cache), RESULTS)
+        return write_result(path, arguments.run, execute(arguments.run, arguments.cache, load_results(path)))
     if not arguments.render:
-        arguments.cache.mkdir(parents=True, exist_ok=True)
-        noise.cache_frames(arguments.cache)
-        noise.pretrain_backbones()
-        missing = [n for n in all_runs() if arguments.only in n and not (RESULTS / f"{n}.json").exists()]
+        cache_frames(arguments.cache)
+        pretrain_backbones()
         # The trainings need the audits.
         for first in (True, False):
-            names = [name for name in missing if name.startswith("audit-") == first]
-            run_in_processes("training.benchmarks.audit", names, arguments.cache, arguments.jobs)
-        if arguments.only in "throughput" and not (RESULTS / "throughput.json").exists():
+            names = [name for name in all_runs() if name.startswith("audit-") == first]
+            run_missing("audit", names, path, arguments)
+        if is_missing("throughput", path, arguments):
             torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-            write("throughput", measure_throughput(), RESULTS)
-    write_tables("training.benchmarks.audit", render(load_results(RESULTS), load_results()))
+            write_result(path, "throughput", measure_throughput())
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables("audit", render(load_results(path), load_results(RESULTS / NOISE_FILE)))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,16 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Reading videos for training: originals against what `training.prepare` makes of them, loading against the training step
-of preset `small`, and the memory of streaming. All data is generated, in a temporary folder. Times are of runs that
-alternate in one process: medians, with quartiles.
+Reading videos for training: originals against videos prepared by `training.prepare`, loading against the training step
+of preset `small`, and the memory of streaming. All data is generated, in a temporary folder. Runs take turns in one
+process: medians with quartiles.
 """
 
 import argparse
-import json
-import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -23,10 +18,12 @@ from PIL import Image
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from modeling_rdfer.models.video_decoding_rdfer import decoder_in_use, open_video
+from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
-from training.benchmarks.timing import CLIP, measure
+from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.tables import markdown_table, measured_with, write_tables
+from training.benchmarks.shared.timing import CLIP, machine, measure, peak_megabytes
 from training.data.labelled_videos import LabelledVideos
 from training.data.streaming import StreamingVideoDataset
 from training.data.video_dataset import VideoDataset
@@ -36,12 +33,13 @@ from training.datasets.crema_d import LABELS
 from training.preparing.dataset import prepare_dataset
 
 ACTORS = (1001, 1019, 1037, 1055, 1073)  # one in each fold
+FILE = "data_loading.jsonl"
 LABEL2ID = {name: number for number, name in enumerate(LABELS)}
 BATCH_SIZE = 8
 
 
 def write_1080p(root: Path, clips: int):
-    """CREMA-D's layout with cuts of a real clip, enlarged to 1440 x 1080 (its own shape), 90 frames each."""
+    """CREMA-D's layout with parts of a real clip, enlarged to 1440 x 1080 (same aspect ratio), 90 frames each."""
     import av
 
     (root / "VideoMP4").mkdir(parents=True)
@@ -85,7 +83,7 @@ def epoch(dataset):
 
 
 def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
-    """An epoch of reading in one process, and the augmentation, which is the same work for both."""
+    """Reading an epoch in one process, and the augmentation, which costs the same for both."""
     results = {}
     for kind, write in (("1440x1080 videos", write_1080p), ("224x224 JPEG folders", write_frame_folders)):
         root, out = folder / kind.split()[0], folder / f"{kind.split()[0]}-prepared"
@@ -118,7 +116,7 @@ def originals_against_prepared(folder: Path, clips: int, repeats: int) -> dict:
 
 
 def loading_against_training(folder: Path, repeats: int) -> dict:
-    """A batch of 8 from the data pipeline alone (augmented, one process) against a training step of preset small."""
+    """Loading a batch of 8 (augmented, one process) against a training step of preset small."""
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
     shards = load_shards(str(folder / "1440x1080-prepared"), "train", "fold_1")
     stream = StreamingVideoDataset(shards, LABEL2ID, processor, training=True)
@@ -154,13 +152,12 @@ def loading_against_training(folder: Path, repeats: int) -> dict:
 
 
 def stream_once(prepared: str):
-    """Streams a set and prints the peak resident memory in KB; run in a process of its own."""
+    """Streams a set and prints the peak resident memory in MB; run in a process of its own."""
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), do_face_crop=False)
     stream = StreamingVideoDataset(load_shards(prepared, "train"), LABEL2ID, processor, training=True)
     for _ in stream.batches(BATCH_SIZE, collate_videos):
         pass
-    # Of this process alone; `resource.getrusage` also counts the one that started it.
-    print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+    print(peak_megabytes())
 
 
 def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000, 3000)) -> dict:
@@ -185,7 +182,7 @@ def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000, 3000
             text=True,
             check=True,
         )
-        result[f"{count} videos, peak MB"] = int(run.stdout.split()[-1]) / 1024
+        result[f"{count} videos, peak MB"] = float(run.stdout.split()[-1])
         shutil.rmtree(out)
     peaks = list(zip(counts, result.values()))
     for (few, low), (many, high) in zip(peaks, peaks[1:]):
@@ -193,56 +190,61 @@ def memory_of_streaming(folder: Path, counts: tuple[int, ...] = (100, 1000, 3000
     return result
 
 
-def rows(value, name: str = ""):
-    """Rows of a Markdown table."""
+def _rows(value: dict, name: str = "") -> list[tuple[str, str]]:
+    """Rows of a table: nested names joined, medians with quartiles."""
+    found = []
     for key, entry in value.items():
         label = f"{name}: {key}" if name else key
         if isinstance(entry, dict) and "median" not in entry:
-            yield from rows(entry, label)
+            found += _rows(entry, label)
         elif isinstance(entry, dict):
-            yield f"| {label} | {entry['median']:.1f} ({entry['low']:.1f}..{entry['high']:.1f}) |"
+            found.append((label, f"{entry['median']:.1f} ({entry['low']:.1f}..{entry['high']:.1f})"))
         else:
-            yield f"| {label} | {entry:.2f} |"
+            found.append((label, f"{entry:.2f}"))
+    return found
 
 
-def main():
+PARTS = (originals_against_prepared, loading_against_training, memory_of_streaming)
+
+
+def render(results: dict[str, dict]) -> str:
+    """The tables of docs/benchmarks.md."""
+    parts = []
+    for part in PARTS:
+        if part.__name__ in results:
+            table = markdown_table(("", "median (quartiles)"), _rows(results[part.__name__]["figures"]))
+            parts += [f"{part.__doc__.strip().removesuffix('.')}:", table]
+            where = results[part.__name__]["machine"]
+    return "\n\n".join([*parts, f"Measured with {measured_with(where)}."])
+
+
+def main(argv: list[str] | None = None):
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python -m training.benchmarks.data_loading --clips 10 --out results.json",
+        epilog="example: python -m training.benchmarks.data_loading --clips 10 --output-dir results",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--clips", type=int, default=10, help="generated clips of each kind (default: 10)")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each (default: 5)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
-    parser.add_argument("--out", type=Path, help="also write the figures to this JSON file")
+    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--stream", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     if arguments.stream:
         return stream_once(arguments.stream)
-    torch.manual_seed(0)
-    results = {
-        "machine": {
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            **{name: version(name) for name in ("torch", "transformers", "torchcodec", "av", "datasets", "pyarrow")},
-            "decoder": decoder_in_use()[0],
-            "clips": arguments.clips,
-            "seed": 0,
-        }
-    }
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        results["originals_against_prepared"] = originals_against_prepared(folder, arguments.clips, arguments.repeats)
-        results["loading_against_training"] = loading_against_training(folder, arguments.repeats)
-        results["memory_of_streaming"] = memory_of_streaming(folder)
-    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
-    for benchmark in (originals_against_prepared, loading_against_training, memory_of_streaming):
-        print(f"\n{benchmark.__doc__}\n\n| | median (quartiles) |\n|---|---|")
-        print("\n".join(rows(results[benchmark.__name__])))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    path = arguments.output_dir / FILE
+    if not arguments.render:
+        torch.manual_seed(0)
+        where = {**machine("datasets", "pyarrow"), "clips": arguments.clips}
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for part, options in zip(PARTS, ((arguments.clips, arguments.repeats), (arguments.repeats,), ())):
+                write_result(path, part.__name__, {"machine": where, "figures": part(folder, *options)})
+    print(render(load_results(path)))
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables("data_loading", render(load_results(path)))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Which engine computes a model fastest on a CPU, and what 8 bits cost: forwards that take turns in one process (medians
-with quartiles, share of the fastest matrix product), and the answers of int8, calibrated on synthetic videos, on other
-synthetic videos and on the labelled stretches of a real one.
+Which engine computes a model fastest on a CPU, and what int8 changes. Forwards take turns in one process (medians with
+quartiles, share of the speed of a matrix product). The answers in int8, calibrated on synthetic videos, are compared
+on other synthetic videos and on the labelled parts of a real one.
 """
 
 import argparse
 import copy
 import csv
-import json
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -37,28 +35,28 @@ from modeling_rdfer import (
 from modeling_rdfer.inference.export import export
 from modeling_rdfer.inference.onnx import ONNXModel
 from modeling_rdfer.models.video_decoding_rdfer import open_video
-from training.benchmarks.tables import write_tables
-from training.benchmarks.timing import machine, ratio, summary, take_turns
+from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.tables import markdown_table, measured_with, write_tables
+from training.benchmarks.shared.timing import CLIP, REPOSITORY, machine, ratio, summary, take_turns
 from training.synthetic import LABELS, render_video
 
-REPOSITORY = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results" / "speed" / "engines.json"
-DATA = REPOSITORY / "tests" / "data"
+FILE = "engines.jsonl"
+DATA = CLIP.parent
 CHECKPOINTS = {
     "rdfer-small": (RDFERForVideoClassification, REPOSITORY / "hub_cards" / "rdfer-small"),
     "aen-small": (AENForVideoClassification, REPOSITORY / "hub_cards" / "aen-small"),
 }
 ENGINES = ("eager", "channels last", "torch.compile", "torch.export", "ONNX Runtime", "ONNX Runtime int8", "bfloat16")
 LIMIT = "matrix product 2048x2048"
-# What docs/benchmarks.md shows.
-HEADLINES = ("base, 1 video",)
+# The table that the page shows first.
+HEADLINE = "base, 1 video"
 # Seeds of synthetic videos: different identities.
 CALIBRATION_SEED, TEST_SEED = 1, 2
 NUM_CALIBRATION_VIDEOS = 32
 EXAMPLES = """examples:
   python -m training.benchmarks.engines                         everything
   python -m training.benchmarks.engines --models base --engines eager "ONNX Runtime" --repeats 5
-  python -m training.benchmarks.engines --render                the tables from the file, without running anything
+  python -m training.benchmarks.engines --render                only writes the tables
 """
 
 
@@ -85,14 +83,14 @@ class _Videos(CalibrationDataReader):
 
 
 def quantise(model: PreTrainedModel, folder: Path, videos: list[torch.Tensor]) -> ONNXModel:
-    """The backbones in int8 (weights for each channel), statically calibrated on `videos`; the rest in float32."""
+    """The backbones in int8 (per-channel weights), statically calibrated on `videos`; the rest stays in float32."""
     export(model, folder / "float.onnx")
-    # Folds batch norms into convolutions.
+    # Fold batch norms into convolutions.
     quant_pre_process(str(folder / "float.onnx"), str(folder / "folded.onnx"), skip_symbolic_shape=True)
     graph = onnx.load(folder / "folded.onnx").graph
     kinds = ["Conv", "Add", "MaxPool", "Relu"]
     nodes = []
-    # What follows a convolution up to the mean over the image belongs to a backbone.
+    # Everything after a convolution, up to the mean over the image, belongs to a backbone.
     inside = set()
     for node in graph.node:
         if node.op_type == "Conv" or (node.op_type in (*kinds, "Pad") and any(name in inside for name in node.input)):
@@ -112,7 +110,7 @@ def quantise(model: PreTrainedModel, folder: Path, videos: list[torch.Tensor]) -
 
 
 def synthetic(seed: int, count: int, size: int, num_frames: int = 64) -> list[tuple[torch.Tensor, int]]:
-    """Videos as the processor would give them, and the numbers of their expressions."""
+    """Synthetic videos as the processor returns them, and the numbers of their labels."""
     videos = []
     for index in range(count):
         frames, truth = render_video(seed, index, size)
@@ -123,7 +121,7 @@ def synthetic(seed: int, count: int, size: int, num_frames: int = 64) -> list[tu
 
 
 def labelled_windows(processor: RDFERVideoProcessor, seconds: float = 0.6) -> list[tuple[torch.Tensor, int]]:
-    """Face crops of windows inside the hand-labelled stretches of the real clip, and the numbers of their labels."""
+    """Face crops of windows in the hand-labelled parts of the real clip, and the numbers of their labels."""
     windows = []
     with open(DATA / "cap13_segments.csv", newline="") as file:
         segments = list(csv.DictReader(file))
@@ -145,7 +143,7 @@ def scores(run: Callable, videos: list[tuple[torch.Tensor, int]]) -> torch.Tenso
 
 
 def accuracy(work: Path, num_videos: int) -> dict:
-    """What int8 changes in the answers of the checkpoints."""
+    """Changes of the checkpoints' answers in int8."""
     rows = {}
     for name, (model_class, folder) in CHECKPOINTS.items():
         model = model_class.from_pretrained(folder).eval()
@@ -177,7 +175,7 @@ def accuracy(work: Path, num_videos: int) -> dict:
 
 
 def build(engine: str, model: PreTrainedModel, folder: Path) -> Callable[[torch.Tensor], object]:
-    """A function from uint8 videos to the model's answer, computed by one of `ENGINES`."""
+    """A function from uint8 videos to the model's output, computed by one of `ENGINES`."""
     if engine == "eager":
         return model
     if engine == "channels last":
@@ -202,7 +200,7 @@ def build(engine: str, model: PreTrainedModel, folder: Path) -> Callable[[torch.
 
 @torch.inference_mode()
 def speed(work: Path, names: list[str], engines: list[str], repeats: int) -> dict:
-    """Milliseconds of a forward, how many times as fast as eager, and the share of the matrix product's speed."""
+    """Milliseconds of a forward, its share of the speed of a matrix product, and its speed relative to eager."""
     matrix = torch.randn(2048, 2048)
     tables = {}
     for name, model in models().items():
@@ -228,7 +226,7 @@ def speed(work: Path, names: list[str], engines: list[str], repeats: int) -> dic
             limit = [2 * 2048**3 / second for second in seconds[LIMIT]]
             rows = {}
             for engine in engines:
-                # Of the same turn, so that what else the machine does counts for both.
+                # Within a turn, so that other load on the machine affects both.
                 share = [100 * flops / second / top for second, top in zip(seconds[engine], limit)]
                 rows[engine] = {
                     "milliseconds": summary([1000 * second for second in seconds[engine]]),
@@ -247,55 +245,63 @@ def _figure(value) -> str:
     return str(value) if isinstance(value, int) else f"{value:.1f}" if value >= 1 else f"{value:.4f}"
 
 
-def render(results: dict, titles: tuple[str, ...] = ()) -> str:
-    """Markdown of the tables with these titles, or of all."""
-    lines = []
-    for title, rows in {**results["speed"], "int8 against float32": results["accuracy"]}.items():
-        if rows and title in (titles or (title,)):
-            columns = list(next(iter(rows.values())))
-            lines += [f"| {title} | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
-            lines += [f"| {name} | " + " | ".join(map(_figure, row.values())) + " |" for name, row in rows.items()]
-            lines.append("")
-    lines.append("Measured with " + ", ".join(f"{name} {value}" for name, value in results["machine"].items()) + ".")
-    return "\n".join(lines)
+def render(results: dict[str, dict]) -> str:
+    """The tables of docs/benchmarks.md."""
+    tables = dict(results["speed"]["tables"])
+    rest = {name: rows for name, rows in tables.items() if name != HEADLINE} | results["accuracy"]["tables"]
+    machine = results["speed"]["machine"]
+    texts = [_table(HEADLINE, tables[HEADLINE])] if HEADLINE in tables else []
+    texts += [f"Measured with {measured_with(machine)}.", "### All other tables of engines"]
+    return "\n\n".join([*texts, *(_table(name, rows) for name, rows in rest.items())])
 
 
-def main():
+def _table(title: str, rows: dict[str, dict]) -> str:
+    columns = list(next(iter(rows.values())))
+    return markdown_table((title, *columns), [(name, *map(_figure, row.values())) for name, row in rows.items()])
+
+
+def main(argv: list[str] | None = None):
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=20, help="runs of each, at least 2 (default: 20)")
+    parser.add_argument("--repeats", type=int, default=20, help="turns, at least 2 (default: 20)")
     known = ["small", "base", "AEN base"]
     parser.add_argument("--models", nargs="*", choices=known, default=known, help="none: no timing (default: all)")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="default: all")
     parser.add_argument(
-        "--test_videos", type=int, default=140, help="synthetic videos for int8; 0: none (default: 140)"
+        "--test-videos",
+        "--test_videos",
+        type=int,
+        default=140,
+        help="synthetic videos to test int8 with; 0: no test (default: 140)",
     )
-    parser.add_argument("--threads", type=int, help="threads (default: torch's own choice)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of the figures")
-    parser.add_argument("--render", action="store_true", help="only write the tables from the file")
-    arguments = parser.parse_args()
+    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
+    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
+    arguments = parser.parse_args(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
+    path = arguments.output_dir / FILE
     if not arguments.render:
-        results = measure_all(arguments)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-    results = json.loads(arguments.out.read_text())
-    arguments.out.with_suffix(".md").write_text(render(results) + "\n")
+        measure_all(path, arguments)
+    results = load_results(path)
     print(render(results))
-    if arguments.out.resolve() == RESULTS:
-        write_tables("training.benchmarks.engines", render(results, HEADLINES))
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables("engines", render(results))
 
 
-def measure_all(arguments: argparse.Namespace) -> dict:
-    with tempfile.TemporaryDirectory() as work:
-        return {
-            "machine": {**machine(), "onnxruntime": version("onnxruntime"), "repeats": arguments.repeats},
-            "speed": speed(Path(work), arguments.models, arguments.engines, arguments.repeats),
-            "accuracy": accuracy(Path(work), arguments.test_videos) if arguments.test_videos else {},
-        }
+def measure_all(path: Path, arguments: argparse.Namespace):
+    """Measures speed and accuracy and adds them to the results."""
+    where = {**machine("onnxruntime"), "repeats": arguments.repeats}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if arguments.models:
+            tables = speed(work, arguments.models, arguments.engines, arguments.repeats)
+            write_result(path, "speed", {"machine": where, "tables": tables})
+        if arguments.test_videos:
+            tables = {"int8 against float32": accuracy(work, arguments.test_videos)}
+            write_result(path, "accuracy", {"machine": where, "tables": tables})
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Load on the demo: several clients send videos at once, each its next one when the last is answered.
+Load on the demo: several clients send videos at once; each sends the next one after an answer.
 
     python -m training.benchmarks.space_load --clips 20 --clients 4
 
-Starts `rdfer demo`, measures from the beginning of an upload to the answer, and looks at the memory of the server and
-at what is left of the uploads. Prints the figures as JSON; exits with 1 if a video was lost.
+Starts `rdfer demo`, measures the time from the start of an upload to the answer, the memory of the server, and which
+uploaded files are left. Prints the figures as JSON; exits with 1 if a video was lost or a file is left.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from pathlib import Path
 import gradio
 import torch
 
-CLIP = Path(__file__).parents[2] / "tests" / "data" / "cap13_edit2.mp4"
+from training.benchmarks.shared.timing import CLIP, peak_megabytes
+
 TIMEOUT = 1800.0  # seconds for an answer
 
 
@@ -38,7 +39,7 @@ def request(url: str, body: bytes | None, kind: str) -> bytes:
 
 
 def ask(url: str, video: bytes) -> str:
-    """The label of a video. Raises if there is none."""
+    """Uploads a video and returns its label; raises RuntimeError if there is none."""
     upload = json.loads(request(f"{url}/rdfer/upload", video, "application/octet-stream"))["upload"]
     body = json.dumps({"data": [upload, "rdfer-small (embedded)"]}).encode()
     event = json.loads(request(f"{url}/gradio_api/call/analyse", body, "application/json"))["event_id"]
@@ -47,11 +48,6 @@ def ask(url: str, video: bytes) -> str:
     if found is None:
         raise RuntimeError(answer[:500])
     return found[1]
-
-
-def peak_megabytes(pid: int) -> int:
-    """Linux: the most memory that the process had so far."""
-    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) // 1024
 
 
 def page_latency(url: str) -> float:
@@ -81,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         try:
             url = re.search(r"(http://\S+?)/? in", server.stdout.readline())[1]
-            memory = {"before": peak_megabytes(server.pid)}
+            memory = {"before": round(peak_megabytes(server.pid))}
 
             def client():
                 while True:
@@ -102,11 +98,11 @@ def main(argv: list[str] | None = None) -> int:
                 thread.start()
             while any(thread.is_alive() for thread in clients):
                 if 2 * len(labels) >= arguments.clips:
-                    memory.setdefault("after half of the clips", peak_megabytes(server.pid))
+                    memory.setdefault("after half of the clips", round(peak_megabytes(server.pid)))
                 pages.append(page_latency(url))
                 time.sleep(0.2)
             total = time.perf_counter() - begin
-            memory["after all clips"] = peak_megabytes(server.pid)
+            memory["after all clips"] = round(peak_megabytes(server.pid))
             left = [path.name for path in Path(folder).rglob("*") if path.is_file()]
         finally:
             server.terminate()

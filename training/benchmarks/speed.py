@@ -1,13 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Speed and memory on a CPU, against what people would use instead and against the machine's limit. Five parts: latency
-(one video, file to label), forward (the networks alone), folder (many videos), training, scaling (peak memory; cost
-against the length and the number of videos). Runs that are compared take turns in one process; what `scaling` measures
-runs alone in a process each. Models that are compared have random weights, which take as long as trained ones.
+Speed and memory on a CPU, compared with alternatives and with the limit of the machine. Five parts: latency (one
+video, file to label), forward (the networks alone), folder (many videos), training, scaling (peak memory; cost against
+the length and the number of videos). Runs that are compared take turns in one process; each run of `scaling` has a
+process of its own. Models that are compared have random weights, which take as long as trained ones.
 
-The videos are made of the real clip of the tests and kept in --work. One JSON file a part goes to results/speed/, all
-tables to results/speed/tables.md, the most important ones to docs/benchmarks.md. results/speed/README.md says what was
-changed because of such figures.
+The videos are made from the real clip of the tests and kept in --cache. A part is a line of results/speed.jsonl.
 """
 
 import argparse
@@ -56,30 +54,31 @@ from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video
 from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
 from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
-from training.benchmarks.tables import write_tables
-from training.benchmarks.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
+from training.benchmarks.shared.results import RESULTS, read_lines, write_result
+from training.benchmarks.shared.tables import markdown_table, measured_with, write_tables
+from training.benchmarks.shared.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_dataset import VideoDataset
 
-RESULTS = Path(__file__).parent / "results" / "speed"
+FILE = "speed.jsonl"
 EXAMPLES = """examples:
   python -m training.benchmarks.speed                    all parts; about 20 minutes on two cores
   python -m training.benchmarks.speed --only forward     one of them
-  python -m training.benchmarks.speed --render           the tables from the files, without running anything
+  python -m training.benchmarks.speed --render           only writes the tables
 """
 LABELS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
 VIDEOMAE = "VideoMAE-base"
 CLIPS = ("2 s 224x224.mp4", "30 s 400x300.mp4", "10 min 1080p.mp4")
 LENGTHS = (2, 10, 30, 120, 600)  # seconds of video
 COUNTS = (10, 100, 1000)  # videos
-FOLDERS, FOLDER_CLIPS = 5, 40  # a turn reads one folder
+FOLDERS, FOLDER_CLIPS = 5, 40  # one folder a turn
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Videos
 # ---------------------------------------------------------------------------------------------------------------------
 def write_video(path: Path, frames):
-    """Encodes uint8 frames (3, H, W) at 25 a second, with x264's reordered frames and a key frame in 250."""
+    """Encodes uint8 frames `(3, H, W)` with x264: 25 per second, with B-frames and a key frame every 250 frames."""
     import av
 
     with av.open(str(path), "w") as container:
@@ -94,7 +93,7 @@ def write_video(path: Path, frames):
 
 
 def write_repeated(path: Path, source: Path, seconds: float):
-    """Copies the packets of a video, as many times as it takes to reach a length."""
+    """Copies the packets of a video repeatedly until a length in seconds is reached."""
     import av
 
     with av.open(str(path), "w") as container, av.open(str(source)) as original:
@@ -117,7 +116,7 @@ def write_copy(path: Path, source: Path):
 
 
 def make_videos(work: Path):
-    """Makes what the parts read, unless it is there."""
+    """Makes the videos that the parts read, unless they are there."""
     for folder in range(FOLDERS):
         (work / f"folder {folder}").mkdir(parents=True, exist_ok=True)
 
@@ -177,7 +176,7 @@ def _sampled_frames(videos: int):
     return torch.randint(0, 256, (videos, 64, 3, 112, 112), dtype=torch.uint8)
 
 
-# Name -> what makes the model, what makes the input of so many videos.
+# Name -> function that makes the model, function that makes the input for a number of videos.
 NETWORKS = {
     "RDFER small": (partial(_rdfer, "small"), _sampled_frames),
     "RDFER base": (partial(_rdfer, "base"), _sampled_frames),
@@ -195,7 +194,7 @@ NETWORKS = {
 
 def _rdfer_pipeline(model, **options):
     processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), **options)
-    # For batches the pipeline asks for a `feature_extractor`.
+    # The pipeline collates batches with a `feature_extractor`.
     return pipeline("video-classification", model=model(), video_processor=processor, feature_extractor=processor)
 
 
@@ -219,10 +218,10 @@ PIPELINES = {
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Parts: each gives tables {title: {row: {column: figure}}}; a figure is a number, or median and quartiles
+# Parts: each returns tables {title: {row: {column: figure}}}; a figure is a number, or median and quartiles
 # ---------------------------------------------------------------------------------------------------------------------
 def compared(seconds: dict[str, list[float]], reference: str, per: int = 1) -> dict:
-    """Rows with milliseconds (of one of `per` items) and how many times as fast as the reference each is."""
+    """Rows with milliseconds (per item of `per` items) and the speed relative to the reference."""
     return {
         name: {
             "ms": summary([1000 * value / per for value in values]),
@@ -278,7 +277,7 @@ def where_time_goes(classifiers: dict, path: str, turns: int) -> dict:
 
 
 def against_ffmpeg(path: str, turns: int) -> dict:
-    """The 64 frames of a label at the size in which faces are looked for: ours and the ways of the ffmpeg command."""
+    """Reading the 64 frames for one label at the size of the face detector: this package and the ffmpeg command."""
     with open_video(path) as video:
         indices = RDFERVideoProcessor().sample_frames(argparse.Namespace(total_num_frames=len(video)), 64).tolist()
         times = video.pts_seconds
@@ -297,7 +296,7 @@ def against_ffmpeg(path: str, turns: int) -> dict:
         ffmpeg("-i", path, "-vf", f"select='{wanted}',{scale}")
 
     def seek(index):
-        # It gives the first frame at or after the time: a little less than that of the frame.
+        # ffmpeg gives the first frame at or after the time, so a little less than the frame's time.
         ffmpeg("-ss", f"{max(0.0, times[index] - 0.01):.3f}", "-i", path, "-frames:v", "1", "-vf", scale)
 
     def seeks(at_once):
@@ -351,7 +350,7 @@ def forward(work: Path, repeats: int) -> dict:
 
 def folder(work: Path, repeats: int) -> dict:
     classify, count = PIPELINES["RDFER small"](), FOLDER_CLIPS
-    folders = {}  # each of the functions has its own turn
+    folders = {}  # number of the next folder of each function
 
     def turn(name, function):
         def run():
@@ -436,7 +435,7 @@ def _training_step(model, inputs) -> Callable:
 
 def scaling(work: Path, repeats: int) -> dict:
     def alone(*task) -> dict:
-        command = [sys.executable, "-m", "training.benchmarks.speed", "--work", str(work), "--task", *map(str, task)]
+        command = [sys.executable, "-m", "training.benchmarks.speed", "--cache", str(work), "--task", *map(str, task)]
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{run.stderr}")
@@ -469,7 +468,7 @@ def slopes(results: dict[int, dict], unit: str) -> dict:
 
 
 def task(work: Path, kind: str, value: str | None) -> dict:
-    """What `scaling` measures in a process of its own: seconds and peak memory in MB."""
+    """One measurement of `scaling`, in a process of its own: seconds and peak memory in MB."""
     if kind == "nothing":
         return {"peak": peak_megabytes()}
     if kind == "pipeline":
@@ -496,7 +495,7 @@ PARTS = {part.__name__: part for part in (latency, forward, folder, training, sc
 # ---------------------------------------------------------------------------------------------------------------------
 # Tables
 # ---------------------------------------------------------------------------------------------------------------------
-# What docs/benchmarks.md shows: part, beginning of the title, rows (all if empty).
+# Tables that the page shows first: part, beginning of the title, rows (all if empty).
 HEADLINES = (
     ("latency", f"Latency, file to label: {CLIPS[1].removesuffix('.mp4')}", ()),
     ("latency", "Decoding for one label", ()),
@@ -514,69 +513,68 @@ def _figure(value) -> str:
 
 def render_table(title: str, rows: dict[str, dict]) -> str:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    lines = [f"{title}:\n", f"| | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
-    for name, row in rows.items():
-        cells = (_figure(row[column]) if column in row else "" for column in columns)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    cells = [
+        (name, *(_figure(row[column]) if column in row else "" for column in columns)) for name, row in rows.items()
+    ]
+    return f"{title}:\n\n{markdown_table(('', *columns), cells)}"
 
 
-def _measured_with(results: dict) -> str:
-    machines = {json.dumps({k: v for k, v in part["machine"].items() if k != "load"}): 0 for part in results.values()}
-    return "; ".join(", ".join(f"{k} {v}" for k, v in json.loads(text).items()) for text in machines)
+def _measured_with(lines: list[dict]) -> str:
+    machines = [{name: value for name, value in line["machine"].items() if name != "load"} for line in lines]
+    return f"Measured with {'; '.join(dict.fromkeys(map(measured_with, machines)))}."
 
 
-def load_results(folder: Path = RESULTS) -> dict[str, dict]:
-    """Part -> what its file holds, in the order of the parts."""
-    return {part: json.loads(p.read_text()) for part in PARTS if (p := folder / f"{part}.json").is_file()}
-
-
-def render(results: dict[str, dict]) -> str:
-    """The tables of docs/benchmarks.md."""
-    tables = []
+def render(lines: list[dict]) -> str:
+    """The tables of docs/benchmarks.md: the most important ones, then all the others, then those of other machines."""
+    by_machine = {}
+    for line in lines:
+        by_machine.setdefault(line["machine"]["processor"], {})[line["name"]] = line
+    first, *others = by_machine.values()
+    shown, rest = [], []
     for part, beginning, rows in HEADLINES:
-        for title, table in results.get(part, {}).get("tables", {}).items():
+        for title, table in first.get(part, {}).get("tables", {}).items():
             if title.startswith(beginning):
-                tables.append(render_table(title, {row: table[row] for row in rows or table}))
-    return "\n\n".join([*tables, f"Measured with {_measured_with(results)}."])
+                shown.append((title, {row: table[row] for row in rows or table}))
+    for part in PARTS:
+        rest += [table for table in first.get(part, {}).get("tables", {}).items() if table not in shown]
+    texts = [*(render_table(*table) for table in shown), _measured_with(list(first.values()))]
+    texts += ["### All other tables of this machine", *(render_table(*table) for table in rest)]
+    for parts in others:
+        name = next(iter(parts.values()))["machine"]["processor"]
+        texts.append(f"### On another processor: {name}")
+        texts += [render_table(*table) for line in parts.values() for table in line["tables"].items()]
+        texts.append(_measured_with(list(parts.values())))
+    return "\n\n".join(texts)
 
 
-def render_all(results: dict[str, dict]) -> str:
-    """All tables."""
-    tables = [render_table(*table) for part in results.values() for table in part["tables"].items()]
-    return "\n\n".join(["# Speed", *tables, f"Measured with {_measured_with(results)}."]) + "\n"
-
-
-def main():
+def main(argv: list[str] | None = None):
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=PARTS, nargs="+", help="parts to run (default: all)")
-    parser.add_argument("--repeats", type=int, default=10, help="turns; at most 3 for what takes long (default: 10)")
+    parser.add_argument("--repeats", type=int, default=10, help="turns; at most 3 for slow parts (default: 10)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--work", type=Path, default=Path("output/speed"), help="folder for the videos")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: results/speed)")
-    parser.add_argument("--render", action="store_true", help="only write the tables")
+    parser.add_argument("--cache", type=Path, default=Path("output/speed"), help="folder of the videos")
+    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--task", nargs="+", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     if arguments.task:
-        return print(json.dumps(task(arguments.work, *[*arguments.task, None][:2])))
+        return print(json.dumps(task(arguments.cache, *[*arguments.task, None][:2])))
+    path = arguments.output_dir / FILE
     if not arguments.render:
-        make_videos(arguments.work)
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        make_videos(arguments.cache)
         for part in tqdm(arguments.only or list(PARTS), unit="part"):
-            result = {"machine": machine(), "tables": PARTS[part](arguments.work, arguments.repeats)}
-            (arguments.out / f"{part}.json").write_text(json.dumps(result, indent=2) + "\n")
-            tqdm.write("\n\n".join(render_table(*table) for table in result["tables"].items()) + "\n")
-    results = load_results(arguments.out)
-    (arguments.out / "tables.md").write_text(render_all(results))
-    if arguments.out.resolve() == RESULTS:
-        write_tables("training.benchmarks.speed", render(results))
+            tables = PARTS[part](arguments.cache, arguments.repeats)
+            write_result(path, part, {"machine": machine(), "tables": tables})
+            tqdm.write("\n\n".join(render_table(*table) for table in tables.items()) + "\n")
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables("speed", render(read_lines(path)))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from training.benchmarks import aen
-from training.benchmarks.noise import load_results
-from training.benchmarks.tables import read_tables
+from training.benchmarks.shared.results import RESULTS, load_results
+from training.benchmarks.shared.tables import read_tables
 from training.synthetic.labels import LABELS
 
 
@@ -47,5 +47,5 @@ def test_runs_differ_in_nothing_but_what_their_names_say():
             assert len(aen.new_model(run).config.group_names) == (4 if part in ("grouping", "both") else 1)
 
 
-def test_tables_of_the_readme_are_those_of_the_committed_results():
-    assert read_tables("training.benchmarks.aen") == aen.render(load_results(aen.RESULTS))
+def test_tables_of_the_page_are_those_of_the_committed_results():
+    assert read_tables("aen") == aen.render(load_results(RESULTS / aen.FILE))

@@ -1,22 +1,24 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
-from training.benchmarks import audit, noise
-from training.benchmarks.tables import read_tables
+from training.benchmarks import audit
+from training.benchmarks.shared.results import RESULTS, load_results
+from training.benchmarks.shared.runs import SCHEDULE, settings
+from training.benchmarks.shared.tables import read_tables
 
 
-def test_tables_of_the_readme_are_those_of_the_committed_results():
-    tables = audit.render(noise.load_results(audit.RESULTS), noise.load_results())
-    assert read_tables("training.benchmarks.audit") == tables
+def test_tables_of_the_page_are_those_of_the_committed_results():
+    tables = audit.render(load_results(RESULTS / audit.FILE), load_results(RESULTS / audit.NOISE_FILE))
+    assert read_tables("audit") == tables
 
 
 def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):
-    results = noise.load_results(audit.RESULTS)
+    results = load_results(RESULTS / audit.FILE)
     assert set(results) <= {*audit.all_runs(), "throughput"}
     for name, result in results.items():
         if name == "throughput":
             continue
-        options = {**noise.SCHEDULE, **result["run"]["arguments"], "use_cpu": True}
-        today = noise.settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options))
+        options = {**SCHEDULE, **result["run"]["arguments"], "use_cpu": True}
+        today = settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options))
         assert today.items() <= result["settings"].items(), name
         if name.startswith("audit-"):
             assert sorted(result["order"]) == list(range(result["train_videos"]))

@@ -2,27 +2,26 @@
 from types import SimpleNamespace
 
 import pyarrow as pa
-import pytest
-import torch
 
-from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.benchmarks import noise
-from training.benchmarks.tables import read_tables
+from training.benchmarks.shared.results import RESULTS, load_results
+from training.benchmarks.shared.runs import SCHEDULE, settings
+from training.benchmarks.shared.tables import read_tables
 from training.synthetic.labels import LABELS
 
 
-def test_tables_of_the_readme_are_those_of_the_committed_results():
-    assert read_tables("training.benchmarks.noise") == noise.render(noise.load_results())
+def test_tables_of_the_page_are_those_of_the_committed_results():
+    assert read_tables("noise") == noise.render(load_results(RESULTS / noise.FILE))
 
 
 def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):
     runs = {run.name: run for run in noise.all_runs()}
-    results = {name: result for name, result in noise.load_results().items() if name != "step_time"}
+    results = {name: result for name, result in load_results(RESULTS / noise.FILE).items() if name != "step_time"}
     assert results and set(results) <= set(runs)
     for name, result in results.items():
-        options = {**noise.SCHEDULE, **runs[name].arguments, "use_cpu": True}
-        today = noise.settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options))
+        options = {**SCHEDULE, **runs[name].arguments, "use_cpu": True}
+        today = settings(RDFERTrainingArguments(output_dir=str(tmp_path), **options))
         assert today.items() <= result["settings"].items(), name
 
 
@@ -40,22 +39,3 @@ def test_wrong_labels_with_low_scores_are_found():
     assert set(detection) == set(noise.DETECTION_SCORES)
     for scores in detection.values():
         assert scores == {"auroc": 1.0, "auprc": 1.0, "precision_at_true_rate": 1.0, "auroc_hard_noisy": 1.0}
-
-
-@pytest.mark.parametrize(
-    "muted, short, long", [(("long_term",), True, False), (("short_term",), False, True), ((), True, True)]
-)
-def test_a_muted_stream_stays_at_zero(muted, short, long):
-    torch.manual_seed(0)
-    model = RDFERForVideoClassification(noise.new_config(image_size=32, detector_image_size=32))
-    if muted:
-        noise.mute(model, muted)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    for _ in range(2):
-        model(torch.randint(0, 256, (2, 8, 3, 32, 32), dtype=torch.uint8), labels=torch.tensor([1, 2])).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    size = model.config.hidden_size
-    weights = model.fusion_classifier.weight
-    assert bool(model.short_term_classifier.weight.any()) == short
-    assert (bool(weights[:, :size].any()), bool(weights[:, size:].any())) == (short, long)

@@ -1,17 +1,21 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-import json
-
-from training.benchmarks import engines, speed
-from training.benchmarks.tables import read_tables
-
-
-def test_tables_are_those_of_the_committed_results():
-    results = speed.load_results()
-    assert read_tables("training.benchmarks.speed") == speed.render(results)
-    assert (speed.RESULTS / "tables.md").read_text() == speed.render_all(results)
+from training.benchmarks import speed
+from training.benchmarks.shared.results import RESULTS, read_lines
+from training.benchmarks.shared.tables import read_tables
 
 
-def test_tables_of_engines_are_those_of_the_committed_results():
-    results = json.loads(engines.RESULTS.read_text())
-    assert read_tables("training.benchmarks.engines") == engines.render(results, engines.HEADLINES).strip()
-    assert engines.RESULTS.with_suffix(".md").read_text() == engines.render(results) + "\n"
+def test_tables_of_the_page_are_those_of_the_committed_results():
+    assert read_tables("speed") == speed.render(read_lines(RESULTS / speed.FILE))
+
+
+def test_other_machines_have_tables_of_their_own():
+    row = {"small": {"ms": 1.0}}
+    lines = [
+        {"name": "folder", "machine": {"processor": "A", "load": 1}, "tables": {"Many videos: x": row, "Rest": row}},
+        {"name": "folder", "machine": {"processor": "B", "load": 2}, "tables": {"Many videos: x": row}},
+    ]
+    first, rest = speed.render(lines).split("### All other tables of this machine")
+    rest, other = rest.split("### On another processor: B")
+    assert "Many videos: x" in first and "Measured with processor A." in first and "Rest" not in first
+    assert "Rest" in rest and "Many videos" not in rest
+    assert "Many videos: x" in other and "Measured with processor B." in other
