@@ -1,11 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The timeline as a picture and as CSV."""
+"""Draws a timeline as a picture and writes it as CSV."""
 
 import csv
 
 from .inference.timeline import Window
 
-# Okabe and Ito's colours, told apart by colour-blind people; line styles go on where the eight end.
+# Okabe and Ito's colours, which colour-blind people can tell apart. With more labels the line style changes, too.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]
 STYLES = ["-", "--", ":"]
 
@@ -13,10 +13,10 @@ STYLES = ["-", "--", ":"]
 def write_timeline_csv(windows: list[Window], path):
     """
     Writes a row for each window: start_seconds, end_seconds, label, one probability for each label (0..1), agreement.
-    Cells of windows without a face are empty.
+    The cells of a window without a face are empty.
 
     Args:
-        windows (`list[Window]`): what [`timeline`] returns.
+        windows (`list[Window]`): the result of [`timeline`].
         path (`str` or `Path`): file to write.
     """
     labels = next((list(window.scores) for window in windows if window.scores), [])
@@ -31,15 +31,31 @@ def write_timeline_csv(windows: list[Window], path):
             )
 
 
-def plot_timeline(windows: list[Window], path, title: str | None = None, num_faces: int = 12):
+def display_times(windows: list[Window]) -> tuple[list[float], list[float]]:
     """
-    Draws the probabilities over time, below them the label of each window, below that faces at key frames.
+    Times at which windows, which may overlap, are drawn.
 
     Args:
-        windows (`list[Window]`): what [`timeline`] returns.
+        windows (`list[Window]`): the result of [`timeline`].
+
+    Returns:
+        `tuple[list[float], list[float]]`: the centres of the N windows; and N + 1 edges, which lie half-way between
+        neighbouring centres. Both in seconds.
+    """
+    first, last = windows[0].start_seconds, max(windows[-1].end_seconds, windows[0].start_seconds + 0.04)
+    centres = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
+    return centres, [first, *((left + right) / 2 for left, right in zip(centres, centres[1:])), last]
+
+
+def plot_timeline(windows: list[Window], path, title: str | None = None, num_faces: int = 12):
+    """
+    Draws the probabilities over time, the label of each window below them, and the faces of key frames below that.
+
+    Args:
+        windows (`list[Window]`): the result of [`timeline`].
         path (`str` or `Path`): picture to write; its suffix is the format (.png, .svg, .pdf).
         title (`str`, *optional*): title of the picture.
-        num_faces (`int`, defaults to 12): faces in the strip.
+        num_faces (`int`, defaults to 12): number of faces.
     """
     import matplotlib
 
@@ -47,38 +63,36 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
     from matplotlib import pyplot
 
     labels = next((list(window.scores) for window in windows if window.scores), [])
-    look = {
+    styles = {
         label: {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % len(STYLES)]}
         for i, label in enumerate(labels)
     }
-    centres = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
-    first, last = windows[0].start_seconds, max(windows[-1].end_seconds, windows[0].start_seconds + 0.04)
+    centres, edges = display_times(windows)
+    first, last = edges[0], edges[-1]
     figure, (curves, band, faces) = pyplot.subplots(
         3, 1, figsize=(12, 5.6), sharex=True, height_ratios=[6, 0.5, 1.9], layout="constrained"
     )
-    # Labels that no window has stand back, in thin lines and parentheses.
+    # Labels that are never the most probable one get thin lines and parentheses.
     for label in labels:
         values = [window.scores[label] if window.scores else float("nan") for window in windows]
         shown = any(window.label == label for window in windows)
-        style = {"linewidth": 2.2, "label": label} if shown else {"linewidth": 1, "alpha": 0.5, "label": f"({label})"}
+        line = {"linewidth": 2.2, "label": label} if shown else {"linewidth": 1, "alpha": 0.5, "label": f"({label})"}
         marker = "o" if len(windows) == 1 else None
-        curves.plot(centres, values, marker=marker, **look[label], **style)
+        curves.plot(centres, values, marker=marker, **styles[label], **line)
     curves.set(ylabel="probability", ylim=(-0.02, 1.02), title=title)
     curves.grid(alpha=0.3)
     if labels:
         curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
-    # Overlapping windows: each owns the time up to half-way to its neighbours.
-    edges = [first, *((left + right) / 2 for left, right in zip(centres, centres[1:])), last]
     start = 0
     for index in range(1, len(windows) + 1):
         if index < len(windows) and windows[index].label == windows[start].label:
             continue
-        label, left, right = windows[start].label, edges[start], edges[index]
-        band.axvspan(left, right, color=look[label]["color"] if label else "#DDDDDD")
+        shown_label, left, right = windows[start].label, edges[start], edges[index]
+        band.axvspan(left, right, color=styles[shown_label]["color"] if shown_label else "#DDDDDD")
         if right - left > 0.08 * (last - first):
-            text = {"color": "white" if label else "black", "ha": "center", "va": "center", "fontsize": 9}
-            band.text((left + right) / 2, 0.5, label or "no face", **text)
+            text = {"color": "white" if shown_label else "black", "ha": "center", "va": "center", "fontsize": 9}
+            band.text((left + right) / 2, 0.5, shown_label or "no face", **text)
         start = index
     band.set(yticks=[], ylim=(0, 1), ylabel="label")
     band.yaxis.label.set(rotation=0, ha="right", va="center")
@@ -98,6 +112,9 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         picture.set(xticks=[], yticks=[])
         picture.set_title(f"{windows[nearest].key_frame_seconds:.1f} s", fontsize=8, pad=2)
         for spine in picture.spines.values():
-            spine.set(color=look[windows[nearest].label]["color"], linewidth=2.5)
+            spine.set(color=styles[windows[nearest].label]["color"], linewidth=2.5)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+__all__ = ["COLOURS", "display_times", "plot_timeline", "write_timeline_csv"]

@@ -1,2 +1,2 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The page in the browser."""
+"""The demo: a page in the browser that analyses videos."""

@@ -1,9 +1,9 @@
 // Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-// The video stays in the browser; a copy is sent when the visitor asks for the answer.
+// The video stays in the browser. A copy is sent when the visitor presses the button.
 window.rdfer = (() => {
   const MAX_RECORD_SECONDS = 20;
-  let chosen = null; // {file, name, url, refused}
-  let answered = null; // the one the answer on the page is about
+  let chosen = null; // the chosen video: {file, name, url, refused}
+  let answered = null; // the video of the answer on the page
   let video, say, maxBytes, maxSeconds;
   let recorder = null;
 
@@ -23,7 +23,7 @@ window.rdfer = (() => {
     video.onerror = () => {
       if (chosen !== mine) return;
       video.hidden = true;
-      show(`${name}, ${size}. Your browser cannot play it; the model may still read it.`);
+      show(`${name}, ${size}. Your browser cannot play it, but the model may be able to read it.`);
     };
     video.srcObject = null;
     video.src = mine.url;
@@ -40,7 +40,7 @@ window.rdfer = (() => {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
     } catch (error) {
-      show("The camera cannot be used: there is none, or the browser does not allow it.");
+      show("The camera cannot be used. There is none, or the browser does not allow it.");
       return;
     }
     const parts = [];
@@ -65,7 +65,7 @@ window.rdfer = (() => {
     recorder.start();
     button.textContent = "Stop recording";
     button.classList.add("recording");
-    show(`Recording, at most ${MAX_RECORD_SECONDS} seconds.`);
+    show(`Recording. It stops after ${MAX_RECORD_SECONDS} seconds.`);
   }
 
   function input(element, bytes, seconds) {
@@ -91,7 +91,7 @@ window.rdfer = (() => {
     });
     element.querySelector("[data-do=record]").addEventListener("click", (event) => record(event.currentTarget));
     element.querySelector("[data-do=example]").addEventListener("click", async () => {
-      show("Fetching the example.");
+      show("Loading the example.");
       const response = await fetch(new URL("rdfer/example.mp4", document.baseURI));
       take(await response.blob(), "Example");
     });
@@ -102,7 +102,7 @@ window.rdfer = (() => {
     for (const kind of ["play", "seeked", "timeupdate"]) video.addEventListener(kind, follow);
   }
 
-  // Sends the chosen video. Gives its token, or the reason why there is none, which the server puts into words.
+  // Sends the chosen video. Returns its token, or the key of the message that says why there is none.
   function send() {
     answered = chosen;
     if (!chosen) return Promise.resolve("");
@@ -116,7 +116,7 @@ window.rdfer = (() => {
       request.onloadend = () => {
         show(text);
         let reply = {};
-        try { reply = JSON.parse(request.responseText); } catch (error) { /* no answer, or a proxy's page */ }
+        try { reply = JSON.parse(request.responseText); } catch (error) { /* no reply, or a page of a proxy */ }
         resolve(reply.upload || reply.refused || "failed");
       };
       request.send(chosen.file);

@@ -21,12 +21,12 @@ import numpy as np
 import pytest
 
 from modeling_rdfer.cli import main
-from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA, ROOT
+from tests.helpers.paths import DATA, ROOT
 
 CLIP = DATA / "cap13_edit2.mp4"
 ANSWER, MESSAGE = "#answer .rdfer-answer", "#answer .rdfer-message"
 EMBEDDED = "rdfer-small (embedded)"
-# Of a page's parts; an answer takes some seconds.
+# Milliseconds to wait for a part of the page. An answer takes some seconds.
 TIMEOUT = 60_000
 
 
@@ -50,7 +50,7 @@ class Server:
         self.url = found[1]
 
     def files(self) -> list[str]:
-        """Whatever the visitors left: the uploads, and what Gradio keeps."""
+        """Files that visitors left: uploads, and what Gradio keeps."""
         return [path.name for path in self.temporary.rglob("*") if path.is_file()]
 
     def post(self, path: str, body: bytes, **headers: str) -> tuple[int, dict]:
@@ -68,7 +68,7 @@ class Server:
         return reply["upload"]
 
     def ask(self, *data) -> str:
-        """The answer of the page's function, as a program asks for it: lines of events."""
+        """Calls the page's function as a program would; returns its events."""
         _, reply = self.post(
             "gradio_api/call/analyse", json.dumps({"data": data}).encode(), Content_Type="application/json"
         )
@@ -82,14 +82,11 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The folder that is uploaded as a Space, run as a Space is run."""
+    """The folder that is uploaded as a Space, run like a Space."""
     pytest.importorskip("gradio")
     folder = tmp_path_factory.mktemp("space")
     subprocess.run(["make", "space", f"SPACE={folder / 'files'}"], cwd=ROOT, check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # The embedded checkpoint, and as another one to choose, a copy that says it is calibrated.
+    # Visitors can choose the embedded checkpoint or a copy of it that is marked as calibrated.
     calibrated = shutil.copytree(ROOT / "hub_cards" / "rdfer-small", folder / "calibrated")
     config = json.loads((calibrated / "config.json").read_text())
     (calibrated / "config.json").write_text(json.dumps({**config, "calibration_temperature": 5.0}))
@@ -98,21 +95,20 @@ def server(tmp_path_factory):
         folder,
         folder / "files",
         RDFER_MODELS=str(calibrated),
-        GRADIO_SERVER_PORT=str(port),
         GRADIO_SERVER_NAME="127.0.0.1",
     )
     yield server
     server.stop()
-    assert "A video could not be answered" not in server.log.read_text()
+    assert "A video could not be analysed" not in server.log.read_text()
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(request):
-    """After each test no upload is on the server, whatever came of it."""
+    """After each test no upload is left on the server."""
     yield
     if "server" in request.fixturenames:
         server = request.getfixturevalue("server")
-        deadline = time.monotonic() + 10  # a connection that was cut is noticed a little later
+        deadline = time.monotonic() + 10  # the server notices a lost connection a little later
         while server.files() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert server.files() == []
@@ -158,7 +154,7 @@ def write_video(path: Path, frames, fps: int, codec: str = "libx264") -> Path:
 
 @pytest.fixture(scope="module")
 def segments() -> list[tuple[float, float, str]]:
-    """Hand-labelled stretches of the clip: from, to, label."""
+    """Hand-labelled stretches of the clip: start, end, label."""
     with (DATA / "cap13_segments.csv").open() as file:
         return [tuple(row.values())[1:] for row in csv.DictReader(file)]
 
@@ -201,7 +197,7 @@ def test_the_real_clip_and_its_timeline(visit, segments):
     assert "not calibrated" in page.inner_text(".rdfer-certainty")
     assert "agreement 1.00" in page.inner_text(".rdfer-certainty")
 
-    # Two expressions have curves of their own; the cursor reads the right one from them, and the video goes along.
+    # Two expressions are shown. The cursor reads the label at its time, and the video moves with it.
     assert page.locator(".rdfer-area svg").bounding_box()["width"] > 300
     assert page.locator(".rdfer-legend li.shown").all_inner_texts() == ["neutral", "surprise"]
     for start, end, label in segments:
@@ -227,7 +223,7 @@ def test_the_real_clip_and_its_timeline(visit, segments):
 
 
 def test_two_visitors_at_once_get_their_own_answers(visit, stretches):
-    """The same moment, other videos; then both the same video, of which one must not delete the other's."""
+    """First different videos at the same time; then the same video, where no visitor deletes the other's upload."""
     pages = {label: visit() for label in ("neutral", "surprise")}
     for label, page in pages.items():
         page.set_input_files("input[type=file]", stretches[label])
@@ -243,7 +239,7 @@ def test_two_visitors_at_once_get_their_own_answers(visit, stretches):
         page.wait_for_selector(f"{ANSWER}[data-label=surprise]")
 
 
-def test_what_is_no_video_is_told_and_the_page_goes_on(visit, stretches):
+def test_a_file_that_is_no_video_gets_a_message_and_the_next_video_an_answer(visit, stretches):
     page = visit()
     analyse(page, wait_for=MESSAGE)
     assert "Choose a video first" in page.inner_text(MESSAGE)
@@ -259,18 +255,18 @@ def test_what_is_no_video_is_told_and_the_page_goes_on(visit, stretches):
     assert page.inner_text(".rdfer-name").startswith("holiday.mp4")
     analyse(page, wait_for=f"{MESSAGE}[data-reason=unreadable]")
     assert "could not be read as a video" in page.inner_text(MESSAGE)
-    assert "text file that starts with '<b>Not</b> a video." in page.inner_text(MESSAGE)  # as text, not as bold print
+    assert "text file that starts with '<b>Not</b> a video." in page.inner_text(MESSAGE)  # escaped
 
     analyse(page, stretches["surprise"])
     assert page.get_attribute(ANSWER, "data-label") == "surprise"
     assert "calibrated probability" in page.inner_text(".rdfer-certainty")
     assert page.inner_text(".rdfer-bars li:first-child em") != "> 99.9 %"
-    analyse(page)  # the same video again, which the server does not have any more
+    analyse(page)  # the same video again, which the server has deleted
     assert page.get_attribute(ANSWER, "data-label") == "surprise"
 
 
 def test_too_long_too_big_and_no_face(visit, tmp_path):
-    """Of H.264 the browser knows the length; MPEG-4 it cannot play, and the server has to find out."""
+    """The browser knows the length of H.264 videos. It cannot play MPEG-4, so the server has to find out."""
     grey = np.full((48, 64, 3), 100, dtype=np.uint8)
     page = visit()
     for codec in ("libx264", "mpeg4"):
@@ -297,7 +293,7 @@ def test_too_large(visit, server, tmp_path):
     analyse(page, large, f"{MESSAGE}[data-reason=too_large]")
     assert "100 MB" in page.inner_text(MESSAGE) and not sent
 
-    # Who comes without the page, and who does not even say how long it will be.
+    # Requests that do not come from the page, with and without a stated length.
     kind = {"Content_Type": "application/octet-stream"}
     assert server.post("rdfer/upload", b"", Content_Length=str(101 << 20), **kind) == (413, {"refused": "too_large"})
     chunk = b"%x\r\n" % (1 << 20) + bytes(1 << 20) + b"\r\n"
@@ -313,7 +309,7 @@ def test_too_large(visit, server, tmp_path):
 
 
 def test_a_recording_of_the_camera(visit):
-    """The file of a browser's recorder does not say how long it is; the camera's test picture has no face."""
+    """A browser's recording has no stated length. The camera's test picture has no face."""
     page = visit()
     page.click("text=Record")
     page.wait_for_timeout(1500)
@@ -350,12 +346,12 @@ def test_only_what_was_uploaded_is_read_and_only_listed_checkpoints_are_loaded(s
     answer = server.ask("", "someone/model-with-code")
     assert answer.startswith("event: error")
 
-    # Gradio's own uploads, which would stay, and a form that a page of another site can send.
+    # Gradio's own upload, which would keep the file, and a form that a page of another site could send.
     assert server.post("gradio_api/upload", b"x", Content_Type="multipart/form-data; boundary=x")[0] == 403
     assert server.post("rdfer/upload", b"x", Content_Type="text/plain")[0] == 415
 
 
-def test_uploads_that_are_cut_or_forgotten_are_deleted(server, tmp_path):
+def test_uploads_that_are_cut_are_deleted(server):
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(
@@ -364,16 +360,7 @@ def test_uploads_that_are_cut_or_forgotten_are_deleted(server, tmp_path):
         )
         while not server.files():
             time.sleep(0.05)
-    # `nothing_is_left` looks whether it is gone.
-
-    from modeling_rdfer.demo.page import FORGOTTEN_SECONDS, Uploads
-
-    old = FORGOTTEN_SECONDS + 60
-    for name, age in (("a" * 32, old), ("b" * 32, 60), ("c" * 32 + ".taken", old), ("d" * 32 + ".part", old)):
-        (tmp_path / name).write_text("video")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    Uploads(tmp_path).delete_forgotten()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b" * 32, "c" * 32 + ".taken"]
+    # `nothing_is_left` checks that it is deleted.
 
 
 def test_rdfer_demo_serves_this_computer_only_and_leaves_nothing(tmp_path, stretches):
@@ -394,16 +381,7 @@ def test_rdfer_demo_serves_this_computer_only_and_leaves_nothing(tmp_path, stret
     assert server.files() == []
 
 
-@pytest.mark.parametrize(("checkpoint", "chooses"), [(CHECKPOINT, True), (AEN_CHECKPOINT, False)])
-def test_the_answer_says_of_either_family_where_its_clips_come_from(checkpoint, chooses):
-    from modeling_rdfer.demo.page import _analyse
-
-    answer = _analyse(DATA / "cap13_edit2.mp4", str(checkpoint), lambda *_, **__: None)
-    assert ("where the key expression of the video shows" in answer) == chooses
-    assert ("spread evenly over the video" in answer) != chooses
-
-
-def test_rdfer_demo_says_what_is_missing(tmp_path, monkeypatch, capsys):
+def test_rdfer_demo_names_what_is_missing(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gradio")
     assert main(["demo", "--model", str(tmp_path)]) == 1
     assert capsys.readouterr().err.strip().endswith("is not a checkpoint's folder: it has no config.json.")
@@ -413,7 +391,7 @@ def test_rdfer_demo_says_what_is_missing(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: the demo needs Gradio: pip install 'modeling-rdfer[demo]'\n"
 
 
-def test_the_space_asks_for_what_the_package_needs():
+def test_the_space_requires_what_the_package_requires():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = project["dependencies"] + project["optional-dependencies"]["demo"]
     assert (ROOT / "hub_cards/space/requirements.txt").read_text().split() == needed

@@ -1,0 +1,105 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""
+Keeps uploaded videos until they are analysed.
+
+Gradio's own upload is switched off. It names files by their content, so that two visitors with the same video share
+one file, and it keeps them. Here every upload is a file of its own, and is deleted after the analysis in any case.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+from .limits import MAX_BYTES, MESSAGES, Refused
+
+# Most videos on the disk.
+MAX_UPLOADS = 100
+# An upload is deleted after this time if its visitor left before the analysis, or if it stopped arriving.
+FORGOTTEN_SECONDS = 900
+
+
+class Uploads:
+    """
+    Videos between upload and answer: files with random names in a temporary folder.
+
+    Args:
+        folder (`str` or `Path`): an empty folder.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+
+    async def receive(self, request: Request) -> JSONResponse:
+        """
+        Stores the body of a POST request as a video.
+
+        Args:
+            request (`Request`): its content type is `application/octet-stream`.
+
+        Returns:
+            `JSONResponse`: `{"upload": token}`; or `{"refused": key of MESSAGES}` with status 400, 413, 415 or 503.
+        """
+        # Browsers do not let pages of other sites send this type without the server's permission.
+        if request.headers.get("content-type") != "application/octet-stream":
+            return JSONResponse({"refused": "failed"}, 415)
+        if int(request.headers.get("content-length") or 0) > MAX_BYTES:
+            return JSONResponse({"refused": "too_large"}, 413)
+        if sum(1 for _ in self.folder.iterdir()) >= MAX_UPLOADS:
+            return JSONResponse({"refused": "busy"}, 503)
+        token = secrets.token_hex(16)
+        path, size = self.folder / f"{token}.part", 0
+        try:
+            with path.open("wb") as file:
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > MAX_BYTES:
+                        return JSONResponse({"refused": "too_large"}, 413)
+                    file.write(chunk)
+            path.rename(self.folder / token)
+        except (ClientDisconnect, FileNotFoundError):  # the latter: slow and deleted as forgotten
+            return JSONResponse({"refused": "failed"}, 400)
+        finally:
+            path.unlink(missing_ok=True)
+        return JSONResponse({"upload": token})
+
+    @contextmanager
+    def claim(self, token: str) -> Iterator[Path]:
+        """
+        Context with the path of an upload. It can be entered once for each upload and deletes the file at its end.
+
+        Args:
+            token (`str`): what `receive` returned; or a key of `MESSAGES`, the reason why the page sent nothing.
+
+        Raises:
+            Refused: if there is no such upload.
+        """
+        if not re.fullmatch("[0-9a-f]{32}", token):
+            raise Refused(token if token in MESSAGES else "gone")
+        path = self.folder / f"{token}.taken"
+        try:
+            (self.folder / token).rename(path)
+        except FileNotFoundError:
+            raise Refused("gone") from None
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def delete_forgotten(self):
+        """Deletes the uploads that are older than `FORGOTTEN_SECONDS` and not being analysed."""
+        for path in self.folder.iterdir():
+            if not path.name.endswith(".taken"):
+                try:
+                    if time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS:
+                        path.unlink()
+                except FileNotFoundError:  # claimed in the meantime
+                    pass
+
+
+__all__ = ["FORGOTTEN_SECONDS", "Uploads"]

@@ -1,0 +1,23 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import re
+
+import pytest
+
+from modeling_rdfer.demo.answer import _curve, analyse
+from modeling_rdfer.inference.timeline import Window
+from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
+
+
+@pytest.mark.parametrize(("checkpoint", "chooses"), [(CHECKPOINT, True), (AEN_CHECKPOINT, False)])
+def test_the_answer_names_where_the_clips_of_each_family_come_from(checkpoint, chooses):
+    answer = analyse(DATA / "cap13_edit2.mp4", str(checkpoint), lambda *_, **__: None)
+    assert ("where the key expression of the video shows" in answer) == chooses
+    assert ("spread evenly over the video" in answer) != chooses
+
+
+def test_curves_have_gaps_where_no_face_is_visible():
+    faces = [True, True, False, True]
+    windows = [Window(start, start + 1.0, {"happy": 0.5} if face else None) for start, face in enumerate(faces)]
+    first, second = _curve(windows, "happy")
+    assert first == "0.0,100.0 125.0,100.0 375.0,100.0 500.0,100.0"
+    assert re.findall(r"(\S+),", second) == ["750.0", "875.0", "1000.0"]
