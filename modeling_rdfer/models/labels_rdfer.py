@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedConfig
 
-# The first word of a row stands for all of them when labels of two datasets are compared.
+# The words of a row are synonyms; the first one represents all when the labels of two datasets are compared.
 SYNONYMS = (
     ("anger", "angry", "ang", "an"),
     ("anxiety", "anxious", "ax"),
@@ -22,8 +22,9 @@ SYNONYMS = (
 )
 _CANONICAL = {word: words[0] for words in SYNONYMS for word in words}
 
-# The groups of AEN (section 4 of the design, ours) for the labels of all datasets that this package reads: the seven
-# basic ones (six of them in CREMA-D), MAFW's eleven, RAVDESS's eight. Surprise can be pleasant or not.
+# The groups of AEN (docs/method.md, AEN; ours) for the labels of all datasets that this package reads: the seven basic
+# ones (six of them in CREMA-D), MAFW's eleven, RAVDESS's eight. Surprise is a group of its own: it can be pleasant or
+# unpleasant.
 EMOTION_GROUPS = {
     "happiness": "positive",
     "neutral": "neutral",
@@ -41,57 +42,57 @@ EMOTION_GROUPS = {
 
 
 def canonical_label(name: str) -> str:
-    """
-    One spelling for all names of an expression: "Angry" and "anger" are "anger"; the parts of a compound one, joined
-    by "_", are treated each and sorted. Other names only become lower-case.
+    """Gives all names of an expression one spelling: "Angry" and "anger" become "anger".
+
+    The parts of a compound name ("sad_angry") are converted one by one and sorted. Unknown names become lower-case.
     """
     return "_".join(sorted(_CANONICAL.get(part, part) for part in name.strip().lower().split("_")))
 
 
 def class_names(config: PreTrainedConfig) -> list[str]:
-    """The labels of a model by their numbers: that of logit 0 first."""
+    """The label names of a model in the order of its logits."""
     return [config.id2label[number] for number in range(config.num_labels)]
 
 
 def group_labels(labels: Sequence[str], emotion_groups: Mapping[str, str] | None = None) -> dict[str, str]:
-    """
-    The group of each label. A compound label ("anger_sadness") that has no group of its own is in the group that all
-    of its parts are in.
+    """Finds the group of each label.
+
+    A compound label ("anger_sadness") without a group of its own belongs to the group that all its parts belong to.
 
     Args:
         labels (sequence of `str`): names of emotions, in any spelling that [`canonical_label`] knows.
-        emotion_groups (`dict[str, str]`, *optional*): label -> group. Labels that it does not name have their group in
+        emotion_groups (`dict[str, str]`, *optional*): label -> group. All other labels have their group in
             `EMOTION_GROUPS`.
 
     Returns:
         `dict[str, str]`: label -> group, in the order of the labels.
 
     Raises:
-        ValueError: labels without a group, naming them; or two entries for the same emotion that differ.
+        ValueError: if labels have no group (it names them), or two entries for the same emotion differ.
     """
     groups = dict(EMOTION_GROUPS)
-    own = {}
+    given = {}
     for label, group in (emotion_groups or {}).items():
         name = canonical_label(label)
-        if own.setdefault(name, group) != group:
-            raise ValueError(f"`emotion_groups` has two groups, {own[name]!r} and {group!r}, for {name!r}.")
-    groups.update(own)
-    found = {}
+        if given.setdefault(name, group) != group:
+            raise ValueError(f"`emotion_groups` has two groups, {given[name]!r} and {group!r}, for {name!r}.")
+    groups.update(given)
+    group_of = {}
     for label in labels:
         name = canonical_label(label)
-        among = {groups.get(name)} if name in groups else {groups.get(part) for part in name.split("_")}
-        found[label] = among.pop() if len(among) == 1 else None
-    without = [label for label, group in found.items() if group is None]
-    if without:
+        candidates = {groups.get(name)} if name in groups else {groups.get(part) for part in name.split("_")}
+        group_of[label] = candidates.pop() if len(candidates) == 1 else None
+    missing = [label for label, group in group_of.items() if group is None]
+    if missing:
         raise ValueError(
-            f"Labels {without} have no emotion group: say theirs in `emotion_groups`, e.g. "
-            f"emotion_groups={{{without[0]!r}: 'negative'}}."
+            f"Labels {missing} have no emotion group: add them to `emotion_groups`, e.g. "
+            f"emotion_groups={{{missing[0]!r}: 'negative'}}."
         )
-    return found
+    return group_of
 
 
 def group_ids(labels: Sequence[str], emotion_groups: Mapping[str, str] | None = None) -> tuple[list[str], list[int]]:
-    """Names of the groups in the order of their first labels, and the number of each label's; see [`group_labels`]."""
+    """Names of the groups in the order of their first labels, and the id of each label's group; see `group_labels`."""
     groups = group_labels(labels, emotion_groups)
     names = list(dict.fromkeys(groups.values()))
     return names, [names.index(group) for group in groups.values()]

@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Emotion grouping and frame-level guidance (section 4 of the design, after the abstract of the AEN paper; the formulas
-are ours). Pure functions: B videos, F frames, C labels (emotions), G groups (sentiments).
+"""Losses of emotion grouping and frame-level guidance (docs/method.md, AEN; the formulas are ours).
+
+Pure functions of B videos, F frames, C labels (emotions) and G groups (sentiments).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.nn import functional as F
 
-# In pseudo-labels: a class that the teacher does not know, or a frame that it has no answer for.
+# In pseudo-labels: a class that the teacher does not know, or a frame without any pseudo-label.
 UNKNOWN = -100.0
 
 
 def group_log_sums(scores: torch.Tensor, groups: Sequence[int]) -> torch.Tensor:
-    """
-    log sum_{c in g} exp s_c for each group g. Of log-probabilities of emotions it gives those of the groups.
+    """Computes log sum_{c in g} exp s_c for each group g: log-probabilities of emotions become those of groups.
 
     Args:
         scores (`torch.FloatTensor` of shape `(..., C)`): scores or log-probabilities of the emotions.
-        groups (sequence of C `int`): the group of each label, 0..G-1; each group has a label.
+        groups (sequence of C `int`): the group of each label, 0..G-1; each group has at least one label.
 
     Returns:
-        `torch.FloatTensor` of shape `(..., G)`.
+        `torch.FloatTensor` of shape `(..., G)`: scores or log-probabilities of the groups.
     """
     group = torch.tensor(list(groups), device=scores.device)
     others = group != torch.arange(max(groups) + 1, device=scores.device)[:, None]
@@ -32,9 +31,10 @@ def group_log_sums(scores: torch.Tensor, groups: Sequence[int]) -> torch.Tensor:
 def grouped_log_probabilities(
     emotion_scores: torch.Tensor, group_scores: torch.Tensor, groups: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """
-    Sentiment first, then the emotion inside its group: log P(c) = log P(g) + log P(c | g), where g is the group of c,
-    P(g) = softmax of the group scores, and P(c | g) = softmax of the emotion scores among the labels of g.
+    """Classifies the sentiment first, then the emotion within its group.
+
+    log P(c) = log P(g) + log P(c | g), where g is the group of c, P(g) is the softmax of the group scores, and
+    P(c | g) the softmax of the emotion scores among the labels of g.
 
     Args:
         emotion_scores (`torch.FloatTensor` of shape `(..., C)`): scores of the emotions.
@@ -42,19 +42,18 @@ def grouped_log_probabilities(
         groups (sequence of C `int`): the group of each label, 0..G-1.
 
     Returns:
-        `torch.FloatTensor` of shape `(..., C)`, log P(c), and `(..., G)`, log P(g).
+        `tuple[torch.FloatTensor, torch.FloatTensor]`: log P(c) of shape `(..., C)`, and log P(g) of shape `(..., G)`.
     """
     group = torch.tensor(list(groups), device=emotion_scores.device)
     log_groups = group_scores.log_softmax(-1)
-    inside = emotion_scores - group_log_sums(emotion_scores, groups)[..., group]
-    return log_groups[..., group] + inside, log_groups
+    within_group = emotion_scores - group_log_sums(emotion_scores, groups)[..., group]
+    return log_groups[..., group] + within_group, log_groups
 
 
 def sentiment_cross_entropy(
     sentiment_logits: torch.Tensor, labels: torch.LongTensor, groups: Sequence[int]
 ) -> torch.Tensor:
-    """
-    -log P(g_y): cross-entropy of the group of the given label.
+    """Computes -log P(g_y), the cross-entropy of the group of the given label.
 
     Args:
         sentiment_logits (`torch.FloatTensor` of shape `(B, G)`): scores of the groups before softmax.
@@ -62,7 +61,7 @@ def sentiment_cross_entropy(
         groups (sequence of C `int`): the group of each label.
 
     Returns:
-        `torch.FloatTensor` of shape `(B,)`.
+        `torch.FloatTensor` of shape `(B,)`: the loss of each video.
     """
     group = torch.tensor(list(groups), device=labels.device)
     sentiments = torch.where(labels == -100, -100, group[labels.clamp(min=0)])
@@ -72,10 +71,10 @@ def sentiment_cross_entropy(
 def consistency_loss(
     sentiment_logits: torch.Tensor, emotion_scores: torch.Tensor, groups: Sequence[int]
 ) -> torch.Tensor:
-    """
-    sum_g P(g) log(P(g) / sum_{c in g} Q(c)) with Q = softmax over all emotion scores at once: both heads shall tell
-    the same sentiment. (The product P(g) P(c | g) itself adds up to P(g) whatever the scores are, so it cannot be what
-    is compared.) 0 if and only if they do.
+    """Computes how far the sentiments of both heads differ: sum_g P(g) log(P(g) / sum_{c in g} Q(c)).
+
+    Q is the softmax over all emotion scores. (The final P(c) = P(g) P(c | g) cannot be used instead of Q: within a
+    group it always adds up to P(g).) The loss is 0 if and only if both heads agree.
 
     Args:
         sentiment_logits (`torch.FloatTensor` of shape `(B, G)`): scores of the groups before softmax.
@@ -91,33 +90,33 @@ def consistency_loss(
 
 
 def _divergence(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """
-    KL(targets || softmax(logits)) `(...)` among the known classes, times how much of the teacher's answer they hold: a
-    frame that shows what the model has no class for says little. 0 where no class is known.
+    """KL(targets || softmax(logits)) among the known classes, times their probability; 0 if no class is known.
+
+    The probability matters because a frame teaches little if it shows an expression that the model has no class for.
     """
     known = targets >= 0
     targets = torch.where(known, targets, 0.0)
     mass = targets.sum(-1)
     targets = targets / mass[..., None].clamp(min=1e-9)
-    # A finite number, since a row without any known class has no softmax.
+    # A finite number: with -inf a row without any known class would give NaN.
     log_predicted = logits.float().masked_fill(~known, -1e9).log_softmax(-1)
     return mass.clamp(max=1) * (torch.xlogy(targets, targets) - targets * log_predicted).sum(-1)
 
 
 def frame_guidance_loss(frame_logits: torch.Tensor, pseudo_labels: torch.Tensor) -> torch.Tensor:
-    """
-    Mean over the frames f of KL(t_f || p_f), where t_f is the pseudo-label of a frame and p_f the model's answer: each
-    frame learns the expression it shows, whatever the video is called.
+    """Computes the mean over the frames f of KL(t_f || p_f), pseudo-label t_f against the model's prediction p_f.
+
+    So each frame learns the expression that it shows, whatever the label of the video.
 
     Args:
-        frame_logits (`torch.FloatTensor` of shape `(B, F, C)`): the model's answers for frames.
+        frame_logits (`torch.FloatTensor` of shape `(B, F, C)`): the model's scores of frames.
         pseudo_labels (`torch.FloatTensor` of shape `(B, F, C)`): a teacher's probabilities for these frames, `UNKNOWN`
-            for classes it does not know: both sides are renormalised over the others. Frames with no known class do
-            not count; where the teacher's probabilities for the labels add up to less than 1, since it has classes
-            that the model has not, a frame counts as much as they add up to.
+            for classes it does not know: both sides are renormalised over the others. Frames without any known class
+            do not count. If the teacher's probabilities of the labels add up to less than 1, because it has classes
+            that the model does not have, the frame is weighted by this sum.
 
     Returns:
-        `torch.FloatTensor` of shape `(B,)`, >= 0; 0 for a video without any guidance.
+        `torch.FloatTensor` of shape `(B,)`: the loss of each video, >= 0; 0 for a video without any guidance.
     """
     pseudo_labels = pseudo_labels.float()
     guided = (pseudo_labels > 0).any(-1)
@@ -126,17 +125,17 @@ def frame_guidance_loss(frame_logits: torch.Tensor, pseudo_labels: torch.Tensor)
 
 
 def clip_guidance_loss(logits: torch.Tensor, pseudo_labels: torch.Tensor) -> torch.Tensor:
-    """
-    KL(t || p) of the video's answer p and the pooled pseudo-labels t of its frames: t_c is proportional to the largest
-    probability of c in any frame. The maximum, since the frames of most videos deviate from their expression for most
-    of the time: the mean would call a short smile neutral.
+    """Computes KL(t || p), the pooled pseudo-labels t of a video's frames against the model's prediction p.
+
+    t_c is proportional to the largest probability of c in any frame. The maximum is taken because most frames of most
+    videos do not show the video's expression: by the mean, a short smile would be neutral.
 
     Args:
-        logits (`torch.FloatTensor` of shape `(B, C)`): the model's answers for videos.
+        logits (`torch.FloatTensor` of shape `(B, C)`): the model's scores of videos.
         pseudo_labels (`torch.FloatTensor` of shape `(B, F, C)`): as for [`frame_guidance_loss`].
 
     Returns:
-        `torch.FloatTensor` of shape `(B,)`, >= 0; 0 for a video without any guidance.
+        `torch.FloatTensor` of shape `(B,)`: the loss of each video, >= 0; 0 for a video without any guidance.
     """
     pooled = pseudo_labels.float().amax(1)
     return _divergence(pooled, logits) * (pooled > 0).any(-1)
@@ -150,21 +149,21 @@ def unlabelled_losses(
     frame_guidance_weight: float = 0.0,
     clip_guidance_weight: float = 0.0,
 ) -> torch.Tensor:
-    """
-    Weighted sum of the losses that do not need the video's label: a wrong label says nothing against them.
+    """Adds up, with weights, the losses that do not depend on the video's label. A wrong label does not affect them.
 
     Args:
         outputs (mapping): a model's `logits` `(B, C)`, `frame_logits` `(B, F, C)` and `frame_indices` `(B, F)`; for
             the consistency also `sentiment_logits` `(B, G)` and `emotion_scores` `(B, C)`.
         groups (sequence of C `int`, *optional*): the group of each label, for the consistency.
         pseudo_labels (`torch.FloatTensor` of shape `(B, T, C)`, *optional*): for all T frames of the videos.
-        consistency_loss_weight, frame_guidance_weight, clip_guidance_weight (`float`, >= 0): 0 leaves a loss out.
+        consistency_loss_weight, frame_guidance_weight, clip_guidance_weight (`float`, *optional*, default to 0):
+            weights, >= 0; a loss with weight 0 is left out.
 
     Returns:
-        `torch.FloatTensor` of shape `(B,)`.
+        `torch.FloatTensor` of shape `(B,)`: the loss of each video.
 
     Raises:
-        ValueError: pseudo-labels are missing although the weight of a guidance is above 0, or have another shape.
+        ValueError: if pseudo-labels are missing although a guidance weight is above 0, or have a wrong shape.
     """
     logits, frame_logits = outputs["logits"], outputs["frame_logits"]
     losses = logits.new_zeros(len(logits), dtype=torch.float)
@@ -185,11 +184,11 @@ def unlabelled_losses(
             f"{logits.shape[-1]} labels, got {tuple(pseudo_labels.shape)}."
         )
     index = outputs["frame_indices"][..., None].expand(-1, -1, logits.shape[-1])
-    seen = pseudo_labels.to(logits.device).gather(1, index)
+    selected = pseudo_labels.to(logits.device).gather(1, index)
     if frame_guidance_weight:
-        losses = losses + frame_guidance_weight * frame_guidance_loss(frame_logits, seen)
+        losses = losses + frame_guidance_weight * frame_guidance_loss(frame_logits, selected)
     if clip_guidance_weight:
-        losses = losses + clip_guidance_weight * clip_guidance_loss(logits, seen)
+        losses = losses + clip_guidance_weight * clip_guidance_loss(logits, selected)
     return losses
 
 

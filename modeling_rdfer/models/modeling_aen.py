@@ -1,11 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""AEN, the affectivity extraction network, as a transformers model (Lee, Shin, Ku, Ko, "Frame Level Emotion Guided
-Dynamic Facial Expression Recognition With Emotion Grouping", CVPR Workshops 2023).
+"""AEN, the affectivity extraction network, as a transformers model.
 
-Only the abstract of the paper is at hand. What follows is our reading of it: a bottom-up branch gives features of
-several semantic levels for each frame, and an answer for each frame (`frame_logits`); a top-down branch combines the
-features of each level over time, from the deepest level to the shallowest (`AENTopDownLevel`), and classifies the
-sentiment first, then the emotion inside its group. Losses: `loss_aen`.
+Lee, Shin, Ku, Ko, "Frame Level Emotion Guided Dynamic Facial Expression Recognition With Emotion Grouping" (CVPR
+Workshops 2023). Only the abstract was at hand; this is our reading of it (docs/method.md, AEN). A bottom-up branch
+gives features of several semantic levels, and scores, for each frame (`frame_logits`). A top-down branch combines the
+features of each level over time, from the deepest level to the shallowest (`AENTopDownLevel`). The sentiment is
+classified first, then the emotion within its group. The losses are in `loss_aen.py`.
 """
 
 from dataclasses import dataclass
@@ -32,9 +32,10 @@ from .video_backbone_rdfer import (
 
 @dataclass
 class AENModelOutput(ModelOutput):
-    """
-    Output of [`AENModel`]. B videos of T frames, K clips of L frames, F = K L frames in all, S levels, D features of
-    the deepest level, H `hidden_size`.
+    """Output of [`AENModel`].
+
+    B videos of T frames, K clips of L frames, F = K L frames in all, S levels, D features of the deepest level, H
+    `hidden_size`.
 
     Args:
         frame_features (`torch.FloatTensor` of shape `(B, F, D)`):
@@ -42,9 +43,9 @@ class AENModelOutput(ModelOutput):
         clip_state (`torch.FloatTensor` of shape `(B, K, S * H)`):
             States of the top-down branch for each clip, the deepest level first.
         frame_indices (`torch.LongTensor` of shape `(B, F)`):
-            Indices into the T input frames of the frames the model looked at, sorted in time.
+            Indices into the T input frames of the F frames that the model uses, sorted in time.
         num_valid_clips (`torch.LongTensor` of shape `(B,)`, values 1..K):
-            Number of clips that differ; below K only if the video has fewer frames than clips.
+            Number of distinct clips; below K only if the video has fewer frames than clips.
         hidden_states (`tuple[torch.FloatTensor]`, returned when `output_hidden_states=True`):
             The features of each level `(B, F, D_s)`, bottom-up, then the states of each level `(B, F, H)`, top-down.
     """
@@ -58,31 +59,32 @@ class AENModelOutput(ModelOutput):
 
 @dataclass
 class AENVideoClassifierOutput(ModelOutput):
-    """
-    Output of [`AENForVideoClassification`]. B videos of T frames, K clips of L frames, F = K L frames in all, C labels
-    (emotions) in G groups (sentiments), S levels, H `hidden_size`.
+    """Output of [`AENForVideoClassification`].
+
+    B videos of T frames, K clips of L frames, F = K L frames in all, C labels (emotions) in G groups (sentiments), S
+    levels, H `hidden_size`.
 
     Args:
         loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given):
-            Weighted sum of the losses, mean over the batch. Guidance is part of it where `pseudo_labels` are given.
+            Weighted sum of the losses, averaged over the batch; with guidance if `pseudo_labels` are given.
         logits (`torch.FloatTensor` of shape `(B, C)`):
-            log P(emotion) = log P(group) + log P(emotion | group) of the videos; softmax gives back P(emotion).
+            log P(emotion) = log P(group) + log P(emotion | group) of the videos; their softmax is P(emotion).
         sentiment_logits (`torch.FloatTensor` of shape `(B, G)`):
             log P(group) of the videos, in the order of `config.group_names`.
         emotion_scores (`torch.FloatTensor` of shape `(B, C)`):
-            Scores of the emotions before they are divided into groups, before softmax.
+            Scores of the emotions regardless of groups, before softmax.
         clip_logits (`torch.FloatTensor` of shape `(B, K, C)`):
             log P(emotion) of the clips, consecutive parts of the videos.
         frame_logits (`torch.FloatTensor` of shape `(B, F, C)`):
             Scores of single frames, before softmax.
         agreement (`torch.FloatTensor` of shape `(B,)`, values in (0, 1]):
-            Share of the clips that differ which predict the most frequent label among them.
+            Share of the distinct clips that predict the most frequent label among them.
         num_valid_clips (`torch.LongTensor` of shape `(B,)`, values 1..K):
-            Number of clips that differ.
+            Number of distinct clips.
         frame_indices (`torch.LongTensor` of shape `(B, F)`):
             Indices into the T input frames of the frames that `frame_logits` belong to, sorted in time.
         key_frame_indices (`torch.LongTensor` of shape `(B, K, L)`):
-            The same by clips.
+            The same, by clip.
         clip_state (`torch.FloatTensor` of shape `(B, K, S * H)`):
             States of the top-down branch for each clip.
         hidden_states (`tuple[torch.FloatTensor]`, returned when `output_hidden_states=True`):
@@ -104,9 +106,10 @@ class AENVideoClassifierOutput(ModelOutput):
 
 
 class AENTopDownLevel(nn.Module):
-    """
-    One level of the top-down branch (ours): its frame features are added to the states of the level above it, and a
-    bidirectional LSTM combines them, and their differences from frame to frame, over the whole video.
+    """One level of the top-down branch (ours).
+
+    The frame features of the level are added to the states of the next deeper level. A bidirectional LSTM combines
+    them, and their differences from frame to frame, over the whole video.
     """
 
     def __init__(self, config: AENConfig, num_features: int):
@@ -141,8 +144,7 @@ class AENPreTrainedModel(VideoBackbonePreTrainedModel):
     def from_backbone_pretrained(
         cls, backbone: str | PreTrainedModel, config: AENConfig | None = None, num_levels: int = 3, **hub_kwargs
     ):
-        """
-        New model whose backbone starts from pretrained weights and whose other weights are drawn at random.
+        """Makes a new model with a pretrained backbone; all other weights are random.
 
         Args:
             backbone (`str` or `PreTrainedModel`):
@@ -150,8 +152,8 @@ class AENPreTrainedModel(VideoBackbonePreTrainedModel):
                 `"microsoft/resnet-18"`, or a backbone itself, whose output features are then the levels.
             config ([`AENConfig`], *optional*):
                 Everything else; its backbone configuration is replaced by that of the pretrained backbone.
-            num_levels (`int`, defaults to 3):
-                How many of the last stages of a backbone that is given by name are levels.
+            num_levels (`int`, *optional*, defaults to 3):
+                Number of levels, the last stages of a backbone that is given by name.
             hub_kwargs:
                 Passed to `from_pretrained`: `token`, `revision`, `cache_dir`, ...
 
@@ -163,9 +165,10 @@ class AENPreTrainedModel(VideoBackbonePreTrainedModel):
 
 
 class AENModel(AENPreTrainedModel):
-    """
-    AEN without heads: bottom-up branch (a backbone, pooled at several stages) and top-down branch over `num_clips *
-    frames_per_clip` frames that are spread evenly over the video.
+    """AEN without heads.
+
+    A bottom-up branch (a backbone, pooled at several stages) and a top-down branch, over `num_clips * frames_per_clip`
+    frames that are spread evenly over the video.
 
     Args:
         config ([`AENConfig`]): the configuration.
@@ -186,7 +189,8 @@ class AENModel(AENPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> AENModelOutput:
-        """
+        """Computes features of frames and states of clips.
+
         Args:
             pixel_values_videos (`torch.Tensor` of shape `(B, T, num_channels, H, W)`):
                 Frames as the processor returns them: `uint8` RGB 0..255, which the model normalises, or floating
@@ -213,11 +217,11 @@ class AENModel(AENPreTrainedModel):
             clip_jitter = torch.full((batch, num_clips), 0.5, device=num_real_frames.device)
             if self.training:
                 clip_jitter = torch.rand_like(clip_jitter)
-        # The real frames are cut into as many equal parts as there are frames to look at, one is taken from each.
+        # The real frames are cut into num_clips * frames_per_clip equal parts, and one frame is taken from each.
         part = torch.arange(num_clips * frames_per_clip, device=num_real_frames.device).view(num_clips, -1)
-        place = (part + clip_jitter.float()[..., None]) / part.numel() * num_real_frames[:, None, None]
-        ranks = place.floor().long().minimum(num_real_frames[:, None, None] - 1)
-        frames, key_frame_indices = self._frames_at(pixel_values_videos, real_frames_so_far, ranks)
+        positions = (part + clip_jitter.float()[..., None]) / part.numel() * num_real_frames[:, None, None]
+        positions = positions.floor().long().minimum(num_real_frames[:, None, None] - 1)
+        frames, key_frame_indices = self._frames_at(pixel_values_videos, real_frames_so_far, positions)
 
         levels = [
             level.unflatten(0, (batch, part.numel()))
@@ -238,16 +242,17 @@ class AENModel(AENPreTrainedModel):
 
 
 class AENForVideoClassification(AENPreTrainedModel):
-    """
-    AEN with its heads. As in RDFER everything is residual over frames (section 3.7 of the design): the scores of a
-    clip are the mean of its frames' scores plus residuals from its state, one for the groups and one for the emotions,
-    which start at zero; the scores of a video are the mean of its clips'.
+    """AEN with its classification heads.
+
+    As in RDFER the scores are residual over frames: the scores of a clip are the mean of its frames' scores plus
+    residuals from its state, one for the groups and one for the emotions, which start at zero. The scores of a video
+    are the mean of those of its clips.
 
     Args:
         config ([`AENConfig`]): the configuration.
 
     Raises:
-        ValueError: a label has no emotion group, naming it.
+        ValueError: if a label has no emotion group (it names the label).
 
     Example:
 
@@ -277,7 +282,7 @@ class AENForVideoClassification(AENPreTrainedModel):
         self.post_init()
 
     def classify_frames(self, frames: torch.Tensor) -> torch.Tensor:
-        """Scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised, without any context."""
+        """Scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised, each on its own."""
         return self.frame_classifier(pooled_features(self.aen.backbone, self._normalise(frames), 1)[-1])
 
     @can_return_tuple
@@ -291,7 +296,8 @@ class AENForVideoClassification(AENPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> AENVideoClassifierOutput:
-        """
+        """Classifies videos.
+
         Args:
             pixel_values_videos (`torch.Tensor` of shape `(B, T, num_channels, H, W)`):
                 Frames as the processor returns them: `uint8` RGB 0..255, which the model normalises, or floating
@@ -301,8 +307,8 @@ class AENForVideoClassification(AENPreTrainedModel):
             labels (`torch.LongTensor` of shape `(B,)`, values 0..C-1, *optional*):
                 Emotions of the videos, for the loss; -100 does not count.
             pseudo_labels (`torch.FloatTensor` of shape `(B, T, C)`, *optional*):
-                A teacher's probabilities for each frame, for the guidance; -100 for what it does not know. Needed in
-                training if the weight of a guidance is above 0; never used for the answer.
+                A teacher's probabilities for each frame, for guidance; -100 for classes it does not know. Needed in
+                training if a guidance weight is above 0. They affect the loss only.
             clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*):
                 Where in its part of the video each frame of a clip is taken. By default random in training, 0.5 in
                 evaluation.
@@ -328,9 +334,11 @@ class AENForVideoClassification(AENPreTrainedModel):
         clip_state = self.dropout(outputs.clip_state)
         emotion_scores = frame_scores + self.emotion_classifier(clip_state)
         sentiment_residual = self.sentiment_classifier(clip_state)
-        clip_logits, _ = self._answer(frame_scores, emotion_scores, sentiment_residual)
+        clip_logits, _ = self._grouped_logits(frame_scores, emotion_scores, sentiment_residual)
         emotion_scores = emotion_scores.mean(1)
-        logits, sentiment_logits = self._answer(frame_scores.mean(1), emotion_scores, sentiment_residual.mean(1))
+        logits, sentiment_logits = self._grouped_logits(
+            frame_scores.mean(1), emotion_scores, sentiment_residual.mean(1)
+        )
 
         key_frame_indices = outputs.frame_indices.unflatten(1, by_clip)
         output = AENVideoClassifierOutput(
@@ -350,17 +358,17 @@ class AENForVideoClassification(AENPreTrainedModel):
             output.loss = self._loss(output, labels, pseudo_labels)
         return output
 
-    def _answer(self, frame_scores, emotion_scores, sentiment_residual) -> tuple[torch.Tensor, torch.Tensor]:
-        """log P(emotion) and log P(group); the frames speak for a group with the sum over its emotions."""
+    def _grouped_logits(self, frame_scores, emotion_scores, sentiment_residual) -> tuple[torch.Tensor, torch.Tensor]:
+        """log P(emotion) and log P(group); the frames' score of a group is the log-sum-exp over its emotions."""
         dtype = frame_scores.dtype
         group_scores = group_log_sums(frame_scores.float(), self.groups) + sentiment_residual.float()
-        answers = grouped_log_probabilities(emotion_scores.float(), group_scores, self.groups)
-        return answers[0].to(dtype), answers[1].to(dtype)
+        logits, sentiment_logits = grouped_log_probabilities(emotion_scores.float(), group_scores, self.groups)
+        return logits.to(dtype), sentiment_logits.to(dtype)
 
     def _loss(self, output, labels, pseudo_labels) -> torch.Tensor:
         config = self.config
         if labels.is_floating_point():
-            raise ValueError("`labels` must be numbers of emotions (integers), AEN takes no soft labels.")
+            raise ValueError("`labels` must be integers, the numbers of the emotions: AEN takes no soft labels.")
         labels = labels.to(output.logits.device).long().reshape(output.logits.shape[0])
         losses = config.emotion_loss_weight * F.cross_entropy(output.logits.float(), labels, reduction="none")
         if config.sentiment_loss_weight:

@@ -1,10 +1,10 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """RDFER: robust dynamic facial expression recognition (arXiv 2502.16129) as a transformers model.
 
-Only the abstract and the captions of the paper are at hand. What follows is our reading of them: a key expression
-detecting network finds where in a video its key expression is (`RDFERKeyExpressionDetector`), clips are re-sampled
-there (`resample_clips`), and a dual-stream network reads facial movement inside the clips and emotional change among
-them (`RDFERModel`). How far the clips agree tells hard samples from noisy ones (`clip_agreement`).
+Only the abstract and the captions of the paper were at hand; this is our reading of them (docs/method.md). A key
+expression detecting network finds where a video shows its key expression (`RDFERKeyExpressionDetector`), clips are
+re-sampled there (`resample_clips`), and a dual-stream network reads facial movement within the clips and emotional
+change between them (`RDFERModel`). How far the clips agree tells hard samples from noisy ones (`clip_agreement`).
 """
 
 import functools
@@ -32,9 +32,9 @@ from .video_backbone_rdfer import (
 
 @dataclass
 class RDFERModelOutput(ModelOutput):
-    """
-    Output of [`RDFERModel`]. B videos of T frames, S detector frames, K clips of L frames, C labels, D backbone
-    features, H `hidden_size`.
+    """Output of [`RDFERModel`].
+
+    B videos of T frames, S detector frames, K clips of L frames, C labels, D backbone features, H `hidden_size`.
 
     Args:
         clip_features (`torch.FloatTensor` of shape `(B, K, L, D)`):
@@ -44,10 +44,10 @@ class RDFERModelOutput(ModelOutput):
         long_term_state (`torch.FloatTensor` of shape `(B, H)`):
             Emotional change: state of the long-term stream.
         detector_logits (`torch.FloatTensor` of shape `(B, C)`):
-            The detecting network's answer for the whole video. Log-probabilities unless the problem type is
-            multi-label classification or regression.
+            The detecting network's scores for the whole video: log-probabilities, or plain scores for multi-label
+            classification and regression.
         frame_logits (`torch.FloatTensor` of shape `(B, S, C)`):
-            The detecting network's answer for each of its frames.
+            The detecting network's scores for each of its frames, before softmax.
         frame_indices (`torch.LongTensor` of shape `(B, S)`):
             Indices into the T input frames of the frames that `frame_logits` belong to.
         key_frame_indices (`torch.LongTensor` of shape `(B, K, L)`):
@@ -73,14 +73,14 @@ class RDFERModelOutput(ModelOutput):
 
 @dataclass
 class RDFERVideoClassifierOutput(ModelOutput):
-    """
-    Output of [`RDFERForVideoClassification`]. B videos of T frames, S detector frames, K clips of L frames, C labels,
-    H `hidden_size`.
+    """Output of [`RDFERForVideoClassification`].
+
+    B videos of T frames, S detector frames, K clips of L frames, C labels, H `hidden_size`.
 
     Args:
         loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given):
             Loss of the videos + `clip_loss_weight` x loss of the clips + `detector_loss_weight` x loss of the
-            detecting network, mean over the batch, without any agreement weighting.
+            detecting network, averaged over the batch, without agreement weighting.
         logits (`torch.FloatTensor` of shape `(B, C)`):
             Classification scores of the videos, before softmax.
         clip_logits (`torch.FloatTensor` of shape `(B, K, C)`):
@@ -123,9 +123,9 @@ class RDFERVideoClassifierOutput(ModelOutput):
 
 
 def interpolate_saliency(saliency: torch.Tensor, num_real_frames: torch.Tensor, num_frames: int) -> torch.Tensor:
-    """
-    Linear interpolation of the saliency from the S detector frames, which stand in the middle of S equal parts of the
-    video, to its frames (ours).
+    """Interpolates the saliency linearly from the S detector frames to all frames of a video (ours).
+
+    The detector frames are the middles of S equal parts of the video.
 
     Args:
         saliency (`torch.FloatTensor` of shape `(B, S)`): saliency of the detector frames.
@@ -133,15 +133,15 @@ def interpolate_saliency(saliency: torch.Tensor, num_real_frames: torch.Tensor, 
         num_frames (`int`): T, the frames of the batch with padding.
 
     Returns:
-        `torch.FloatTensor` of shape `(B, T)`: the value at the r-th real frame of each video; what stands behind the
-        last real frame has no meaning.
+        `torch.FloatTensor` of shape `(B, T)`: saliency of the real frames of each video, in order; values after the
+        last real frame have no meaning.
     """
     last = saliency.shape[1] - 1
-    rank = torch.arange(num_frames, device=saliency.device, dtype=saliency.dtype)
-    position = ((rank + 0.5) * (last + 1) / num_real_frames[:, None].to(saliency.dtype) - 0.5).clamp(0, last)
-    left = position.floor().long()
+    position = torch.arange(num_frames, device=saliency.device, dtype=saliency.dtype)
+    detector_frame = ((position + 0.5) * (last + 1) / num_real_frames[:, None].to(saliency.dtype) - 0.5).clamp(0, last)
+    left = detector_frame.floor().long()
     right = (left + 1).clamp(max=last)
-    fraction = position - left
+    fraction = detector_frame - left
     return saliency.gather(1, left) * (1 - fraction) + saliency.gather(1, right) * fraction
 
 
@@ -156,38 +156,37 @@ def resample_clips(
     saliency_floor: float = 0.1,
     clip_jitter: torch.Tensor | None = None,
 ) -> torch.LongTensor:
-    """
-    Key expression re-sampling: draws the centres of K clips by inverse transform sampling of the cumulative saliency
-    and lays L frames around each (section 3.2 of the design; the sampling is ours).
+    """Chooses the frames of K clips by the saliency (docs/method.md, Key expression re-sampling; sampling is ours).
 
-    The mass of the saliency is cut into K equal strata and one centre is taken from each, so that the clips crowd
-    where the key expression is and yet cover the video. Clips keep `min_clip_separation` as far as the video is long
-    enough, and are spread out evenly where it is not.
+    The centres of the clips are drawn by inverse transform sampling of the cumulative saliency: its mass is cut into K
+    equal strata and one centre is taken from each. So the clips are dense where the key expression shows and still
+    cover the video. They keep `min_clip_separation` if the video is long enough; otherwise they are spread evenly.
 
     Args:
-        saliency (`torch.FloatTensor` of shape `(B, T)`, values >= 0): saliency of the real frames of each video, in
-            order; what stands behind the last real frame is not used.
-        num_real_frames (`torch.LongTensor` of shape `(B,)`, values 1..T): real frames of each video.
+        saliency (`torch.FloatTensor` of shape `(B, T)`): saliency of the real frames of each video, in order, >= 0;
+            values after the last real frame are not used.
+        num_real_frames (`torch.LongTensor` of shape `(B,)`): real frames of each video, 1..T.
         num_clips (`int`): K.
         frames_per_clip (`int`): L.
-        clip_stride (`int`): frames from one frame of a clip to the next; reduced where the video is shorter than a
-            clip, so that it is covered evenly.
-        min_clip_separation (`int`): least distance, in frames, of the beginnings of two clips.
-        saliency_floor (`float`, above 0): added to the saliency of every frame.
-        clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*): where in its stratum each
-            centre is taken; the middle by default.
+        clip_stride (`int`, *optional*, defaults to 1): distance of neighbouring frames of a clip, in frames; reduced
+            if the video is shorter than a clip, so that the clip covers it evenly.
+        min_clip_separation (`int`, *optional*, defaults to 0): least distance of the starts of two clips, in frames.
+        saliency_floor (`float`, *optional*, defaults to 0.1): added to the saliency of every frame, above 0.
+        clip_jitter (`torch.FloatTensor` of shape `(B, K)`, *optional*): where in its stratum each centre is taken, in
+            [0, 1); the middle by default.
 
     Returns:
-        `torch.LongTensor` of shape `(B, K, L)`: for each clip the ranks of its frames among the real frames of its
-        video, both sorted in time.
+        `torch.LongTensor` of shape `(B, K, L)`: for each clip the positions of its frames among the real frames of its
+        video; clips and frames are sorted in time.
     """
     saliency = saliency.float()
-    rank = torch.arange(saliency.shape[1], device=saliency.device)
-    mass = (saliency + saliency_floor) * (rank < num_real_frames[:, None])
+    position = torch.arange(saliency.shape[1], device=saliency.device)
+    mass = (saliency + saliency_floor) * (position < num_real_frames[:, None])
     cumulative = mass.cumsum(1)
     stratum = torch.arange(num_clips, device=saliency.device)
     quantile = (stratum + (0.5 if clip_jitter is None else clip_jitter.float())) / num_clips
-    # An even saliency puts quantiles exactly on frame borders: the small number keeps rounding from deciding there.
+    # A constant saliency puts quantiles exactly on the borders of frames; without the small number rounding errors
+    # would decide there.
     target = (quantile - 1e-4) * cumulative[:, -1:]
     # A comparison and a sum instead of `searchsorted`, which has no ONNX counterpart.
     centre = (cumulative[:, None, :] < target[:, :, None]).sum(-1).float()
@@ -200,30 +199,37 @@ def resample_clips(
     last_start = last - span
     start = (centre - span / 2).clamp(min=0).minimum(last_start)
     if num_clips > 1:
-        # Without the separation that is due to the k-th clip, starts only have to be non-decreasing. The mean of the
-        # least such sequence above and the greatest below moves clips to both sides alike.
-        separation = (last_start / (num_clips - 1)).clamp(max=float(min_clip_separation)) * stratum
-        relative = start - separation
-        # Masked maxima and minima instead of `cummax` and `cummin`, which have no ONNX counterparts.
-        is_later = stratum > stratum[:, None]
-        raised = relative[:, None].masked_fill(is_later, -torch.inf).amax(-1)
-        lowered = relative[:, None].masked_fill(is_later.T, torch.inf).amin(-1)
-        relative = ((raised + lowered) / 2).clamp(min=0).minimum(last_start - separation[:, -1:])
-        start = relative + separation
+        start = _separate_clips(start, last_start, min_clip_separation)
     offset = stride * torch.arange(frames_per_clip, device=saliency.device)
     if frames_per_clip == 1:
         return (start + 0.5).floor().long()[:, :, None]
-    # Whole starts and whole offsets keep the frames of a clip equidistant; in a video shorter than a clip both vanish.
+    # Starts and offsets are rounded separately, which keeps the frames of a clip equidistant.
     return (start + 0.5).floor().long()[:, :, None] + (offset + 0.5).floor().long()[:, None, :]
+
+
+def _separate_clips(start: torch.Tensor, last_start: torch.Tensor, min_separation: int) -> torch.Tensor:
+    """Moves the starts `(B, K)` of clips apart, within 0..`last_start` `(B, 1)`."""
+    number = torch.arange(start.shape[1], device=start.device)
+    separation = (last_start / (start.shape[1] - 1)).clamp(max=float(min_separation)) * number
+    # Less the separation that the k-th clip needs, the starts only have to be non-decreasing. The mean of the least
+    # such sequence above and the greatest one below moves clips equally in both directions.
+    relative = start - separation
+    # Masked maxima and minima instead of `cummax` and `cummin`, which have no ONNX counterparts.
+    is_later = number > number[:, None]
+    raised = relative[:, None].masked_fill(is_later, -torch.inf).amax(-1)
+    lowered = relative[:, None].masked_fill(is_later.T, torch.inf).amin(-1)
+    relative = ((raised + lowered) / 2).clamp(min=0).minimum(last_start - separation[:, -1:])
+    return relative + separation
 
 
 # The two networks ----------------------------------------------------------------------------------------------------
 
 
 class RDFERKeyExpressionDetector(nn.Module):
-    """
-    Key expression detecting network (section 3.1 of the design): a tiny backbone and a bidirectional LSTM give an
-    answer for each of S frames; attention pools their posteriors into one for the video (multiple-instance learning).
+    """Key expression detecting network (docs/method.md, Key expression detection).
+
+    A tiny backbone and a bidirectional LSTM classify each of S frames; attention pools the posteriors of the frames
+    into one for the video (multiple-instance learning).
     """
 
     def __init__(self, config: RDFERConfig):
@@ -245,13 +251,14 @@ class RDFERKeyExpressionDetector(nn.Module):
         self.attention = RDFERZeroLinear(config.detector_hidden_size, 1, bias=False)
 
     def forward(self, frames: torch.Tensor):
-        """
+        """Classifies frames and video.
+
         Args:
             frames (`torch.FloatTensor` of shape `(B, S, num_channels, H, W)`): normalised frames.
 
         Returns:
-            detector_logits `(B, C)`, frame_logits `(B, S, C)`, summary `(B, detector_hidden_size)`, and the hidden
-            states: features `(B, S, D')` and recurrent states `(B, S, detector_hidden_size)`.
+            `tuple`: detector_logits `(B, C)`, frame_logits `(B, S, C)`, summary `(B, detector_hidden_size)`, and the
+            hidden states: features `(B, S, D')` and recurrent states `(B, S, detector_hidden_size)`.
         """
         size = self.config.detector_image_size
         batch, num_frames = frames.shape[:2]
@@ -316,15 +323,14 @@ class RDFERPreTrainedModel(VideoBackbonePreTrainedModel):
         config: RDFERConfig | None = None,
         **hub_kwargs,
     ):
-        """
-        New model whose backbones start from pretrained weights and whose other weights are drawn at random.
+        """Makes a new model with pretrained backbones; all other weights are random.
 
         Args:
             backbone (`str` or `PreTrainedModel`):
                 Name on the Hub or folder of a checkpoint of transformers that has a backbone class, e.g.
                 `"microsoft/resnet-18"`, or a backbone itself, e.g. `TimmBackbone.from_pretrained("resnet18")`.
             detector_backbone (`str` or `PreTrainedModel`, *optional*):
-                The same for the detecting network. By default its backbone keeps its random weights.
+                The same for the detecting network; by default its backbone is random too.
             config ([`RDFERConfig`], *optional*):
                 Everything else; its backbone configurations are replaced by those of the pretrained backbones.
             hub_kwargs:
@@ -340,10 +346,11 @@ class RDFERPreTrainedModel(VideoBackbonePreTrainedModel):
 
 
 class RDFERModel(RDFERPreTrainedModel):
-    """
-    RDFER without classification heads of the dual-stream network: detecting network, key expression re-sampling,
-    backbone, short-term stream (a bidirectional LSTM over the frames of a clip and their differences) and long-term
-    stream (self-attention over the clips and the detecting network's summary).
+    """RDFER without the classification heads of the dual-stream network (docs/method.md, Dual-stream network).
+
+    It has the key expression detecting network, key expression re-sampling, a backbone, the short-term stream (a
+    bidirectional LSTM over the frames of a clip and their differences) and the long-term stream (self-attention over
+    the clips and the detecting network's summary).
 
     Args:
         config ([`RDFERConfig`]): the configuration.
@@ -380,7 +387,8 @@ class RDFERModel(RDFERPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RDFERModelOutput:
-        """
+        """Computes the states of both streams.
+
         Args:
             pixel_values_videos (`torch.Tensor` of shape `(B, T, num_channels, H, W)`):
                 Frames as the processor returns them: `uint8` RGB 0..255, which the model normalises, or floating
@@ -405,13 +413,13 @@ class RDFERModel(RDFERPreTrainedModel):
         frames_at = functools.partial(self._frames_at, pixel_values_videos, real_frames_so_far)
 
         part = torch.arange(config.num_detector_frames, device=num_real_frames.device)
-        detector_ranks = (2 * part + 1) * num_real_frames[:, None] // (2 * config.num_detector_frames)
-        detector_frames, frame_indices = frames_at(detector_ranks)
+        detector_positions = (2 * part + 1) * num_real_frames[:, None] // (2 * config.num_detector_frames)
+        detector_frames, frame_indices = frames_at(detector_positions)
         detector_logits, frame_logits, summary, detector_states = self.detector(detector_frames)
 
         if clip_jitter is None and self.training:
             clip_jitter = torch.rand(batch, config.num_clips, device=num_real_frames.device)
-        ranks = resample_clips(
+        positions = resample_clips(
             interpolate_saliency(self._saliency(detector_logits, frame_logits), num_real_frames, num_frames),
             num_real_frames,
             num_clips=config.num_clips,
@@ -421,20 +429,41 @@ class RDFERModel(RDFERPreTrainedModel):
             saliency_floor=config.saliency_floor,
             clip_jitter=clip_jitter,
         )
-        clips, key_frame_indices = frames_at(ranks)
+        clips, key_frame_indices = frames_at(positions)
         clip_mask = distinct_clips(key_frame_indices)
 
         features = pooled_features(self.backbone, clips.flatten(0, 1), config.frames_per_clip)[-1]
         features = features.unflatten(0, (batch * config.num_clips, config.frames_per_clip))
+        short_term = self._short_term_stream(features).unflatten(0, (batch, config.num_clips))
+        short_term_state = short_term.mean(2)
+        # The time of a clip in its video, from -1 to 1.
+        time = positions.to(features.dtype).mean(-1) / num_real_frames[:, None].to(features.dtype) * 2 - 1
+        long_term = self._long_term_stream(summary, short_term_state, time, clip_mask)
+
+        clip_features = features.unflatten(0, (batch, config.num_clips))
+        if output_hidden_states is None:
+            output_hidden_states = config.output_hidden_states
+        return RDFERModelOutput(
+            clip_features=clip_features,
+            short_term_state=short_term_state,
+            long_term_state=long_term[:, 0],  # the summary's token has attended to all clips
+            detector_logits=detector_logits,
+            frame_logits=frame_logits,
+            frame_indices=frame_indices,
+            key_frame_indices=key_frame_indices,
+            num_valid_clips=clip_mask.sum(1),
+            hidden_states=(*detector_states, clip_features, short_term, long_term) if output_hidden_states else None,
+        )
+
+    def _short_term_stream(self, features: torch.Tensor) -> torch.Tensor:
+        """Features `(B K, L, D)` of the frames of clips to states `(B K, L, H)`."""
         projected = self.short_term_projection(self.short_term_norm(features))
         movement = F.pad(projected[:, 1:] - projected[:, :-1], (0, 0, 1, 0))
-        short_term = self.short_term_lstm(torch.cat([projected, movement], dim=-1))[0]
-        short_term = short_term.unflatten(0, (batch, config.num_clips))
-        short_term_state = short_term.mean(2)
+        return self.short_term_lstm(torch.cat([projected, movement], dim=-1))[0]
 
-        # The time of a clip in its video, from -1 to 1.
-        time = ranks.to(features.dtype).mean(-1) / num_real_frames[:, None].to(features.dtype) * 2 - 1
-        # The detector learns from its own loss alone (design, 3.1), so its summary is detached.
+    def _long_term_stream(self, summary, short_term_state, time, clip_mask) -> torch.Tensor:
+        """The detector's summary and the K clip states of a video to states `(B, K + 1, H)`, the summary's first."""
+        # The detector learns from its own loss only, so its summary is detached.
         tokens = torch.cat(
             [
                 self.summary_projection(summary.detach())[:, None],
@@ -445,24 +474,7 @@ class RDFERModel(RDFERPreTrainedModel):
         token_mask = F.pad(clip_mask, (1, 0), value=True)
         for layer in self.long_term_layers:
             tokens = layer(tokens, token_mask)
-        long_term = self.long_term_norm(tokens)
-        # The summary's token has gathered what the clips have to say.
-        long_term_state = long_term[:, 0]
-
-        clip_features = features.unflatten(0, (batch, config.num_clips))
-        if output_hidden_states is None:
-            output_hidden_states = config.output_hidden_states
-        return RDFERModelOutput(
-            clip_features=clip_features,
-            short_term_state=short_term_state,
-            long_term_state=long_term_state,
-            detector_logits=detector_logits,
-            frame_logits=frame_logits,
-            frame_indices=frame_indices,
-            key_frame_indices=key_frame_indices,
-            num_valid_clips=clip_mask.sum(1),
-            hidden_states=(*detector_states, clip_features, short_term, long_term) if output_hidden_states else None,
-        )
+        return self.long_term_norm(tokens)
 
     def _saliency(self, detector_logits: torch.Tensor, frame_logits: torch.Tensor) -> torch.Tensor:
         """Saliency `(B, S)` of the detector frames: the posterior of the key expression in each."""
@@ -475,10 +487,11 @@ class RDFERModel(RDFERPreTrainedModel):
 
 
 class RDFERForVideoClassification(RDFERPreTrainedModel):
-    """
-    RDFER with its heads. Everything is residual over frames (section 3.7 of the design): a clip's logits are the mean
-    of its frames' logits plus a residual from the short-term state; a video's logits are the mean of its clips' logits
-    plus a residual from both states.
+    """RDFER with its classification heads.
+
+    The scores are residual over frames (docs/method.md, Dual-stream network): a clip's logits are the mean of its
+    frames' logits plus a residual from the short-term state; a video's logits are the mean of its clips' logits plus a
+    residual from both states.
 
     Args:
         config ([`RDFERConfig`]): the configuration.
@@ -507,7 +520,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         self.post_init()
 
     def classify_frames(self, frames: torch.Tensor) -> torch.Tensor:
-        """Scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised, without any context."""
+        """Scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised, each on its own."""
         return self.classifier(pooled_features(self.rdfer.backbone, self._normalise(frames), 1)[-1])
 
     @can_return_tuple
@@ -520,7 +533,8 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RDFERVideoClassifierOutput:
-        """
+        """Classifies videos.
+
         Args:
             pixel_values_videos (`torch.Tensor` of shape `(B, T, num_channels, H, W)`):
                 Frames as the processor returns them: `uint8` RGB 0..255, which the model normalises, or floating
@@ -590,7 +604,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         else:
             criterion, labels = F.mse_loss, labels.reshape(logits.shape).to(logits.dtype)
         num_clips = clip_mask.sum(1)
-        # Each video counts once, however many distinct clips it has.
+        # Each video counts once, whatever its number of distinct clips.
         clip_losses = criterion(
             clip_logits.flatten(0, 1), labels.repeat_interleave(clip_logits.shape[1], 0), reduction="none"
         )

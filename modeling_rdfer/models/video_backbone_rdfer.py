@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What both model families make of the frames of a video: choosing and normalising them, backbones, clips."""
+"""What both model families share: frames, backbones, clips and their agreement, weights, gradient checkpointing."""
 
 import functools
 from contextlib import contextmanager, nullcontext
@@ -19,8 +19,7 @@ from .configuration_rdfer import RDFERFrameNetConfig
 
 
 def distinct_clips(key_frame_indices: torch.LongTensor) -> torch.BoolTensor:
-    """
-    Marks the clips that are not a copy of the clip before them (ours).
+    """Marks the clips that are not a copy of the clip before them (ours).
 
     Args:
         key_frame_indices (`torch.LongTensor` of shape `(B, K, L)`): frames of the clips, sorted in time.
@@ -33,16 +32,17 @@ def distinct_clips(key_frame_indices: torch.LongTensor) -> torch.BoolTensor:
 
 
 def clip_agreement(clip_logits: torch.Tensor, clip_mask: torch.Tensor | None = None) -> torch.Tensor:
-    """
-    Agreement of the clips of a video (section 3.4 of the design, after figure 1 of the paper): E_i is the class that
-    clip i is classified as, A = max_c (1/K) sum_i [E_i = c].
+    """Computes the agreement of the clips of a video: the share that predicts the most frequent class.
+
+    A = max_c (1/K) sum_i [E_i = c], where clip i is classified as E_i (docs/method.md, Agreement; arXiv 2502.16129,
+    figure 1).
 
     Args:
         clip_logits (`torch.FloatTensor` of shape `(B, K, C)`): scores of the clips.
-        clip_mask (`torch.BoolTensor` of shape `(B, K)`, *optional*): True for the clips to count; all by default.
+        clip_mask (`torch.BoolTensor` of shape `(B, K)`, *optional*): True for the clips that count; all by default.
 
     Returns:
-        `torch.FloatTensor` (float32) of shape `(B,)` with values in {1/K, ..., 1}.
+        `torch.FloatTensor` of shape `(B,)`: agreement, 1/K..1.
     """
     votes = F.one_hot(clip_logits.argmax(-1), clip_logits.shape[-1]).float()
     if clip_mask is None:
@@ -96,9 +96,9 @@ class RDFERFrameBlock(nn.Module):
 
     def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
         first, second, third, fourth = self.convolutions
-        # In place wherever a convolution's output is at hand, which no gradient needs.
+        # In place on outputs of convolutions, which no gradient needs.
         total = F.relu_(first(hidden_state))
-        # The second convolution sees the first's output alone; from there on the sum is rectified before each.
+        # The second convolution gets the first one's output alone; each later one gets the rectified sum.
         total = second(total).add_(total)
         total = third(F.relu(total)).add_(total)
         total = fourth(F.relu(total)).add_(total)
@@ -106,9 +106,9 @@ class RDFERFrameBlock(nn.Module):
 
 
 class RDFERFrameNet(BackboneMixin, PreTrainedModel):
-    """
-    Small network for single face images, used through transformers' backbone API. Every stage halves height and width.
-    It computes what the face-expression network of face-api.js (MIT) computes, so its weights can be loaded.
+    """Small network for single face images with transformers' backbone API. Every stage halves height and width.
+
+    It computes the same as the face-expression network of face-api.js (MIT), whose weights can be loaded into it.
 
     Args:
         config ([`RDFERFrameNetConfig`]): the configuration.
@@ -134,17 +134,18 @@ class RDFERFrameNet(BackboneMixin, PreTrainedModel):
     def _init_weights(self, module):
         super()._init_weights(module)
         if isinstance(module, nn.Conv2d):
-            # Gain 1, not sqrt(2): there is no normalisation, and the sums inside the blocks grow the features already.
+            # Gain 1, not sqrt(2): there is no normalisation, and the sums within the blocks already enlarge features.
             init.kaiming_normal_(module.weight, nonlinearity="linear")
 
     @can_return_tuple
     def forward(self, pixel_values: torch.Tensor, **kwargs) -> BackboneOutput:
-        """
+        """Computes the feature maps of the stages.
+
         Args:
             pixel_values (`torch.FloatTensor` of shape `(N, num_channels, height, width)`): normalised images.
 
         Returns:
-            [`~transformers.modeling_outputs.BackboneOutput`] whose `feature_maps` are those of `config.out_features`.
+            [`~transformers.modeling_outputs.BackboneOutput`]: with the `feature_maps` of `config.out_features`.
         """
         feature_maps = ()
         hidden_state = pixel_values
@@ -156,18 +157,24 @@ class RDFERFrameNet(BackboneMixin, PreTrainedModel):
 
 
 def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
-    """New backbone of transformers, of timm or of our own, with weights drawn at random."""
-    # Not through `AutoBackbone.register`: in a remote-code checkpoint this file and the configuration file become two
-    # dynamic modules with two config classes, so only the type's name is common to both.
+    """Makes a backbone of transformers, of timm or the frame network, with random weights."""
+    # `AutoBackbone` cannot find the frame network in a remote-code checkpoint: there this file and the configuration
+    # file become two dynamic modules with different config classes. Only the name of the type is the same in both.
     if config.model_type == RDFERFrameNetConfig.model_type:
         return RDFERFrameNet._from_config(config)
     return AutoBackbone.from_config(config)
 
 
 def pooled_features(backbone: PreTrainedModel, frames: torch.Tensor, frames_per_group: int) -> list[torch.Tensor]:
-    """
-    Frames `(N, num_channels, H, W)` to the feature maps of the backbone, averaged: `(N, D)` for each stage that is in
-    its `out_features`, the deepest last. Groups of `frames_per_group` frames stay together (temporal shift).
+    """Averages the backbone's feature maps of frames over height and width.
+
+    Args:
+        backbone (`PreTrainedModel`): the backbone.
+        frames (`torch.Tensor` of shape `(N, num_channels, H, W)`): normalised frames.
+        frames_per_group (`int`): so many consecutive frames go through the backbone together (temporal shift).
+
+    Returns:
+        `list[torch.Tensor]`: features `(N, D)` of each stage of the backbone's `out_features`, the deepest last.
     """
     # Channels last is up to 2.8 times as fast on a CPU (separable convolutions) and never slower.
     frames = frames.contiguous(memory_format=torch.channels_last)
@@ -175,21 +182,21 @@ def pooled_features(backbone: PreTrainedModel, frames: torch.Tensor, frames_per_
     if frames.device.type == "cpu" and not torch.compiler.is_compiling() and not backbone.training:
         has_graph = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in backbone.parameters())
         if not has_graph:
-            # What stays in the cache is up to 4.6 times as fast as 256 frames at once.
+            # Few frames, which stay in the cache, are up to 4.6 times as fast as 256 at once.
             parts = frames.split(max(1, 16 // frames_per_group) * frames_per_group)
     pooled = [[feature_map.mean((-2, -1)) for feature_map in backbone(part).feature_maps] for part in parts]
     return [torch.cat(stage) for stage in zip(*pooled)]
 
 
 def _residual_layers(backbone: nn.Module) -> list[nn.Module]:
-    # Imported here, since importing the package shall be quick.
+    # Imported here to keep the import of the package quick.
     from transformers.models.resnet.modeling_resnet import ResNetBasicLayer, ResNetBottleNeckLayer
 
     return [m for m in backbone.modules() if isinstance(m, (ResNetBasicLayer, ResNetBottleNeckLayer))]
 
 
 def _temporal_shift(module: nn.Module, args: tuple, num_frames: int) -> torch.Tensor:
-    """Forward pre-hook: shifts 1/8 of the channels to the next frame, 1/8 to the frame before (TSM, residual form)."""
+    """Forward pre-hook: 1/8 of the channels to the next frame, 1/8 to the frame before (TSM, arXiv 1811.08383)."""
     (hidden_state,) = args
     frames = hidden_state.unflatten(0, (-1, num_frames))
     fold = frames.shape[2] // 8
@@ -200,8 +207,12 @@ def _temporal_shift(module: nn.Module, args: tuple, num_frames: int) -> torch.Te
 
 
 def add_temporal_shift(backbone: nn.Module, num_frames: int):
-    """Shifts channels among groups of `num_frames` frames in every residual branch. Raises ValueError if none is."""
-    # Hooks instead of wrapper modules keep the names of the weights those of the pretrained backbone.
+    """Shifts channels among groups of `num_frames` frames, in every residual branch of a ResNet.
+
+    Raises:
+        ValueError: if the backbone is no ResNet of transformers.
+    """
+    # Hooks instead of wrapper modules, so that the weights keep the names they have in the pretrained backbone.
     layers = _residual_layers(backbone)
     if not layers:
         raise ValueError(
@@ -214,7 +225,7 @@ def add_temporal_shift(backbone: nn.Module, num_frames: int):
 
 @contextmanager
 def _frozen_batch_norm_statistics(module: nn.Module):
-    """Inside, batch norms in training mode normalise by their batch but leave their running statistics as they are."""
+    """Within this context batch norms in training mode leave their running statistics unchanged."""
     norms = [
         m
         for m in module.modules()
@@ -234,7 +245,7 @@ def _frozen_batch_norm_statistics(module: nn.Module):
 
 def _checkpointed_forward(block: nn.Module, checkpoint: functools.partial, *args):
     forward = functools.partial(type(block).forward, block)
-    # Reentrant checkpointing gives no gradients to a block whose input needs none, as the video.
+    # Reentrant checkpointing gives no gradients to a block whose input needs none, such as the first one.
     loses_gradient = checkpoint.keywords.get("use_reentrant") and not any(arg.requires_grad for arg in args)
     if loses_gradient or not (block.training and torch.is_grad_enabled()):
         return forward(*args)
@@ -252,13 +263,16 @@ def _checkpointed_forward(block: nn.Module, checkpoint: functools.partial, *args
 def load_backbone(
     backbone: str | PreTrainedModel, out_indices: list[int] | None = None, **hub_kwargs
 ) -> PreTrainedModel:
-    """The backbone in a checkpoint, with its last stage, or those of `out_indices`, as output; or one as it is."""
+    """Loads the backbone of a checkpoint; returns a backbone unchanged.
+
+    Its output is the last stage, or the stages `out_indices`.
+    """
     if isinstance(backbone, PreTrainedModel):
         return backbone
     config = AutoConfig.from_pretrained(backbone, **hub_kwargs)
     if out_indices is not None:
         config.out_indices = out_indices
-    # `AutoBackbone.from_pretrained` asks the Hub even for a local folder; its class comes without asking.
+    # `AutoBackbone.from_pretrained` asks the Hub even for a local folder; the class itself does not.
     with torch.device("meta"):
         backbone_class = type(build_backbone(config))
     return backbone_class.from_pretrained(backbone, config=config, **hub_kwargs)
@@ -268,22 +282,22 @@ def load_backbone(
 
 
 class RDFERZeroLinear(nn.Linear):
-    """
-    Linear layer that starts at zero. The residual parts of the model are made of it, so that a new model is an
-    ensemble over its key frames (section 3.7 of the design).
+    """Linear layer that starts at zero.
+
+    The residual parts of the models consist of it, so that a new model averages its scores of single frames.
     """
 
 
 class VideoBackbonePreTrainedModel(PreTrainedModel):
-    """
-    What both families have in common: weight initialisation, frames, frozen backbones, gradient checkpointing. A
-    family names its backbones, attributes of its base model, in `backbone_names`.
+    """Base class of both families: weight initialisation, frames, frozen backbones, gradient checkpointing.
+
+    A family lists the names of its backbones, attributes of its base model, in `backbone_names`.
     """
 
     main_input_name = "pixel_values_videos"
     input_modalities = ("video",)
     supports_gradient_checkpointing = True
-    # `Trainer` would otherwise take it that `forward` divides the loss by the accumulation steps.
+    # Otherwise `Trainer` assumes that `forward` divides the loss by the accumulation steps.
     accepts_loss_kwargs = False
     backbone_names = ("backbone",)
 
@@ -299,9 +313,9 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
     def _real_frames(
         self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None
     ) -> tuple[torch.LongTensor, torch.LongTensor]:
-        """
-        Checks a model's inputs. Returns for each frame how many real frames there are up to it `(B, T)`, and for each
-        video how many it has `(B,)`. Ranks count the real frames of a video, positions all T frames of the tensor.
+        """Checks the inputs and counts real frames.
+
+        Returns the number of real frames up to and including each frame `(B, T)`, and of each video `(B,)`.
         """
         num_channels = self.config.num_channels
         if pixel_values_videos.ndim != 5 or pixel_values_videos.shape[2] != num_channels:
@@ -325,26 +339,26 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
         return real_frames_so_far, real_frames_so_far[:, -1].clamp(min=1)
 
     def _frames_at(
-        self, pixel_values_videos: torch.Tensor, real_frames_so_far: torch.LongTensor, ranks: torch.LongTensor
+        self, pixel_values_videos: torch.Tensor, real_frames_so_far: torch.LongTensor, positions: torch.LongTensor
     ) -> tuple[torch.Tensor, torch.LongTensor]:
-        """Normalised frames and their positions, for ranks `(B, ...)` among the real frames."""
-        positions = (real_frames_so_far[:, None, :] <= ranks.flatten(1)[:, :, None]).sum(-1)
-        video = torch.arange(positions.shape[0], device=positions.device)[:, None]
-        return self._normalise(pixel_values_videos[video, positions]), positions.view_as(ranks)
+        """Normalised frames at positions `(B, ...)` among the real frames, and their indices among all T frames."""
+        indices = (real_frames_so_far[:, None, :] <= positions.flatten(1)[:, :, None]).sum(-1)
+        video = torch.arange(indices.shape[0], device=indices.device)[:, None]
+        return self._normalise(pixel_values_videos[video, indices]), indices.view_as(positions)
 
     def _normalise(self, frames: torch.Tensor) -> torch.Tensor:
         if frames.is_floating_point():
             return frames.to(self.dtype)
         mean = torch.tensor(self.config.image_mean, device=frames.device).view(-1, 1, 1)
         std = torch.tensor(self.config.image_std, device=frames.device).view(-1, 1, 1)
-        # In place: there are many frames, and copying them took a tenth of a training step of `tiny`.
+        # In place: copying so many frames took a tenth of a training step of preset `tiny`.
         return frames.float().sub_(255 * mean).mul_(1 / (255 * std)).to(self.dtype)
 
     def _backbones(self) -> list[nn.Module]:
         return [self.base_model.get_submodule(name) for name in self.backbone_names]
 
     def freeze_backbone(self):
-        """Excludes backbones from training: no gradients, and batch norms keep using their running statistics."""
+        """Excludes the backbones from training: no gradients, and batch norms use their running statistics."""
         self._backbone_is_frozen = True
         for backbone in self._backbones():
             backbone.requires_grad_(False)
@@ -358,8 +372,8 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
         return self
 
     def _set_gradient_checkpointing(self, enable: bool = True, gradient_checkpointing_func=None, every_n_layers=1):
-        # The backbones do not support it themselves. Their blocks are replaced at their `forward`, not wrapped, so the
-        # names of the weights stay.
+        # The backbones do not support it themselves. The `forward` of their blocks is replaced instead of wrapping the
+        # blocks, so that the weights keep their names.
         self.gradient_checkpointing = enable
         for backbone in self._backbones():
             frame_blocks = [m for m in backbone.modules() if isinstance(m, RDFERFrameBlock)]
@@ -371,10 +385,10 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
 
     @classmethod
     def _from_backbones(cls, backbones: dict[str, PreTrainedModel], config: PreTrainedConfig | None):
-        """New model with pretrained backbones `{name in the base model: backbone}`; the rest as `config` says."""
+        """Makes a model with pretrained backbones `{name in the base model: backbone}`; `config` says the rest."""
         settings = {} if config is None else config.to_dict()
         for name, backbone in backbones.items():
-            # The labels of a classifier that the backbone was taken from are not the labels of this model.
+            # The labels of the classifier that the backbone comes from are not the labels of this model.
             labels = ("id2label", "label2id", "architectures")
             settings[name.replace(".", "_") + "_config"] = {
                 key: value for key, value in backbone.config.to_dict().items() if key not in labels

@@ -200,7 +200,7 @@ def test_clips_are_well_formed_for_every_length(clip_stride, min_clip_separation
     for length in range(1, 65):
         saliency = torch.rand(8, 64, generator=generator) ** 8
         jitters = None if jitter is None else torch.full((8, 4), jitter)
-        ranks = resample_clips(
+        positions = resample_clips(
             saliency,
             torch.full((8,), length),
             clip_stride=clip_stride,
@@ -208,16 +208,16 @@ def test_clips_are_well_formed_for_every_length(clip_stride, min_clip_separation
             clip_jitter=jitters,
             **RESAMPLING,
         )
-        assert ranks.min() >= 0 and ranks.max() < length
-        assert (ranks.diff(dim=1) >= 0).all() and (ranks.diff(dim=2) >= 0).all()
+        assert positions.min() >= 0 and positions.max() < length
+        assert (positions.diff(dim=1) >= 0).all() and (positions.diff(dim=2) >= 0).all()
         span = 3 * clip_stride
         if length > span:
-            assert (ranks.diff(dim=2) == clip_stride).all()
+            assert (positions.diff(dim=2) == clip_stride).all()
         if length - 1 - span >= 3 * min_clip_separation:
-            assert (ranks[:, :, 0].diff(dim=1) >= min_clip_separation).all()
+            assert (positions[:, :, 0].diff(dim=1) >= min_clip_separation).all()
         if min_clip_separation:
             # As many distinct clips as there is room for.
-            assert (distinct_clips(ranks).sum(1) == min(4, max(length - span, 1))).all()
+            assert (distinct_clips(positions).sum(1) == min(4, max(length - span, 1))).all()
 
 
 def test_clips_follow_the_saliency():
@@ -234,8 +234,8 @@ def test_clips_follow_the_saliency():
 
 
 def test_even_saliency_takes_the_middles_of_equal_parts():
-    ranks = resample_clips(torch.ones(1, 64), torch.tensor([64]), **RESAMPLING)
-    assert (ranks.float().mean(-1) - torch.tensor([8.0, 24.0, 40.0, 56.0])).abs().max() <= 1
+    positions = resample_clips(torch.ones(1, 64), torch.tensor([64]), **RESAMPLING)
+    assert (positions.float().mean(-1) - torch.tensor([8.0, 24.0, 40.0, 56.0])).abs().max() <= 1
 
 
 def test_no_part_of_a_video_is_out_of_reach():
@@ -243,15 +243,15 @@ def test_no_part_of_a_video_is_out_of_reach():
     saliency[0, :8] = 1
     generator = torch.Generator().manual_seed(0)
     jitter = torch.rand(4000, 4, generator=generator)
-    ranks = resample_clips(saliency.expand(4000, -1), torch.full((4000,), 64), clip_jitter=jitter, **RESAMPLING)
-    assert torch.bincount(ranks.flatten(), minlength=64).min() > 0
+    positions = resample_clips(saliency.expand(4000, -1), torch.full((4000,), 64), clip_jitter=jitter, **RESAMPLING)
+    assert torch.bincount(positions.flatten(), minlength=64).min() > 0
 
 
 def test_jitter_stays_in_its_stratum():
     generator = torch.Generator().manual_seed(0)
     jitter = torch.rand(1000, 4, generator=generator)
-    ranks = resample_clips(torch.ones(1000, 64), torch.full((1000,), 64), clip_jitter=jitter, **RESAMPLING)
-    centres = ranks.float().mean(-1)
+    positions = resample_clips(torch.ones(1000, 64), torch.full((1000,), 64), clip_jitter=jitter, **RESAMPLING)
+    centres = positions.float().mean(-1)
     for clip in range(4):
         assert centres[:, clip].min() >= 16 * clip - 2 and centres[:, clip].max() <= 16 * clip + 18
         assert centres[:, clip].std() > 3
