@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from . import __version__
 from .disclaimer import NOT_FOR
 from .inference.export import SUFFIXES, export
 from .inference.loading import load
@@ -29,7 +30,7 @@ def _videos_in(folder: Path) -> list[str]:
 def _predict(arguments) -> int:
     videos = []
     for video in arguments.videos:
-        # A folder is either a video in frames or a collection of video files.
+        # A folder without video files is one video, made of frame images.
         videos.extend((Path(video).is_dir() and _videos_in(Path(video))) or [video])
     answers = predict(
         videos,
@@ -72,11 +73,11 @@ def _timeline(arguments) -> int:
     out = Path(arguments.out)
     if not out.suffix:
         out = out.with_suffix(".png")
-    # What would fail at the end fails at the beginning.
+    # Check the output first: reading a long video takes minutes.
     if out.suffix.lower() not in (".csv", ".png", ".svg", ".pdf", ".jpg"):
-        raise ValueError(f"--out {arguments.out}: expected a name that ends in .png, .svg, .pdf, .jpg or .csv.")
+        raise ValueError(f"--out {arguments.out}: the name must end in .png, .svg, .pdf, .jpg or .csv")
     if out.suffix.lower() != ".csv" and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or take --out NAME.csv")
+        raise ValueError("the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or use --out NAME.csv")
     windows = timeline(
         arguments.video,
         arguments.model,
@@ -93,8 +94,8 @@ def _timeline(arguments) -> int:
     if out.suffix.lower() != ".csv":
         plot_timeline(windows, out, title=Path(arguments.video).name)
         written.insert(0, str(out))
-    faceless = sum(window.scores is None for window in windows)
-    note = f", {faceless} of them without a face" if faceless else ""
+    without_face = sum(window.scores is None for window in windows)
+    note = f", {without_face} of them without a face" if without_face else ""
     print(f"{len(windows)} windows{note}: wrote {' and '.join(written)}")
     return 0
 
@@ -107,7 +108,7 @@ def _demo(arguments) -> int:
             raise ValueError(f"--port {arguments.port}: ports go up to 65535")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", arguments.port)) == 0:
-                raise ValueError(f"--port {arguments.port} is taken by another program; choose another one")
+                raise ValueError(f"--port {arguments.port} is used by another program; choose another port")
     from .demo.page import launch_demo
 
     launch_demo(arguments.model, server_name="127.0.0.1", server_port=arguments.port)
@@ -119,7 +120,7 @@ def _export(arguments) -> int:
     out = Path(arguments.out or f"rdfer{SUFFIXES[arguments.format]}")
     difference = export(model, out, arguments.format, processor)
     size = out.stat().st_size / 1e6
-    print(f"wrote {out} ({size:.1f} MB); largest difference of a probability from the model's own {difference:.1e}")
+    print(f"wrote {out} ({size:.1f} MB); its probabilities differ from the model's own by at most {difference:.1e}")
     return 0
 
 
@@ -133,7 +134,7 @@ def _version(package: str) -> str:
 def _env(arguments) -> int:
     try:
         decoder, reason = decoder_in_use()
-    except ValueError as error:  # the environment variable
+    except ValueError as error:  # a wrong value of RDFER_VIDEO_DECODER
         decoder, reason = None, str(error)
     lines = {"platform": platform.platform(), "python": platform.python_version()}
     for package in (
@@ -148,7 +149,7 @@ def _env(arguments) -> int:
     lines["embedded checkpoint"] = embedded_checkpoint()
     lines["video decoder"] = decoder or "none: videos cannot be read"
     if reason:
-        lines["torchcodec not in use"] = reason
+        lines["torchcodec not used"] = reason
     width = max(map(len, lines))
     for name, value in lines.items():
         print(f"{name:<{width}}  {value}")
@@ -157,9 +158,9 @@ def _env(arguments) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rdfer", description=f"Emotion in a video of a face (dynamic facial expression recognition). {NOT_FOR}"
+        prog="rdfer", description=f"Recognises the emotion that a face shows in a video. {NOT_FOR}"
     )
-    parser.add_argument("--version", action="version", version=_version("modeling-rdfer"))
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add_command(name, function, text, examples):
@@ -175,17 +176,17 @@ def _parser() -> argparse.ArgumentParser:
 
     def add_model_options(command):
         command.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
-        command.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+        command.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if one is available)")
         command.add_argument(
             "--engine",
             choices=["torch", "onnx"],
             default="torch",
-            help="what computes; onnx: ONNX Runtime on the CPU, for which the model is exported once (default: torch)",
+            help="onnx: ONNX Runtime on the CPU; the model is exported once, on first use (default: torch)",
         )
         command.add_argument(
             "--face-crop",
             action=argparse.BooleanOptionalAction,
-            help="find the face and crop to it, or not, for videos of cropped faces (default: the checkpoint's)",
+            help="find and crop the face; --no-face-crop is for videos of cropped faces (default: the checkpoint's)",
         )
 
     command = add_command(
@@ -194,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
         "classify the emotion in videos",
         [
             "rdfer predict clip.mp4",
-            "rdfer predict recordings/ --json > answers.json      all video files of a folder",
+            "rdfer predict recordings/ --json > answers.json      all video files in a folder",
             "rdfer predict frames/0001/ --no-face-crop            a folder of face images is one video",
             "rdfer predict meeting.mp4 --face all --top-k 1       an answer for each face",
             "rdfer predict clip.mp4 --engine onnx                 with ONNX Runtime, faster on a CPU",
@@ -202,13 +203,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, URL, folder of videos or of frames")
     add_model_options(command)
-    command.add_argument("--top-k", type=_positive(int), help="labels in an answer (default: all)")
-    command.add_argument("--batch-size", type=_positive(int), default=1, help="videos at once (default: 1)")
-    command.add_argument("--face", type=_face, help="largest, all, or a number, from 0 (default: the checkpoint's)")
+    command.add_argument("--top-k", type=_positive(int), help="number of labels in an answer (default: all)")
+    command.add_argument(
+        "--batch-size", type=_positive(int), default=1, help="videos in one call of the model (default: 1)"
+    )
+    command.add_argument(
+        "--face",
+        type=_face,
+        help="largest, all, or a number from 0, the largest face first (default: the checkpoint's)",
+    )
     command.add_argument(
         "--on-missing-face",
         choices=["error", "full_frame"],
-        help="what to do where no face is found (default: the checkpoint's)",
+        help="what to do if no face is found (default: the checkpoint's)",
     )
     command.add_argument("--json", action="store_true", help="print a JSON list instead of tables")
 
@@ -217,39 +224,45 @@ def _parser() -> argparse.ArgumentParser:
         _timeline,
         "draw the emotion over time and write it as CSV",
         [
-            "rdfer timeline talk.mp4 --out talk.png               talk.csv is written beside it",
+            "rdfer timeline talk.mp4 --out talk.png               also writes talk.csv",
             "rdfer timeline talk.mp4 --window 0.5 --step 0.2 --out talk.svg",
-            "rdfer timeline talk.mp4 --out talk.csv               the table alone",
+            "rdfer timeline talk.mp4 --out talk.csv               the table only",
         ],
     )
     command.add_argument("video", metavar="VIDEO", help="video file or URL")
-    command.add_argument("--out", default="timeline.png", help="picture, or .csv (default: timeline.png)")
-    command.add_argument("--window", type=_positive(float), default=2.0, help="seconds in a window (default: 2)")
     command.add_argument(
-        "--step", type=_positive(float), default=0.5, help="seconds from window to window (default: 0.5)"
+        "--out", default="timeline.png", metavar="FILE", help="picture or .csv file to write (default: timeline.png)"
+    )
+    command.add_argument(
+        "--window", type=_positive(float), default=2.0, help="length of a window in seconds (default: 2)"
+    )
+    command.add_argument(
+        "--step", type=_positive(float), default=0.5, help="seconds between the starts of two windows (default: 0.5)"
     )
     add_model_options(command)
 
     command = add_command(
         "demo",
         _demo,
-        "show the model in a page of your browser, served on this computer only",
+        "analyse videos on a page in your browser, served on this computer only",
         [
-            "rdfer demo                                           then open the address it prints",
-            "rdfer demo --model out --model user/checkpoint       visitors can choose between these",
+            "rdfer demo                                           open the address that it prints",
+            "rdfer demo --model out --model user/checkpoint       with further models to choose from",
         ],
     )
-    command.add_argument("--port", type=_positive(int), help="port on 127.0.0.1 (default: a free one from 7860)")
+    command.add_argument(
+        "--port", type=_positive(int), help="port on 127.0.0.1 (default: the first free one from 7860)"
+    )
     command.add_argument(
         "--model",
         action="append",
-        help="folder or Hub name to choose from beside rdfer-small, the first beforehand; may be repeated",
+        help="folder or name on the Hub to choose from besides rdfer-small; may be repeated, the first is the default",
     )
 
     command = add_command(
         "export",
         _export,
-        "write a model as a file for ONNX Runtime or torch.export.load, checked against the model's own answers",
+        "write a model as a file for ONNX Runtime or torch.export.load, and check its answers",
         [
             "rdfer export --out rdfer.onnx                        the embedded rdfer-small",
             "rdfer export --model out --out mine.onnx",
@@ -260,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=list(SUFFIXES), default="onnx", help="default: onnx")
     command.add_argument("--out", metavar="FILE", help="file to write (default: rdfer.onnx or rdfer.pt2)")
 
-    add_command("env", _env, "print versions, the video decoder in use, and why torchcodec is not", ["rdfer env"])
+    add_command("env", _env, "print versions and the video decoder in use", ["rdfer env"])
     return parser
 
 
@@ -271,7 +284,7 @@ def _positive(kind):
             raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
         return value
 
-    convert.__name__ = kind.__name__  # argparse names it in its messages
+    convert.__name__ = kind.__name__  # argparse shows this name in its messages
     return convert
 
 
@@ -284,13 +297,20 @@ def _face(text: str) -> str | int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the `rdfer` command. Returns its exit status: 0, or 1 if something could not be done."""
+    """
+    Runs the `rdfer` command.
+
+    Args:
+        argv (`list[str]`, *optional*): arguments; those of the process by default.
+
+    Returns:
+        `int`: exit status, 0 or, after an error, 1.
+    """
     arguments = _parser().parse_args(argv)
-    logging.disable_progress_bar()  # that of loading 3 MB of weights
+    logging.disable_progress_bar()  # loading 3 MB of weights needs none
     try:
         return arguments.function(arguments)
-    # No such checkpoint, device or folder, a video that cannot be read, options that contradict each other, a package
-    # that is not installed.
+    # A missing checkpoint, device, folder or package, a video that cannot be read, contradictory options.
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

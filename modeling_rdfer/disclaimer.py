@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What the package is not for, in the words that the command line and all pages show."""
+"""The sentence on misuse that the command line and the demo show."""
 
 NOT_FOR = (
     "A label says which expression a face shows, not what a person feels. Not for decisions about people: hiring, "

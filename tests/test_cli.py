@@ -31,7 +31,7 @@ def test_predict_as_a_command(command):
         assert left["score"] == pytest.approx(right["score"], abs=1e-5)
 
 
-def test_predict_tells_the_sentiment_where_there_is_one(capsys):
+def test_predict_shows_the_sentiment_of_aen(capsys):
     model = str(AEN_CHECKPOINT)
     sentiment = predict(CLIP, model)["sentiment"]
     assert main(["predict", str(CLIP), "--model", model]) == 0
@@ -150,7 +150,7 @@ def test_timeline_writes_picture_and_table(capsys, tmp_path):
     assert str(out) in capsys.readouterr().out
 
 
-def test_timeline_table_alone(tmp_path):
+def test_timeline_writes_the_table_only(tmp_path):
     assert main(["timeline", str(CLIP), "--window", "10", "--step", "10", "--out", str(tmp_path / "t.csv")]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
@@ -174,10 +174,10 @@ def test_env_names_versions_and_the_decoder(capsys, monkeypatch):
     assert "video decoder" in out and "pyav" in out and "RDFER_VIDEO_DECODER" in out
 
 
-def test_ports_that_the_demo_cannot_have_are_named(capsys):
+def test_ports_that_the_demo_cannot_use_are_named(capsys):
     pytest.importorskip("gradio")
     assert main(["demo", "--port", "99999"]) == 1
     assert "ports go up to 65535" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert main(["demo", "--port", str(server.getsockname()[1])]) == 1
-    assert "is taken by another program" in capsys.readouterr().err
+    assert "is used by another program" in capsys.readouterr().err
