@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Video processor of RDFER: any kind of video -> a fixed number of small uint8 frames, on request face crops."""
+"""Video processor of both families: from any kind of video to a fixed number of small frames or face crops."""
 
 import functools
 import os
@@ -20,15 +20,15 @@ from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
 from .face_detection_rdfer import RDFERFaceDetector
-from .face_tracking_rdfer import crop_faces, detect_ahead, track_faces
+from .face_tracking_rdfer import FaceTrack, crop_faces, detect_ahead, track_faces
 from .package_data_rdfer import packaged_file
 from .video_decoding_rdfer import VideoReadError, VideoSource, is_frame, open_video
 
 logger = logging.get_logger(__name__)
 
 FACE_DETECTOR_NAME = "face_detector.safetensors"
-# For face crops whole frames stand in memory. Longer sides are reduced to 1280 pixels, and in long videos further,
-# down to 640, to keep all frames below this many bytes.
+# For face crops all sampled frames are in memory. Their longer side is reduced to 1280 pixels, and if many frames are
+# sampled further, down to 640, to keep them below this many bytes.
 FACE_MAX_SIDE, FACE_MIN_SIDE, FACE_FRAMES_BYTES = 1280, 640, 512 * 1024 * 1024
 
 
@@ -43,13 +43,13 @@ class RDFERVideoProcessorKwargs(VideosKwargs, total=False):
 
 @dataclass
 class RDFERVideoMetadata(VideoMetadata):
-    """What is known about a video, and which of its frames were taken.
+    """Facts about a video and its sampled frames, beyond those of `VideoMetadata`.
 
-    Attributes beyond those of `VideoMetadata`:
-        frames_indices (list[int]): numbers of the frames taken, without the repeats that fill a short video.
-        pts_seconds (list[float] | None): presentation time of each of them in seconds, from the container, exact for
-            variable frame rates, too; index / fps where only the frame rate is known; None for images without one.
-        name (str | None): path, URL or description of the video.
+    Attributes:
+        frames_indices (`list[int]`): numbers of the sampled frames, without the repeats that fill a short video.
+        pts_seconds (`list[float]`, *optional*): presentation time of each of them in seconds, from the container, so
+            exact for variable frame rates too; index / fps if only the frame rate is known; `None` if it is not.
+        name (`str`, *optional*): path, URL or description of the video.
     """
 
     pts_seconds: list[float] | None = None
@@ -57,13 +57,13 @@ class RDFERVideoMetadata(VideoMetadata):
 
     @property
     def timestamps(self) -> list[float]:
-        """Same as `pts_seconds`; raises ValueError where times are not known."""
+        """Same as `pts_seconds`; raises ValueError if times are not known."""
         return super().timestamps if self.pts_seconds is None else self.pts_seconds
 
 
 @dataclass
-class _Clip:
-    """The frames to take from an opened video. They are decoded last, when it is known how small they may be."""
+class _SampledVideo:
+    """An opened video and the frames to take from it. They are decoded last, when their final size is known."""
 
     video: VideoSource
     metadata: RDFERVideoMetadata
@@ -71,53 +71,60 @@ class _Clip:
 
 
 class RDFERVideoProcessor(BaseVideoProcessor):
-    r"""Turns videos into the input of RDFER and AEN models.
+    r"""Turns videos into the input of the RDFER and AEN models.
 
-    A video may be a path, an http(s) URL, bytes, a `torchcodec.decoders.VideoDecoder`, `{"bytes", "path"}` of
-    `datasets.Video(decode=False)`, a tensor or numpy array (T, C, H, W) or (T, H, W, C), a list of PIL images, of
-    arrays or of image paths, or a folder of frame images (see `video_decoding_rdfer.open_video`). A list of frames is
-    one video; any other list is a batch, in which kinds can be mixed. Frames are always made RGB.
+    A video can be
+
+    - the path of a video file, or an http(s) URL;
+    - the path of a folder of frame images;
+    - the bytes of a video file, or `{"bytes", "path"}` as `datasets.Video(decode=False)` gives it;
+    - a `torchcodec.decoders.VideoDecoder`;
+    - a tensor or NumPy array of shape `(T, C, H, W)` or `(T, H, W, C)`;
+    - a list of frames: PIL images, arrays, or paths of images.
+
+    A list of frames is one video. Any other list is a batch and may mix these kinds. Frames become RGB.
+
+    Every option can be set here, stored with `save_pretrained`, and replaced in a single call.
 
     Args:
-        num_frames (`int`, defaults to 64): T, frames taken from each video: the mid-points of T equal segments. A
-            video with fewer frames gives all of them and then repeats of the last one, for which `frame_mask` is
-            False.
-        do_sample_frames (`bool`, defaults to `True`): if False all frames are kept, and shorter videos of a batch are
-            filled up to the longest one in the same way.
-        fps (`float`, *optional*): instead of `num_frames`, frames to take per second. Needs a known frame rate.
-        do_resize (`bool`, defaults to `True`), size (`dict`, defaults to 112 x 112), resample: as in every processor.
-        do_rescale, do_normalize (`bool`, default to `False`): frames stay uint8 and the model normalises them on its
-            device. Switched on, the frames are floats, which the model takes to be normalised already.
-        do_face_crop (`bool`, defaults to `False`): finds the face, follows it, and cuts it out of every frame. Leave
-            it off for datasets of faces already cropped.
-        on_missing_face (`"error"` or `"full_frame"`, defaults to `"error"`): what to do where no face is found: raise,
-            or log a warning and take the whole frame.
-        face (`"largest"`, `"all"` or `int`, defaults to `"largest"`): which face to take where there are several: the
-            largest persistent one, every one of them as a row of its own, or number i in the order of size (from 0).
-        face_margin (`float`, defaults to 1.3): side of the square crop in units of the face box's larger side.
-
-    Returns (of a call):
-        `BatchFeature` with
-        - pixel_values_videos (`torch.Tensor` of shape `(batch_size, num_frames, 3, height, width)`): uint8, 0..255
-          (float32 with do_rescale or do_normalize);
-        - frame_mask (`torch.Tensor` of shape `(batch_size, num_frames)`): bool, True for real frames;
-        - video_index (`torch.Tensor` of shape `(batch_size,)`), only with `face="all"`: int64, number of the input
-          video that a row comes from;
-        - video_metadata (list of `RDFERVideoMetadata`, one per input video), only with `return_metadata=True`.
-        Where sizes differ (do_resize=False) and `return_tensors` is not given, lists of tensors.
-
-    Raises (from a call):
-        VideoReadError: a video cannot be read, or no face is found in it; names the file.
-        ValueError: options contradict each other.
+        num_frames (`int`, *optional*, defaults to 64):
+            Number T of frames sampled from a video: the mid-points of T equal segments. A video with fewer frames
+            gives all of them and then repeats of the last one, which `frame_mask` marks with False.
+        do_sample_frames (`bool`, *optional*, defaults to `True`):
+            Whether to sample. Otherwise all frames are kept, and the shorter videos of a batch are filled up to the
+            longest one in the same way.
+        fps (`float`, *optional*):
+            Frames to sample per second, instead of `num_frames`. The frame rate of the video must be known.
+        do_resize (`bool`, *optional*, defaults to `True`):
+            Whether to resize frames to `size`.
+        size (`dict`, *optional*, defaults to `{"height": 112, "width": 112}`):
+            Height and width of the result in pixels.
+        resample (`PILImageResampling`, *optional*, defaults to `BILINEAR`):
+            Filter of the resizing.
+        do_rescale, do_normalize (`bool`, *optional*, default to `False`):
+            Whether to scale frames to 0..1, and to normalise them. By default frames stay uint8, and the model
+            normalises them on its own device. It takes float frames as normalised already.
+        do_face_crop (`bool`, *optional*, defaults to `False`):
+            Whether to detect the face, follow it, and crop every frame to it. Leave it off for datasets of face crops.
+        on_missing_face (`"error"` or `"full_frame"`, *optional*, defaults to `"error"`):
+            What to do if no face is found: raise an error, or log a warning and use whole frames.
+        face (`"largest"`, `"all"` or `int`, *optional*, defaults to `"largest"`):
+            Which face to use if there are several: the largest persistent one; all, each as a row of its own; or
+            number i in the order of size, from 0.
+        face_margin (`float`, *optional*, defaults to 1.3):
+            Side of the square crop in units of the face box's larger side, above 0.
 
     Example:
 
     ```python
-    >>> processor = RDFERVideoProcessor.from_pretrained("hub_cards/rdfer-small")
-    >>> inputs = processor(["a.mp4", "folder_of_frames"], return_tensors="pt")
-    >>> outputs = model(**inputs)
-    ```
-    """
+    >>> from modeling_rdfer import RDFERVideoProcessor
+
+    >>> processor = RDFERVideoProcessor(num_frames=16, do_face_crop=True)
+    >>> inputs = processor("tests/data/cap13_edit2.mp4", return_tensors="pt")
+    >>> inputs["pixel_values_videos"].shape
+    torch.Size([1, 16, 3, 112, 112])
+
+    ```"""
 
     valid_kwargs = RDFERVideoProcessorKwargs
     model_input_names = ["pixel_values_videos", "frame_mask"]
@@ -138,7 +145,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     face_margin = 1.3
 
     def __init__(self, **kwargs: Unpack[RDFERVideoProcessorKwargs]):
-        # Where the face detector's weights of this checkpoint are; set by from_pretrained, never saved.
+        # Path of the face detector's weights of this checkpoint; set by from_pretrained, never saved.
         face_detector_file = kwargs.pop("_face_detector_file", None)
         options = {key: value for key, value in kwargs.items() if key in self.valid_kwargs.__annotations__}
         validate_typed_dict(self.valid_kwargs, options)
@@ -148,9 +155,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 setattr(self, key, None)
         self._face_detector_file = face_detector_file
 
-    # -----------------------------------------------------------------------------------------------------------------
-    # Loading and saving
-    # -----------------------------------------------------------------------------------------------------------------
+    # Loading and saving ----------------------------------------------------------------------------------------------
+
     @classmethod
     def get_video_processor_dict(cls, pretrained_model_name_or_path, **kwargs):
         hub_names = ("cache_dir", "force_download", "proxies", "token", "local_files_only", "revision", "subfolder")
@@ -170,7 +176,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return dictionary
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
-        """Saves the options as JSON and the face detector's weights beside it: the folder needs no download."""
+        """Saves the options as JSON, and the face detector's weights in the same folder."""
         saved = super().save_pretrained(save_directory, **kwargs)
         source = self._find_face_detector()
         if source is not None:
@@ -178,7 +184,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             if not (os.path.exists(target) and os.path.samefile(source, target)):
                 shutil.copyfile(source, target)
             saved.append(target)
-        if push_to_hub:  # the base class would look for files to upload before the weights are there
+        if push_to_hub:  # not by the base class, which would upload before the weights are there
             repo_id = kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory)))
             self.push_to_hub(repo_id, **kwargs)
         return saved
@@ -188,10 +194,13 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return self._face_detector_file if packaged is None else str(packaged)
 
     def face_detector(self) -> RDFERFaceDetector:
-        """The face detector that travels with this checkpoint.
+        """Loads the face detector that was saved with this processor, by default that of the embedded checkpoint.
+
+        Returns:
+            `RDFERFaceDetector`: the detector.
 
         Raises:
-            ValueError: its weights are missing.
+            ValueError: if its weights are missing.
         """
         detector_file = self._find_face_detector()
         if detector_file is None:
@@ -201,12 +210,34 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             )
         return _load_face_detector(detector_file)
 
-    # -----------------------------------------------------------------------------------------------------------------
-    # A call
-    # -----------------------------------------------------------------------------------------------------------------
+    # Calling ---------------------------------------------------------------------------------------------------------
+
     def preprocess(self, videos, **kwargs: Unpack[RDFERVideoProcessorKwargs]) -> BatchFeature:
-        """Same as calling the processor; see the class."""
-        # In a call None means "as configured".
+        """Turns videos into model inputs; the same as calling the processor.
+
+        Args:
+            videos: one video or a batch, of any kind that the class describes.
+            kwargs: options of the class for this call only, and
+                - return_tensors (`"pt"` or `"np"`, *optional*): type of the arrays returned;
+                - return_metadata (`bool`, *optional*): whether to return `video_metadata`;
+                - device (`str` or `torch.device`, *optional*): where to put the frames.
+
+        Returns:
+            `BatchFeature`: with
+                - pixel_values_videos (`torch.Tensor` of shape `(B, T, 3, height, width)`): uint8, 0..255, or float32
+                  with `do_rescale` or `do_normalize`; a list of tensors if sizes differ and `return_tensors` is not
+                  given;
+                - frame_mask (`torch.Tensor` of shape `(B, T)`): bool, True for real frames, False for padding;
+                - video_index (`torch.Tensor` of shape `(B,)`): int64, number of the input video that a row comes from;
+                  only with `face="all"`;
+                - video_metadata (list of `RDFERVideoMetadata`): one for each input video; only with
+                  `return_metadata=True`.
+
+        Raises:
+            VideoReadError: if a video cannot be read, or no face is found in it; the message names the video.
+            ValueError: if options contradict each other.
+        """
+        # None means "as configured" in a call.
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
         if not kwargs.get("do_sample_frames", self.do_sample_frames):
             kwargs["num_frames"] = kwargs["fps"] = None
@@ -226,15 +257,16 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         """Chooses frames uniformly: the mid-points of `num_frames` equal segments of the video.
 
         Args:
-            metadata: of the video; `total_num_frames` is used, with `fps` its frame rate, too.
-            num_frames: how many, >= 1; None: `self.num_frames`; if that is None as well, all.
-            fps: instead, how many per second.
+            metadata (`VideoMetadata`): its `total_num_frames` is used, and its `fps` if `fps` is given.
+            num_frames (`int`, *optional*): number of frames, >= 1; by default that of the processor, or all if the
+                processor has none.
+            fps (`float`, *optional*): frames per second instead.
 
         Returns:
-            int64 array of ascending frame numbers. All of them, once, if the video has no more than asked for.
+            `np.ndarray`: int64, ascending frame numbers; all of them, once, if the video does not have more.
 
         Raises:
-            ValueError: both are given, `num_frames` is below 1, or `fps` is given and the video's own is not known.
+            ValueError: if both are given, `num_frames` is below 1, or `fps` is given and that of the video is unknown.
         """
         total = metadata.total_num_frames
         if fps is not None:
@@ -257,7 +289,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
     def _decode_and_sample_videos(self, videos, video_metadata=None, do_sample_frames=None, sample_indices_fn=None):
         """Chooses the frames of each opened video; `_preprocess` decodes them."""
-        clips = []
+        sampled = []
         for video, given in zip(videos, _split_metadata(video_metadata, len(videos))):
             metadata = RDFERVideoMetadata(
                 total_num_frames=video.num_frames,
@@ -270,17 +302,17 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             )
             indices = sample_indices_fn(metadata=metadata) if do_sample_frames else range(video.num_frames)
             metadata.frames_indices = [int(index) for index in indices]
-            clips.append(_Clip(video, metadata))
-        return clips, [clip.metadata for clip in clips]
+            sampled.append(_SampledVideo(video, metadata))
+        return sampled, [element.metadata for element in sampled]
 
     def _prepare_input_videos(self, videos, do_convert_rgb=None, input_data_format=None, device=None):
-        for clip in videos:
-            clip.device = device
+        for sampled in videos:
+            sampled.device = device
         return videos
 
     def _preprocess(
         self,
-        videos: list[_Clip],
+        videos: list[_SampledVideo],
         do_resize: bool,
         size: SizeDict,
         resample,
@@ -301,23 +333,23 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     ) -> BatchFeature:
         resize = functools.partial(self.resize, size=size, resample=resample) if do_resize else None
         rows, video_index = [], []
-        for number, clip in enumerate(videos):
+        for number, sampled in enumerate(videos):
             if do_face_crop:
-                found = self._read_faces(clip, size, resize, on_missing_face, face, face_margin)
+                found = self._read_faces(sampled, size, resize, on_missing_face, face, face_margin)
             else:
-                found = [clip.video.get_frames(clip.metadata.frames_indices, size=resize)]
-            clip.metadata.pts_seconds = _times(clip)
-            clip.video.close()
-            rows.extend(frames.to(clip.device) if clip.device is not None else frames for frames in found)
+                found = [sampled.video.get_frames(sampled.metadata.frames_indices, size=resize)]
+            sampled.metadata.pts_seconds = _frame_times(sampled)
+            sampled.video.close()
+            rows.extend(frames.to(sampled.device) if sampled.device is not None else frames for frames in found)
             video_index.extend([number] * len(found))
 
         length = num_frames or max(len(frames) for frames in rows)
         pixel_values, masks = [], []
         for frames in rows:
-            real = len(frames)
-            masks.append(torch.arange(length, device=frames.device) < real)
-            if real < length:
-                frames = torch.cat([frames, frames[-1:].expand(length - real, -1, -1, -1)])
+            num_real = len(frames)
+            masks.append(torch.arange(length, device=frames.device) < num_real)
+            if num_real < length:
+                frames = torch.cat([frames, frames[-1:].expand(length - num_real, -1, -1, -1)])
             if do_center_crop:
                 frames = self.center_crop(frames, crop_size)
             frames = self.rescale_and_normalize(
@@ -331,34 +363,23 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             data["pixel_values_videos"] = torch.stack(pixel_values)
         elif return_tensors is not None:
             raise ValueError(
-                f"The frames of these videos differ in size, {sorted(shapes)}, and make no tensor: use do_resize=True "
-                "with size={'height': ..., 'width': ...}, or pass them one by one."
+                f"The frames of these videos differ in size, {sorted(shapes)}, and cannot be one tensor: use "
+                "do_resize=True with size={'height': ..., 'width': ...}, or pass the videos one by one."
             )
         if do_face_crop and face == "all":
             data["video_index"] = torch.tensor(video_index)
         return BatchFeature(data, tensor_type=return_tensors)
 
-    def _read_faces(self, clip, size, resize, on_missing_face, face, face_margin) -> list[torch.Tensor]:
-        """Face crops of a clip, uint8 (T, 3, height, width), one entry for each face asked for."""
+    def _read_faces(self, sampled, size, resize, on_missing_face, face, face_margin) -> list[torch.Tensor]:
+        """Face crops of a video, uint8 `(T, 3, height, width)`, one entry for each face asked for."""
         if resize is None or not (size.height and size.width):
             raise ValueError("do_face_crop needs do_resize=True and size={'height': ..., 'width': ...}.")
         if face_margin <= 0:
             raise ValueError(f"face_margin must be above 0, got {face_margin}.")
         if not (face in ("largest", "all") or (isinstance(face, int) and face >= 0)):
             raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
-        detector = self.face_detector()
-        video, indices = clip.video, clip.metadata.frames_indices
-        # The sides of a frame w x h reduced to the longer side s have w * h = s * s * ratio pixels.
-        ratio = min(video.width, video.height) / max(video.width, video.height)
-        affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
-        # Beside a large face small ones are found by the slower of the detector's two networks alone.
-        net, detections = "auto" if face == "largest" else "back", {}
-        frames = video.get_frames(
-            indices,
-            max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)),
-            meanwhile=lambda frames, positions: detections.update(detect_ahead(frames, positions, detector, net)),
-        )
-        tracks = track_faces(frames, detector, net, detections=detections)
+        video = sampled.video
+        frames, tracks = self._track_faces(video, sampled.metadata.frames_indices, face)
         if isinstance(face, int) and tracks:
             if face >= len(tracks):
                 raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")
@@ -370,24 +391,41 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         if on_missing_face != "full_frame":
             raise VideoReadError(
                 video.name,
-                f"no face in the {len(frames)} frames looked at",
-                "a face; pass on_missing_face='full_frame' to take whole frames, or do_face_crop=False for face crops",
+                f"no face in the {len(frames)} frames sampled",
+                "a face; pass on_missing_face='full_frame' to use whole frames, or do_face_crop=False for face crops",
             )
         logger.warning(f"No face found in {video.name!r}: whole frames are used (on_missing_face='full_frame').")
         return [resize(frames)]
 
+    def _track_faces(self, video: VideoSource, indices: list[int], face) -> tuple[torch.Tensor, list[FaceTrack]]:
+        """Frames of a video, small enough to keep all in memory, and the tracks of their faces."""
+        detector = self.face_detector()
+        # The sides of a frame w x h reduced to the longer side s have w * h = s * s * ratio pixels.
+        ratio = min(video.width, video.height) / max(video.width, video.height)
+        affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
+        # Only the slower of the detector's two nets finds small faces beside a large one.
+        net, detections = "auto" if face == "largest" else "back", {}
+        frames = video.get_frames(
+            indices,
+            max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)),
+            meanwhile=lambda frames, positions: detections.update(detect_ahead(frames, positions, detector, net)),
+        )
+        return frames, track_faces(frames, detector, net, detections=detections)
 
-def _times(clip: _Clip) -> list[float] | None:
-    indices, pts_seconds = clip.metadata.frames_indices, clip.video.pts_seconds
+
+def _frame_times(sampled: _SampledVideo) -> list[float] | None:
+    """Presentation times of the sampled frames in seconds."""
+    indices, pts_seconds, fps = sampled.metadata.frames_indices, sampled.video.pts_seconds, sampled.metadata.fps
     if pts_seconds is not None:
         return [float(pts_seconds[index]) for index in indices]
-    return [index / clip.metadata.fps for index in indices] if clip.metadata.fps else None
+    return [index / fps for index in indices] if fps else None
 
 
 def split_batch(videos) -> list:
-    """
-    The videos of a nested input: a sequence whose elements are all frames (images, arrays, paths of images) is one
-    video, any other sequence and a tensor of five axes hold several.
+    """Lists the videos of an input of any nesting.
+
+    A sequence whose elements are all frames (images, arrays, paths of images) is one video. Any other sequence, and a
+    tensor of five axes, holds several.
     """
     if isinstance(videos, (np.ndarray, torch.Tensor)):
         return list(videos) if videos.ndim == 5 else [videos]
@@ -401,7 +439,7 @@ def split_batch(videos) -> list:
 
 
 def _split_metadata(video_metadata, num_videos: int) -> list:
-    """One mapping per video, empty where nothing was given."""
+    """One mapping for each video, empty if nothing was given."""
     if video_metadata is None:
         return [{}] * num_videos
     if not isinstance(video_metadata, (list, tuple)):
@@ -416,7 +454,7 @@ def _split_metadata(video_metadata, num_videos: int) -> list:
 
 @functools.lru_cache(maxsize=2)
 def _load_face_detector(path: str) -> RDFERFaceDetector:
-    # Kept here and not in the processor: this way it pickles small and every worker process loads its own.
+    # Cached here and not in the processor, which stays small when pickled; every worker process loads its own.
     return RDFERFaceDetector.from_file(path)
 
 
