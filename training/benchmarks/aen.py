@@ -24,11 +24,11 @@ from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.pseudo_labels import label_frames, load_teacher
 from training.benchmarks.shared import runs
-from training.benchmarks.shared.grid import grid_parser, run_missing
+from training.benchmarks.shared.grid import Grid, run_grid
 from training.benchmarks.shared.results import RESULTS, load_results, write_result
-from training.benchmarks.shared.runs import LIBRARIES, SEEDS, WEIGHTS, load_backbones, outputs_of, pretrain_backbones
-from training.benchmarks.shared.synthetic_videos import MARGIN, SIZE, cache_frames, counted_videos, video_truths
-from training.benchmarks.shared.tables import markdown_table, mean_percent, write_tables
+from training.benchmarks.shared.runs import LIBRARIES, SEEDS, WEIGHTS, load_backbones, outputs_of
+from training.benchmarks.shared.synthetic_videos import MARGIN, SIZE, counted_videos, video_truths
+from training.benchmarks.shared.tables import markdown_table, mean_percent
 from training.benchmarks.shared.timing import machine
 from training.build.hub_folders import remove_code
 from training.synthetic.labels import LABELS
@@ -253,19 +253,15 @@ def render(results: dict[str, dict]) -> str:
 
 
 def main(argv: list[str] | None = None):
-    arguments = grid_parser(__doc__, EXAMPLES).parse_args(argv)
-    path = arguments.output_dir / FILE
     by_name = {run.name: run for run in all_runs()}
-    if arguments.run:
-        torch.set_num_threads(1)
-        return write_result(path, arguments.run, execute(by_name[arguments.run], arguments.cache))
-    if not arguments.render:
-        cache_frames(arguments.cache)
-        pretrain_backbones()
-        train_teacher()
-        run_missing("aen", list(by_name), path, arguments)
-    if arguments.output_dir.resolve() == RESULTS:
-        write_tables("aen", render(load_results(path)))
+    grid = Grid(
+        benchmark="aen",
+        stages=[list(by_name)],
+        execute=lambda name, cache, results: execute(by_name[name], cache),
+        render=render,
+        prepare=train_teacher,
+    )
+    run_grid(grid, __doc__, EXAMPLES, argv)
 
 
 if __name__ == "__main__":

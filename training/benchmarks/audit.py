@@ -7,7 +7,6 @@ results/audit.jsonl are not run again. Synthetic faces only: nothing about real 
 
 import dataclasses
 import gc
-import os
 import statistics
 import tempfile
 import time
@@ -20,8 +19,8 @@ import torch
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
 from modeling_rdfer.trainer.verdicts import NOISY
 from training.auditing.metrics import detection_quality, label_scores
-from training.benchmarks.shared.grid import grid_parser, is_missing, run_missing
-from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.grid import Grid, run_grid
+from training.benchmarks.shared.results import RESULTS, load_results
 from training.benchmarks.shared.runs import (
     LIBRARIES,
     SEEDS,
@@ -30,18 +29,15 @@ from training.benchmarks.shared.runs import (
     new_model,
     new_trainer,
     outputs_of,
-    pretrain_backbones,
     recognition_of,
     settings,
     training_truths,
 )
-from training.benchmarks.shared.synthetic_videos import cache_frames
-from training.benchmarks.shared.tables import markdown_table, mean_percent, write_tables
+from training.benchmarks.shared.tables import markdown_table, mean_percent
 from training.benchmarks.shared.timing import machine, ratio, take_turns
 from training.data.labelled_videos import LabelledVideos
 from training.synthetic.labels import LABELS
 
-FILE = "audit.jsonl"
 # Trainings on all given labels, to compare with.
 NOISE_FILE = "noise.jsonl"
 NOISES = ("symmetric", "asymmetric")
@@ -171,10 +167,10 @@ def retrain(policy: str, loss: str, kind: str, seed: int, cache: Path, audits: d
     }
 
 
-def measure_throughput(videos: int = 140, repeats: int = 5) -> dict:
+def measure_throughput(cache: Path, videos: int = 140, repeats: int = 5) -> dict:
     """
     Videos a second of `training.audit --in-sample`, from opening the files to the page, and of `training.evaluate`,
-    with the embedded checkpoint on the same files, taking turns.
+    with the embedded checkpoint on the same files, taking turns. Draws videos of its own, not those of the cache.
     """
     from training import audit as audit_command
     from training import evaluate
@@ -207,91 +203,16 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
     """
     if not results:
         return "There are no results yet."
-
-    def cell(values: list[float | None], most: int = len(SEEDS)) -> str:
-        values = [value for value in values if value is not None]
-        return mean_percent(values) + (f" (n = {len(values)})" if 0 < len(values) < most else "")
-
-    def of_audits(kind: str, pick) -> str:
-        return cell([pick(results[name]) for s in SEEDS if (name := f"audit-{kind}-{s}") in results])
-
-    def war(found: dict[str, dict], start: str) -> list[float]:
-        return [found[name]["test"]["war"] for seed in SEEDS if (name := f"{start}-{seed}") in found]
-
-    def recovered(policy: str, loss: str, kind: str) -> str:
-        shares = []
-        for seed in SEEDS:
-            names = (f"{loss}-none-{seed}", f"{loss}-{kind}-{seed}", f"{policy}-{loss}-{kind}-{seed}")
-            if names[0] in before and names[1] in before and names[2] in results:
-                clean, noisy, after = (
-                    found[name]["test"]["war"] for found, name in zip((before, before, results), names)
-                )
-                shares.append((after - noisy) / (clean - noisy))
-        return cell(shares)
-
-    audits = [result for name, result in results.items() if name.startswith("audit-")]
-    names = [entry["score"] for entry in audits[0]["detection"]] if audits else []
-    metrics = ("auroc", "auprc", "precision_at_k", "hard_vs_noisy")
-
-    def measured(kind: str, score: str) -> str:
-        def of(metric: str):
-            return lambda result: next(e for e in result["detection"] if e["score"] == score)[metric]["value"]
-
-        return " / ".join(of_audits(kind, of(metric)) for metric in metrics)
-
     parts = [
         f"Finding wrong labels out of sample, {FOLDS} folds, by scores of the same predictions: AUROC / average "
         "precision / precision among the N most suspicious (N: number of wrong labels) / AUROC of wrong labels "
         "against hard videos:",
-        markdown_table(("score", *NOISES), [(name, *(measured(kind, name) for kind in NOISES)) for name in names]),
+        _detection_table(results),
         "Quality of the verdict noisy and of its suggested labels:",
-        markdown_table(
-            ("share", *NOISES),
-            [
-                (text, *(of_audits(kind, lambda result, a=a, b=b: result[a].get(b)) for kind in NOISES))
-                for text, a, b in (
-                    ("of wrong labels called noisy", "noisy", "share_of_wrong"),
-                    ("of hard videos with the right label called noisy", "noisy", "share_of_hard_right"),
-                    ("of other videos with the right label called noisy", "noisy", "share_of_other_right"),
-                    ("of wrong labels called noisy: suggestion is the truth", "repaired", "of_wrong_called_noisy"),
-                    ("of wrong labels among the N most suspicious: repaired", "repaired", "of_wrong_in_top"),
-                    ("of all wrong labels: repaired", "repaired", "of_all_wrong"),
-                    ("of all labels still wrong after relabelling as suggested", "wrong_after", "suggested"),
-                    (
-                        "of wrong labels among the N most suspicious: prediction is the truth",
-                        "repaired",
-                        "of_wrong_in_top_by_prediction",
-                    ),
-                    (
-                        "of all wrong labels: repaired where the N most suspicious get the prediction",
-                        "repaired",
-                        "of_all_wrong_by_prediction",
-                    ),
-                    ("of all labels still wrong after that", "wrong_after", "predicted"),
-                )
-            ],
-        ),
+        _share_table(results),
         "WAR on 1,400 test videos with right labels after training again, and the share of the WAR lost to noise that "
         "comes back. " + "; ".join(f"{name.capitalize()}: {text}" for name, text in POLICIES.items()) + ".",
-        markdown_table(
-            ("loss", "labels", *NOISES),
-            [
-                *((loss, "clean", *(cell(war(before, f"{loss}-none")) for _ in NOISES)) for loss in LOSSES),
-                *((loss, "noisy", *(cell(war(before, f"{loss}-{kind}")) for kind in NOISES)) for loss in LOSSES),
-                *(
-                    (
-                        loss,
-                        policy,
-                        *(
-                            f"{cell(war(results, f'{policy}-{loss}-{kind}'))}; back: {recovered(policy, loss, kind)}"
-                            for kind in NOISES
-                        ),
-                    )
-                    for loss in LOSSES
-                    for policy in POLICIES
-                ),
-            ],
-        ),
+        _training_table(results, before),
     ]
     if "throughput" in results:
         found = results["throughput"]
@@ -305,30 +226,103 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
     return "\n\n".join(parts)
 
 
-def execute(name: str, cache: Path, audits: dict[str, dict]) -> dict:
-    """Runs one by its name; `audits` are the results so far."""
+def _cell(values: list[float | None]) -> str:
+    """Mean over the seeds; how many there are, if some are missing."""
+    values = [value for value in values if value is not None]
+    return mean_percent(values) + (f" (n = {len(values)})" if 0 < len(values) < len(SEEDS) else "")
+
+
+def _audits(results: dict[str, dict], kind: str) -> list[dict]:
+    return [results[name] for seed in SEEDS if (name := f"audit-{kind}-{seed}") in results]
+
+
+def _detection_table(results: dict[str, dict]) -> str:
+    metrics = ("auroc", "auprc", "precision_at_k", "hard_vs_noisy")
+    audits = [result for name, result in results.items() if name.startswith("audit-")]
+    scores = [entry["score"] for entry in audits[0]["detection"]] if audits else []
+
+    def cell(kind: str, score: str) -> str:
+        entries = [
+            entry for result in _audits(results, kind) for entry in result["detection"] if entry["score"] == score
+        ]
+        return " / ".join(_cell([entry[metric]["value"] for entry in entries]) for metric in metrics)
+
+    return markdown_table(("score", *NOISES), [(score, *(cell(kind, score) for kind in NOISES)) for score in scores])
+
+
+# Text -> where the share stands in the result of an audit.
+SHARES = {
+    "of wrong labels called noisy": ("noisy", "share_of_wrong"),
+    "of hard videos with the right label called noisy": ("noisy", "share_of_hard_right"),
+    "of other videos with the right label called noisy": ("noisy", "share_of_other_right"),
+    "of wrong labels called noisy: suggestion is the truth": ("repaired", "of_wrong_called_noisy"),
+    "of wrong labels among the N most suspicious: repaired": ("repaired", "of_wrong_in_top"),
+    "of all wrong labels: repaired": ("repaired", "of_all_wrong"),
+    "of all labels still wrong after relabelling as suggested": ("wrong_after", "suggested"),
+    "of wrong labels among the N most suspicious: prediction is the truth": (
+        "repaired",
+        "of_wrong_in_top_by_prediction",
+    ),
+    "of all wrong labels: repaired if the N most suspicious get the prediction": (
+        "repaired",
+        "of_all_wrong_by_prediction",
+    ),
+    "of all labels still wrong after that": ("wrong_after", "predicted"),
+}
+
+
+def _share_table(results: dict[str, dict]) -> str:
+    rows = [
+        (text, *(_cell([result[group].get(name) for result in _audits(results, kind)]) for kind in NOISES))
+        for text, (group, name) in SHARES.items()
+    ]
+    return markdown_table(("share", *NOISES), rows)
+
+
+def _training_table(results: dict[str, dict], before: dict[str, dict]) -> str:
+    def war(found: dict[str, dict], start: str) -> list[float]:
+        return [found[name]["test"]["war"] for seed in SEEDS if (name := f"{start}-{seed}") in found]
+
+    def back(policy: str, loss: str, kind: str) -> str:
+        shares = []
+        for seed in SEEDS:
+            clean, noisy = before.get(f"{loss}-none-{seed}"), before.get(f"{loss}-{kind}-{seed}")
+            after = results.get(f"{policy}-{loss}-{kind}-{seed}")
+            if clean and noisy and after:
+                clean, noisy, after = (result["test"]["war"] for result in (clean, noisy, after))
+                shares.append((after - noisy) / (clean - noisy))
+        return _cell(shares)
+
+    rows = []
+    for loss in LOSSES:
+        rows.append((loss, "clean", *(_cell(war(before, f"{loss}-none")) for _ in NOISES)))
+        rows.append((loss, "noisy", *(_cell(war(before, f"{loss}-{kind}")) for kind in NOISES)))
+        for policy in POLICIES:
+            cells = (
+                f"{_cell(war(results, f'{policy}-{loss}-{kind}'))}; back: {back(policy, loss, kind)}"
+                for kind in NOISES
+            )
+            rows.append((loss, policy, *cells))
+    return markdown_table(("loss", "labels", *NOISES), rows)
+
+
+def execute(name: str, cache: Path, results: dict[str, dict]) -> dict:
+    """Runs one by its name; `results` are those so far."""
     *what, kind, seed = name.split("-")
-    return audit(kind, int(seed), cache) if what == ["audit"] else retrain(*what, kind, int(seed), cache, audits)
+    return audit(kind, int(seed), cache) if what == ["audit"] else retrain(*what, kind, int(seed), cache, results)
 
 
 def main(argv: list[str] | None = None):
-    arguments = grid_parser(__doc__, EXAMPLES).parse_args(argv)
-    path = arguments.output_dir / FILE
-    if arguments.run:
-        torch.set_num_threads(1)
-        return write_result(path, arguments.run, execute(arguments.run, arguments.cache, load_results(path)))
-    if not arguments.render:
-        cache_frames(arguments.cache)
-        pretrain_backbones()
+    names = all_runs()
+    grid = Grid(
+        benchmark="audit",
         # The trainings need the audits.
-        for first in (True, False):
-            names = [name for name in all_runs() if name.startswith("audit-") == first]
-            run_missing("audit", names, path, arguments)
-        if is_missing("throughput", path, arguments):
-            torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-            write_result(path, "throughput", measure_throughput())
-    if arguments.output_dir.resolve() == RESULTS:
-        write_tables("audit", render(load_results(path), load_results(RESULTS / NOISE_FILE)))
+        stages=[[name for name in names if name.startswith("audit-") == first] for first in (True, False)],
+        execute=execute,
+        render=lambda results: render(results, load_results(RESULTS / NOISE_FILE)),
+        alone={"throughput": measure_throughput},
+    )
+    run_grid(grid, __doc__, EXAMPLES, argv)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
-from training.benchmarks.shared.grid import grid_parser, is_missing, run_missing
-from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.grid import Grid, run_grid
 from training.benchmarks.shared.runs import (
     LIBRARIES,
     NOISE,
@@ -29,17 +28,15 @@ from training.benchmarks.shared.runs import (
     Run,
     new_model,
     new_trainer,
-    pretrain_backbones,
     recognition_of,
     settings,
     training_truths,
 )
-from training.benchmarks.shared.synthetic_videos import VIDEO_SETS, cache_frames
-from training.benchmarks.shared.tables import markdown_table, mean_percent, measured_with, write_tables
+from training.benchmarks.shared.synthetic_videos import VIDEO_SETS
+from training.benchmarks.shared.tables import markdown_table, mean_percent, measured_with
 from training.benchmarks.shared.timing import machine, ratio, take_turns
 from training.synthetic.labels import LABELS
 
-FILE = "noise.jsonl"
 EXAMPLES = """examples:
   python -m training.benchmarks.noise                        every missing run, two at a time
   python -m training.benchmarks.noise --only agreement-sym   only runs whose names contain this
@@ -207,71 +204,18 @@ def measure_step_time(cache: Path, repeats: int = 60) -> dict:
 
 def render(results: dict[str, dict]) -> str:
     """Markdown tables of all results; WAR and shares in per cent, mean and standard deviation over the seeds."""
-
-    def cell(name: str, *path: str) -> str:
-        values = [results[f"{name}-{seed}"] for seed in (*SEEDS, *CLEAN_SEEDS) if f"{name}-{seed}" in results]
-        for key in path:
-            values = [value[key] for value in values if key in value]
-        return mean_percent(values)
-
-    flipped = {noise: cell(f"ce-{noise}", "flipped").split(" ")[0] for noise in NOISE}
     parts = [
         "WAR on 1,400 test videos with right labels, by loss and by noise in training (share of wrong labels):",
-        markdown_table(
-            ("loss", *(f"{noise} ({share} %)" for noise, share in flipped.items())),
-            [
-                (loss.replace("_", " "), *(cell(f"{loss}-{noise}", "test", "war") for noise in NOISE))
-                for loss in LOSSES
-            ],
-        ),
+        _loss_table(results),
         "Finding wrong labels by scores of the sample table of the same runs: AUROC / average precision / precision "
         "among the N most suspicious (N: number of wrong labels) / AUROC of wrong labels against hard videos:",
-        markdown_table(
-            ("run", "score", "symmetric", "asymmetric"),
-            [
-                (
-                    loss,
-                    score,
-                    *(
-                        " / ".join(
-                            cell(f"{loss}-{noise}", "detection", score, name)
-                            for name in ("auroc", "auprc", "precision_at_true_rate", "auroc_hard_noisy")
-                        )
-                        for noise in ("symmetric", "asymmetric")
-                    ),
-                )
-                for loss in ("agreement", "ce")
-                for score in DETECTION_SCORES
-            ],
-        ),
+        _detection_table(results),
         "Videos with the verdict noisy at the end of training with `--loss agreement`:",
-        markdown_table(
-            ("share called noisy", *NOISE),
-            [
-                (text, *(cell(f"agreement-{noise}", "partition", name) for noise in NOISE))
-                for text, name in (
-                    ("of wrong labels", "wrong_called_noisy"),
-                    ("of hard videos with the right label", "hard_called_noisy"),
-                    ("of other videos with the right label", "clean_called_noisy"),
-                )
-            ],
-        ),
+        _verdict_table(results),
         "Parts of the model, with cross-entropy and right labels. Brief: 600 other videos whose key expression fills "
         "less than 30 % of the frames. Frames: share of the re-sampled frames that show the key expression (in "
         "brackets: of evenly spread frames):",
-        markdown_table(
-            ("model", "WAR", "WAR, brief", "frames, brief"),
-            [
-                (
-                    name.replace("_", " "),
-                    cell(f"{name}-none", "test", "war"),
-                    cell(f"{name}-none", "brief", "war"),
-                    f"{cell(f'{name}-none', 'brief', 'key_share')} "
-                    f"({cell(f'{name}-none', 'brief', 'key_share_uniform').split(' ')[0]})",
-                )
-                for name in ("ce", *MODELS)
-            ],
-        ),
+        _model_table(results),
     ]
     if "step_time" in results:
         step = results["step_time"]
@@ -292,22 +236,82 @@ def render(results: dict[str, dict]) -> str:
     return "\n\n".join(parts)
 
 
+def _cell(results: dict[str, dict], name: str, *path: str) -> str:
+    """Mean over the seeds of one value of the results of a run."""
+    values = [results[f"{name}-{seed}"] for seed in (*SEEDS, *CLEAN_SEEDS) if f"{name}-{seed}" in results]
+    for key in path:
+        values = [value[key] for value in values if key in value]
+    return mean_percent(values)
+
+
+def _mean(results: dict[str, dict], name: str, *path: str) -> str:
+    """The same without the standard deviation."""
+    return _cell(results, name, *path).split(" ")[0]
+
+
+def _loss_table(results: dict[str, dict]) -> str:
+    header = ("loss", *(f"{noise} ({_mean(results, f'ce-{noise}', 'flipped')} %)" for noise in NOISE))
+    rows = [
+        (loss.replace("_", " "), *(_cell(results, f"{loss}-{noise}", "test", "war") for noise in NOISE))
+        for loss in LOSSES
+    ]
+    return markdown_table(header, rows)
+
+
+def _detection_table(results: dict[str, dict]) -> str:
+    metrics = ("auroc", "auprc", "precision_at_true_rate", "auroc_hard_noisy")
+    noises = ("symmetric", "asymmetric")
+
+    def cell(loss: str, noise: str, score: str) -> str:
+        return " / ".join(_cell(results, f"{loss}-{noise}", "detection", score, metric) for metric in metrics)
+
+    rows = [
+        (loss, score, *(cell(loss, noise, score) for noise in noises))
+        for loss in ("agreement", "ce")
+        for score in DETECTION_SCORES
+    ]
+    return markdown_table(("run", "score", *noises), rows)
+
+
+def _verdict_table(results: dict[str, dict]) -> str:
+    shares = {
+        "of wrong labels": "wrong_called_noisy",
+        "of hard videos with the right label": "hard_called_noisy",
+        "of other videos with the right label": "clean_called_noisy",
+    }
+    rows = [
+        (text, *(_cell(results, f"agreement-{noise}", "partition", share) for noise in NOISE))
+        for text, share in shares.items()
+    ]
+    return markdown_table(("share called noisy", *NOISE), rows)
+
+
+def _model_table(results: dict[str, dict]) -> str:
+    rows = []
+    for name in ("ce", *MODELS):
+        run = f"{name}-none"
+        even = _mean(results, run, "brief", "key_share_uniform")
+        rows.append(
+            (
+                name.replace("_", " "),
+                _cell(results, run, "test", "war"),
+                _cell(results, run, "brief", "war"),
+                f"{_cell(results, run, 'brief', 'key_share')} ({even})",
+            )
+        )
+    return markdown_table(("model", "WAR", "WAR, brief", "frames, brief"), rows)
+
+
 def main(argv: list[str] | None = None):
-    arguments = grid_parser(__doc__, EXAMPLES).parse_args(argv)
-    path = arguments.output_dir / FILE
     runs = {run.name: run for run in all_runs()}
-    if arguments.run:
-        torch.set_num_threads(1)
-        return write_result(path, arguments.run, execute(runs[arguments.run], arguments.cache))
-    if not arguments.render:
-        cache_frames(arguments.cache)
-        pretrain_backbones()
-        run_missing("noise", list(runs), path, arguments)
-        if is_missing("step_time", path, arguments):
-            torch.set_num_threads(1)
-            write_result(path, "step_time", measure_step_time(arguments.cache))
-    if arguments.output_dir.resolve() == RESULTS:
-        write_tables("noise", render(load_results(path)))
+    grid = Grid(
+        benchmark="noise",
+        stages=[list(runs)],
+        execute=lambda name, cache, results: execute(runs[name], cache),
+        render=render,
+        alone={"step_time": measure_step_time},
+    )
+    run_grid(grid, __doc__, EXAMPLES, argv)
 
 
 if __name__ == "__main__":

@@ -48,4 +48,4 @@ def test_runs_differ_in_nothing_but_what_their_names_say():
 
 
 def test_tables_of_the_page_are_those_of_the_committed_results():
-    assert read_tables("aen") == aen.render(load_results(RESULTS / aen.FILE))
+    assert read_tables("aen") == aen.render(load_results(RESULTS / "aen.jsonl"))

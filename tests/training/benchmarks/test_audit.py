@@ -7,12 +7,12 @@ from training.benchmarks.shared.tables import read_tables
 
 
 def test_tables_of_the_page_are_those_of_the_committed_results():
-    tables = audit.render(load_results(RESULTS / audit.FILE), load_results(RESULTS / audit.NOISE_FILE))
+    tables = audit.render(load_results(RESULTS / "audit.jsonl"), load_results(RESULTS / audit.NOISE_FILE))
     assert read_tables("audit") == tables
 
 
 def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):
-    results = load_results(RESULTS / audit.FILE)
+    results = load_results(RESULTS / "audit.jsonl")
     assert set(results) <= {*audit.all_runs(), "throughput"}
     for name, result in results.items():
         if name == "throughput":

@@ -12,12 +12,12 @@ from training.synthetic.labels import LABELS
 
 
 def test_tables_of_the_page_are_those_of_the_committed_results():
-    assert read_tables("noise") == noise.render(load_results(RESULTS / noise.FILE))
+    assert read_tables("noise") == noise.render(load_results(RESULTS / "noise.jsonl"))
 
 
 def test_committed_results_belong_to_the_runs_as_they_are(tmp_path):
     runs = {run.name: run for run in noise.all_runs()}
-    results = {name: result for name, result in load_results(RESULTS / noise.FILE).items() if name != "step_time"}
+    results = {name: result for name, result in load_results(RESULTS / "noise.jsonl").items() if name != "step_time"}
     assert results and set(results) <= set(runs)
     for name, result in results.items():
         options = {**SCHEDULE, **runs[name].arguments, "use_cpu": True}

@@ -5,12 +5,63 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from tqdm.auto import tqdm
 
-from training.benchmarks.shared.results import RESULTS, load_results
+from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.runs import pretrain_backbones
+from training.benchmarks.shared.synthetic_videos import cache_frames
+from training.benchmarks.shared.tables import write_tables
+
+
+@dataclass
+class Grid:
+    """
+    A benchmark that is a grid of runs.
+
+    Attributes:
+        benchmark (`str`): its name, which is that of its module and of its results' file.
+        stages (`list[list[str]]`): names of the runs; a stage starts when the stage before it is complete.
+        execute (`Callable`): runs one, `(name, cache, results so far) -> result`.
+        render (`Callable`): `(results) -> Markdown`.
+        prepare (`Callable`, *optional*): makes what the runs need beside videos and backbones.
+        alone (`dict[str, Callable]`): measurements after all runs, one at a time: `(cache) -> result`.
+    """
+
+    benchmark: str
+    stages: list[list[str]]
+    execute: Callable[[str, Path, dict[str, dict]], dict]
+    render: Callable[[dict[str, dict]], str]
+    prepare: Callable[[], None] | None = None
+    alone: dict[str, Callable[[Path], dict]] = field(default_factory=dict)
+
+
+def run_grid(grid: Grid, description: str, examples: str, argv: list[str] | None = None):
+    """The command of a benchmark: runs what is missing and writes the tables, or does the one run of `--run`."""
+    arguments = grid_parser(description, examples).parse_args(argv)
+    path = arguments.output_dir / f"{grid.benchmark}.jsonl"
+    if arguments.run:
+        torch.set_num_threads(1)
+        result = grid.execute(arguments.run, arguments.cache, load_results(path))
+        return write_result(path, arguments.run, result)
+    if not arguments.render:
+        cache_frames(arguments.cache)
+        pretrain_backbones()
+        if grid.prepare is not None:
+            grid.prepare()
+        for names in grid.stages:
+            run_missing(grid.benchmark, names, path, arguments)
+        torch.set_num_threads(1)
+        for name, measure in grid.alone.items():
+            if is_missing(name, path, arguments):
+                write_result(path, name, measure(arguments.cache))
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables(grid.benchmark, grid.render(load_results(path)))
 
 
 def grid_parser(description: str, examples: str) -> argparse.ArgumentParser:
