@@ -46,8 +46,7 @@ demo: $(VENV)/.demo
 	$(BIN)/rdfer timeline tests/data/cap13_edit2.mp4 --window 0.5 --step 0.2 --out output/timeline.png
 	@echo ">> Fine-tuning on synthetic videos, three in ten of them labelled wrongly (about three minutes)"
 	$(BIN)/python -m training.synthetic --out output/synthetic --videos 350 --noise 0.3 --size 112 --workers 2
-	$(BIN)/python -m training.train --config training/recipes/demo.yaml --train_dir output/synthetic/train \
-		--validation_dir output/synthetic/test --output_dir output/demo
+	$(BIN)/python -m training.train --config training/recipes/demo.yaml --dataset output/synthetic --output-dir output/demo
 	@echo ">> Look at output/timeline.png, output/timeline.csv, and output/demo (confusion matrix, curves, sample table)"
 
 test: $(VENV)/.dev

@@ -47,6 +47,7 @@ from training.data.checks import find_unreadable_videos, open_videos, report_bad
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
+from training.data.sources import find_source
 from training.data.video_dataset import ScoringVideoDataset
 from training.datasets.videolist import read_rows
 from training.reports.card_facts import dataset_title
@@ -59,20 +60,20 @@ from training.running.video_sets import VideoSets, load_split, map_videos
 
 EXAMPLES = """examples:
   python -m training.audit --dataset crema_d --root D --out audit --folds 5 --num_train_epochs 30
-  python -m training.audit --train_dir D/train --out audit --model user/model --in_sample
-  python -m training.audit --sample_table out/sample_table.parquet --train_dir D/train --out audit
-  python -m training.audit --train_dir D/train --out audit --truth_file D/truth.csv
+  python -m training.audit --dataset D/train --out audit --model user/model --in_sample
+  python -m training.audit --sample_table out/sample_table.parquet --dataset D/train --out audit
+  python -m training.audit --dataset D/train --out audit --truth_file D/truth.csv
 Then open audit/audit.html, decide, save decisions.csv, and
-  python -m training.train --train_dir D/train --decisions decisions.csv --output_dir out
+  python -m training.train --dataset D/train --decisions decisions.csv --output-dir out
 
-data, as for training.train: --dataset NAME --root D [--fold N] [--dataset_options ...]; or --train_dir D;
-  or --train_list F; or --dataset_name N. Also --on_bad_video skip, --no-face_crop.
+data, as for training.train: --dataset NAME --root D [--fold N] [--dataset_options ...]; or --dataset with a folder, a
+  list file or a Hub id. Also --on_bad_video skip, --no-face_crop.
 computing: --per_device_eval_batch_size (default: 8), --dataloader_num_workers, --use_cpu.
 the trainings of the folds: all other options of python -m training.train --help, e.g. --config, --preset, --seed.
 """
 PAGE, SETTINGS, HELD_OUT = "audit.html", "folds.json", "held_out.safetensors"
 # What the trainings of the folds do not depend on, or what the fingerprint of the videos says.
-OF_THE_DATA = ("train_dir", "train_list", "dataset", "dataset_name", "dataset_options", "train_split", "on_bad_video")
+OF_THE_DATA = ("dataset", "dataset_options", "split", "on_bad_video")
 REFUSED = ("streaming", "push_to_hub", "load_best_model_at_end", "early_stopping_patience", "decisions")
 STRIP_FRAMES, STRIP_SIZE = 8, 112
 DEFAULTS = {item.name: item.default for item in fields(RDFERTrainingArguments)}
@@ -237,12 +238,7 @@ class Audit:
 
 def load_videos(data: DataArguments, split: str) -> LabelledVideos:
     """The videos to audit. Raises ValueError, FileNotFoundError: see [`load_split`]; or none are given."""
-    sources = ("dataset", "train_dir", "train_list", "dataset_name")
-    given = [f"--{name}" for name in sources if getattr(data, name)]
-    if len(given) != 1:
-        found = f"got {' and '.join(given)}" if given else "none is given"
-        raise ValueError(f"Pass one of --dataset (with --root), --train_dir, --train_list, --dataset_name; {found}.")
-    return load_split(data, data.train_dir, data.train_list, data.dataset_name, [split])
+    return load_split(data, [split])
 
 
 def check(videos: LabelledVideos, on_bad_video: str) -> tuple[LabelledVideos, dict[int, Exception]]:
@@ -328,7 +324,7 @@ def score_by_folds(arguments, rest: list[str], model_arguments, data, args) -> A
         "videos": fingerprint(videos),
         **{
             name: value
-            for name, value in settings_of([*rest, "--output_dir", str(out)]).items()
+            for name, value in settings_of([*rest, "--output_dir", str(out)], "audit").items()
             if name not in OF_THE_DATA
         },
     }
@@ -411,8 +407,8 @@ def describe_start(arguments: ModelArguments) -> str:
     """What the trainings start from, for people."""
     if arguments.preset:
         return f"scratch (preset {arguments.preset})"
-    if arguments.model_name_or_path:
-        return public_name(arguments.model_name_or_path) or "a local checkpoint"
+    if arguments.model:
+        return public_name(arguments.model) or "a local checkpoint"
     return "aen-small" if arguments.model_type == "aen" else "rdfer-small"
 
 
@@ -504,7 +500,7 @@ def read_sample_table(arguments, data, args) -> Audit:
         dynamics={n: np.array(rows[n], float) for n in ("confidence", "variability", "correctness") if n in rows},
     )
     if not has_source(data):
-        print("Without the data options (--train_dir, --dataset, ...) the page shows no frames.")
+        print("Without --dataset the page shows no frames.")
     elif name is None:
         raise ValueError(f"{run} has no model to show clips of: pass --model, or leave the data options out.")
     else:
@@ -514,7 +510,7 @@ def read_sample_table(arguments, data, args) -> Audit:
 
 def has_source(data) -> bool:
     """Whether the data options name videos."""
-    return any((data.dataset, data.train_dir, data.train_list, data.dataset_name))
+    return data.dataset is not None
 
 
 def add_videos(audit: Audit, found: LabelledVideos, model: str, file: Path, data, args):
@@ -654,7 +650,7 @@ def summarise(audit: Audit, record: SampleRecord, arguments, args, data, truth) 
         }
         for number, name in enumerate(audit.label_names)
     }
-    title = dataset_title(data) if has_source(data) else audit.model
+    title = dataset_title(find_source(data.dataset, data.root)) if has_source(data) else audit.model
     split = next(iter(audit.videos.columns.get("split") or []), None) or arguments.split
     finite = float(record.loss_threshold) if np.isfinite(record.loss_threshold) else None
     summary = {
@@ -733,7 +729,7 @@ def write_outputs(audit: Audit, record: SampleRecord, arguments, args, data) -> 
     out, count = arguments.out, len(audit.videos)
     truth = None
     if arguments.truth or arguments.truth_file:
-        file = arguments.truth_file or Path(data.train_list or data.root)
+        file = arguments.truth_file or Path(data.dataset)
         truth = read_truth(audit.videos, file, arguments.truth or "true_label")
         if missing := truth[0].count(None):
             print(f"{missing} of {count} videos have no true label in {file}; the figures are of the others.")
@@ -852,7 +848,7 @@ def main(argv: list[str] | None = None) -> dict:
         except ValueError:
             parser.error(f"--noisy_loss_threshold must be auto or a number, got {arguments.noisy_loss_threshold!r}")
     if not (arguments.in_sample or arguments.sample_table) and arguments.model:
-        rest += ["--model_name_or_path", arguments.model]
+        rest += ["--model", arguments.model]
     if importlib.util.find_spec("cleanlab") is None:  # found out now and not after the trainings
         parser.error('an audit needs cleanlab: pip install -e ".[audit]"')
     model_arguments, data, args = parse_training_arguments(
@@ -860,8 +856,8 @@ def main(argv: list[str] | None = None) -> dict:
     )
     if args.world_size > 1:
         parser.error("an audit runs in one process: start it without torchrun")
-    if arguments.truth and not arguments.truth_file and not (data.train_list or data.dataset == "videolist"):
-        parser.error("--truth names a column of a list: pass --truth_file, or --train_list or --dataset videolist")
+    if arguments.truth and not arguments.truth_file and not Path(data.dataset or "").is_file():
+        parser.error("--truth names a column of a list: pass --truth_file, or a list file as --dataset")
     if arguments.truth_file and not arguments.truth_file.is_file():
         parser.error(f"--truth_file: there is no file {arguments.truth_file}")
     try:

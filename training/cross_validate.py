@@ -1,11 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Trains and evaluates on every fold of a dataset, and puts the results side by side. Takes every argument of
-training.train, for each fold. A fold that is finished is kept, one that was interrupted goes on from its last
-checkpoint; folds may be run on different machines and their folders put together: what is there is merged.
+Trains and evaluates on every fold of a dataset and reports the results side by side. It takes all options of
+training.train and passes them to each fold. A finished fold is kept, an interrupted one continues from its last
+checkpoint. Folds may be run on different machines: put their folders together and run the command again, and all
+finished folds are in the report.
 """
 
-import argparse
 import gc
 import json
 import re
@@ -19,32 +19,33 @@ from accelerate import PartialState
 from transformers.utils import logging
 
 from modeling_rdfer.trainer.metrics import recognition_metrics
+from training.data.sources import DATASET_HELP, find_source
 from training.datasets import dataset_options
+from training.reports.card_facts import dataset_key
 from training.reports.plots import plot_confusions
-from training.running.arguments import parse_training_arguments
+from training.reports.tables import cross_validation_table
+from training.running.arguments import DATASET_ALIASES, parse_training_arguments
 from training.running.fit import run_training
-from training.running.run_folders import is_finished, last_checkpoint, read_json, settings_of
+from training.running.run_folders import differing_settings, is_finished, last_checkpoint, read_json, settings_of
+from training.running.script_parser import ScriptParser
 from training.running.video_sets import load_video_sets
 
 logger = logging.get_logger(__name__)
 
 EXAMPLES = """examples:
-  python -m training.cross_validate --dataset dfew --root D --face_crop false --output_dir out
-  python -m training.cross_validate --dataset dfew --root D --folds 1,3-5 --output_dir out --config training/recipes/authors.yaml
-  python -m training.cross_validate --dataset videolist --root labels.csv --folds 1-10 --output_dir out
-  torchrun --nproc_per_node 2 -m training.cross_validate --dataset ravdess --root D --output_dir out
-"""  # noqa: E501
+  python -m training.cross_validate --dataset dfew --root D --no-face-crop --output-dir out
+  python -m training.cross_validate --dataset dfew --root D --folds 1,3-5 --output-dir out \\
+    --config training/recipes/authors.yaml
+  python -m training.cross_validate --dataset labels.csv --folds 1-10 --output-dir out
+  torchrun --nproc-per-node 2 -m training.cross_validate --dataset ravdess --root D --output-dir out
+
+All further options: python -m training.train --help
+"""
 SETTINGS = "settings.json"
-PROTOCOLS = {
-    "last": "The model of the last epoch is reported; the test folds chose nothing.",
-    "held_out": "The epoch was chosen on videos held out of each training set; the test folds chose nothing.",
-    "best_on_test": "**The epoch was chosen on the test folds themselves: these figures are too good, and are not "
-    "comparable to those of the last epoch or of a held-out choice.**",
-}
 
 
 def parse_folds(text: str) -> list[int]:
-    """`1-3,5` to `[1, 2, 3, 5]`. Raises ValueError for anything else."""
+    """Parses e.g. `1-3,5` into `[1, 2, 3, 5]`. Raises ValueError for anything else."""
     folds = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -58,21 +59,15 @@ def parse_folds(text: str) -> list[int]:
 
 
 def check_finished(folder: Path, dataset: str, fold: int, settings: dict):
-    """Raises ValueError if a finished folder has the results of something else than is asked for."""
+    """Raises ValueError if a finished folder has the results of another dataset, fold or settings."""
     results = read_json(folder / "all_results.json")
     if (results.get("dataset"), results.get("fold")) != (dataset, fold):
         raise ValueError(
             f"{folder} has the results of fold {results.get('fold')} of {results.get('dataset')}, not of fold {fold} "
             f"of {dataset}: move it away."
         )
-    theirs = read_json(folder / SETTINGS)
-    differing = {
-        name: (theirs.get(name, "default"), settings.get(name, "default"))
-        for name in sorted(theirs.keys() | settings)
-        if theirs.get(name) != settings.get(name)
-    }
-    if differing:
-        raise ValueError(f"{folder} was run with other settings (there, now): {differing}; use another --output_dir.")
+    if differing := differing_settings(read_json(folder / SETTINGS), settings):
+        raise ValueError(f"{folder} was run with other settings (there, now): {differing}; use another --output-dir.")
 
 
 def run_fold(argv: list[str], folder: Path, settings: dict):
@@ -80,23 +75,26 @@ def run_fold(argv: list[str], folder: Path, settings: dict):
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(folder)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    resume = ["--resume_from_checkpoint", str(checkpoint)] if checkpoint else []
+    resume = ["--resume-from-checkpoint", str(checkpoint)] if checkpoint else []
     run_training(*parse_training_arguments([*argv, *resume], "cross_validate"))
-    # The trainer and its optimizer refer to each other: let go of them before the next fold.
+    # Trainer and optimizer refer to each other: free them before the next fold.
     gc.collect()
 
 
 def merge(folders: dict[int, Path]) -> dict:
     """
-    The results of finished folds.
+    Merges the results of finished folds.
+
+    Args:
+        folders (`dict[int, Path]`): the folder of each fold.
 
     Returns:
-        `dict` with `model_selection`, `folds` (for each: `war`, `uar`, `recall`, `samples`, `labels`,
-        `confusion_matrix`), `mean` and `std` (sample standard deviation) of WAR and UAR over the folds, 0..1, and,
-        where all folds have the same labels, `pooled`: all test videos of all folds taken together.
+        `dict`: `model_selection`; `folds` (for each: `war`, `uar`, `recall`, `samples`, `labels`,
+        `confusion_matrix`); `mean` and `std` (sample standard deviation) of WAR and UAR over the folds, 0..1; and, if
+        all folds have the same labels, `pooled`: metrics of the test videos of all folds together.
 
     Raises:
-        ValueError: the folds' models were chosen in different ways.
+        ValueError: if the folds' models were selected in different ways.
     """
     folds = {}
     for fold, folder in folders.items():
@@ -113,7 +111,7 @@ def merge(folders: dict[int, Path]) -> dict:
         }
     selections = {fold["model_selection"] for fold in folds.values()}
     if len(selections) > 1:
-        raise ValueError(f"The folds' models were chosen in different ways: {sorted(selections)}.")
+        raise ValueError(f"The folds' models were selected in different ways: {sorted(selections)}.")
     merged = {"model_selection": selections.pop(), "folds": folds}
     for name, function in (("mean", statistics.mean), ("std", lambda v: statistics.stdev(v) if len(v) > 1 else None)):
         merged[name] = {metric: function([fold[metric] for fold in folds.values()]) for metric in ("war", "uar")}
@@ -128,38 +126,12 @@ def merge(folders: dict[int, Path]) -> dict:
     return merged
 
 
-def to_markdown(title: str, merged: dict, missing: list[int]) -> str:
-    """The results as a table of per cents."""
-    labels = list(dict.fromkeys(label for fold in merged["folds"].values() for label in fold["recall"]))
-    lines = [f"# {title}", "", PROTOCOLS[merged["model_selection"]], ""]
-    if missing:
-        lines += [f"Not finished and not in the figures: folds {', '.join(map(str, missing))}.", ""]
-    lines += ["| fold | videos | WAR | UAR | " + " | ".join(f"recall {label}" for label in labels) + " |"]
-    lines += ["|" + " --- |" * (4 + len(labels))]
-
-    def cells(*values) -> str:
-        return " | ".join("-" if value is None else f"{100 * value:.2f}" for value in values)
-
-    for number, fold in merged["folds"].items():
-        recalls = cells(*(fold["recall"].get(label) for label in labels))
-        lines.append(f"| {number} | {fold['samples']} | {cells(fold['war'], fold['uar'])} | {recalls} |")
-    total = sum(fold["samples"] for fold in merged["folds"].values())
-    for name in ("mean", "std"):
-        values = cells(merged[name]["war"], merged[name]["uar"])
-        lines.append(f"| {name} |  | {values} |" + "  |" * len(labels))
-    if "pooled" in merged:
-        values = cells(merged["pooled"]["war"], merged["pooled"]["uar"])
-        lines.append(f"| all videos together | {total} | {values} |" + "  |" * len(labels))
-    lines += ["", "WAR, UAR and recall in per cent; std is the sample standard deviation over the folds."]
-    return "\n".join(lines) + "\n"
-
-
 def report(dataset: str, folders: dict[int, Path], all_folds: Sequence[int], output_dir: Path) -> dict:
-    """Writes what [`merge`] finds as JSON, Markdown and a picture of the confusion matrices, and prints the table."""
+    """Writes the merged results as JSON, Markdown and a picture of the confusion matrices, and prints the table."""
     merged = merge(folders)
     if PartialState().is_main_process:
         missing = [fold for fold in all_folds if fold not in folders]
-        table = to_markdown(f"Cross-validation on {dataset}", merged, missing)
+        table = cross_validation_table(f"Cross-validation on {dataset}", merged, missing)
         (output_dir / "cross_validation.json").write_text(json.dumps({"dataset": dataset, **merged}, indent=2) + "\n")
         (output_dir / "cross_validation.md").write_text(table)
         matrices = {
@@ -172,66 +144,74 @@ def report(dataset: str, folders: dict[int, Path], all_folds: Sequence[int], out
     return merged
 
 
+def choose_folds(text: str | None, source) -> tuple[list[int], Sequence[int]]:
+    """
+    The folds to run and all folds of the dataset.
+
+    Raises:
+        ValueError: if the dataset has no folds, or not those that `--folds` names.
+    """
+    known = dataset_options(source.loader).get("fold")
+    if known is None:
+        raise ValueError(f"{source} has no folds: use training.train.")
+    if text is None and not known:
+        raise ValueError(f"Pass --folds, e.g. --folds 1-5: the number of folds of {source} is not known.")
+    folds = parse_folds(text) if text else list(known)
+    if known and (unknown := sorted(set(folds) - set(known))):
+        raise ValueError(f"{source.loader} has no folds {unknown}, only {list(known)}.")
+    return folds, known or folds
+
+
 def main(argv: list[str] | None = None) -> dict:
     """
-    Runs the folds that are missing and writes `cross_validation.json`, `.md` and `.png` into `--output_dir`, which
-    has a folder `fold_<number>` for each. Returns what the JSON file holds.
+    Runs the missing folds and writes `cross_validation.json`, `.md` and `.png` into `--output-dir`, which has a folder
+    `fold_<number>` for each fold. Returns the contents of the JSON file.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(
-        prog="python -m training.cross_validate",
-        description=__doc__,
-        epilog=EXAMPLES + "\nAll further arguments: python -m training.train --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--dataset", required=True, help="dataset with folds, see training.train --help")
-    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
-    parser.add_argument("--folds", help="e.g. 1-5 or 2,4 (default: all of the dataset)")
-    arguments, rest = parser.parse_known_args(argv)
+    parser = ScriptParser("cross_validate", __doc__, EXAMPLES)
+    parser.add_argument("--dataset", required=True, help=DATASET_HELP)
+    parser.add_argument("--root", help="folder of a dataset that --dataset names")
+    parser.add_argument("--folds", help="e.g. 1-5 or 2,4 (default: all folds of the dataset)")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder to write into")
+    parser.add_aliases("--dataset", *DATASET_ALIASES)
+    arguments, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     try:
-        choices = dataset_options(arguments.dataset).get("fold")
-        if choices is None:
-            raise ValueError(f"{arguments.dataset} has no folds: use training.train.")
-        if arguments.folds is None and not choices:
-            raise ValueError(f"Pass --folds, e.g. --folds 1-5: how many {arguments.dataset} has is not known.")
-        folds = parse_folds(arguments.folds) if arguments.folds else list(choices)
-        if choices and (unknown := sorted(set(folds) - set(choices))):
-            raise ValueError(f"{arguments.dataset} has no folds {unknown}, only {list(choices)}.")
+        source = find_source(arguments.dataset, arguments.root)
+        folds, all_folds = choose_folds(arguments.folds, source)
     except ValueError as error:
         parser.error(str(error))
+    name = dataset_key(source)
     folders = {fold: arguments.output_dir / f"fold_{fold}" for fold in folds}
+    root = ["--root", arguments.root] if arguments.root else []
     runs = {
-        fold: [*rest, "--dataset", arguments.dataset, "--fold", str(fold), "--output_dir", str(folder)]
+        fold: [*rest, "--dataset", arguments.dataset, *root, "--fold", str(fold), "--output-dir", str(folder)]
         for fold, folder in folders.items()
     }
-    settings = settings_of(next(iter(runs.values())))
-    # What is finished in the folder, asked for now or not, is part of the report.
-    there = {
+    settings = settings_of(next(iter(runs.values())), "cross_validate")
+    # All finished folds of the folder are in the report, whether --folds names them or not.
+    finished = {
         int(path.name.removeprefix("fold_")): path
         for path in arguments.output_dir.glob("fold_*")
         if re.fullmatch(r"fold_\d+", path.name) and is_finished(path)
     }
-    # Before any fold is run: what is wrong found after days of training comes too late.
+    # Errors are found before the first fold is trained.
     try:
-        for fold, folder in there.items():
-            check_finished(folder, arguments.dataset, fold, settings)
+        for fold, folder in finished.items():
+            check_finished(folder, name, fold, settings)
         for fold in folds:
-            if fold not in there:
+            if fold not in finished:
                 data, args = parse_training_arguments(runs[fold], "cross_validate")[1:]
                 load_video_sets(data, args.seed)
                 if last_checkpoint(folders[fold]) and read_json(folders[fold] / SETTINGS) != settings:
-                    raise ValueError(f"{folders[fold]} was begun with other settings; use another --output_dir.")
+                    raise ValueError(f"{folders[fold]} was begun with other settings; use another --output-dir.")
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     for fold, folder in folders.items():
-        if fold in there:
+        if fold in finished:
             logger.warning(f"Fold {fold} is finished: {folder} is kept.")
         else:
             logger.warning(f"Fold {fold} of {folds}.")
             run_fold(runs[fold], folder, settings)
-    merged = dict(sorted((there | folders).items()))
-    return report(arguments.dataset, merged, choices or folds, arguments.output_dir)
+    return report(name, dict(sorted((finished | folders).items())), all_folds, arguments.output_dir)
 
 
 if __name__ == "__main__":

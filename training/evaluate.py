@@ -18,8 +18,12 @@ from training.running.arguments import evaluation_parser
 from training.running.video_sets import load_evaluation_videos
 
 EXAMPLES = """examples:
-  python -m training.evaluate --model out --test_dir D/test --output_dir out/test
-  python -m training.evaluate --model out --dataset crema_d --root D --fold 1 --output_dir out/crema_d
+  python -m training.evaluate --model out --dataset D --output-dir out/test                   D/test/<label>/<video>
+  python -m training.evaluate --model out --dataset labels.csv --output-dir out/test --num-views 4
+  python -m training.evaluate --model out --dataset crema_d --root D --fold 1 --output-dir out/crema_d
+  python -m training.evaluate --model out --dataset D --split validation --output-dir out/validation --calibrate
+
+--test-dir, --validation-dir, --validation-list, --eval-list and --dataset-name mean --dataset.
 """
 
 
@@ -57,15 +61,14 @@ def predict_views(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `confusion_matrix.png`."""
+    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `.png`. Returns the results."""
     parser = evaluation_parser("evaluate", __doc__, EXAMPLES)
-    parser.add_argument("--output_dir", type=Path, required=True, help="where to write")
-    parser.add_argument("--num_views", type=int, default=1, help="temporal views to average (default: 1)")
+    parser.add_argument("--num-views", type=int, default=1, help="temporal views to average")
     parser.add_argument(
         "--calibrate",
         action="store_true",
         help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
-        "the config.json of --model: `rdfer predict --json` and `rdfer demo` then tell calibrated probabilities",
+        "the config.json of --model; `rdfer predict --json` and `rdfer demo` then show calibrated probabilities",
     )
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
 
@@ -76,14 +79,16 @@ def main(argv: list[str] | None = None) -> dict:
     except OSError as error:
         parser.error(str(error))
     if arguments.calibrate and model.config.problem_type in ("regression", "multi_label_classification"):
-        parser.error(f"--calibrate is for one label a video, this checkpoint's problem is {model.config.problem_type}")
+        parser.error(
+            f"--calibrate needs one label a video; this checkpoint's problem_type is {model.config.problem_type}"
+        )
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
     dataset = ScoringVideoDataset(videos, model.config.label2id, processor)
     try:
         scores, agreement, references, num_bad = predict_views(
-            model, dataset, arguments.num_views, arguments.batch_size, arguments.workers, arguments.on_bad_video
+            model, dataset, arguments.num_views, arguments.batch_size, arguments.num_workers, arguments.on_bad_video
         )
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -94,7 +99,7 @@ def main(argv: list[str] | None = None) -> dict:
     results.update({"eval_samples": len(references), "num_views": arguments.num_views})
     if arguments.calibrate:
         results["calibration_temperature"] = fit_temperature(scores, references)
-        # That line alone: saving the configuration would also renew what else is in the file.
+        # Only this field is changed: saving the configuration would also update others.
         file = Path(arguments.model) / "config.json"
         config = {**json.loads(file.read_text()), "calibration_temperature": results["calibration_temperature"]}
         file.write_text(json.dumps(config, indent=2) + "\n")

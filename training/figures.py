@@ -36,9 +36,10 @@ from training.running.video_sets import load_evaluation_videos
 
 FIGURES = ("strips", "tsne", "confusion", "agreement")
 EXAMPLES = """examples:
-  python -m training.figures --model out --test_dir D/test --out out/figures
-  python -m training.figures --model out --dataset dfew --root D --fold 1 --no-face_crop --out out/figures
-  python -m training.figures --model hub_cards/aen-small --test_list labels.csv --only strips agreement --out figures
+  python -m training.figures --model out --dataset D/test --output-dir out/figures
+  python -m training.figures --model out --dataset dfew --root D --fold 1 --no-face-crop --output-dir out/figures
+  python -m training.figures --model hub_cards/aen-small --dataset labels.csv --output-dir figures \\
+    --only strips agreement
 """
 # Frames of a clip that a strip shows.
 SHOWN_FRAMES = 4
@@ -457,19 +458,20 @@ def draw_agreement(data: FigureData):
 def main(argv: list[str] | None = None) -> dict:
     """Draws what the command line asks for and writes `figures.json`, which is returned."""
     parser = evaluation_parser("figures", __doc__, EXAMPLES)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=FIGURES, help="figures to draw (default: all)")
-    parser.add_argument("--videos_per_level", type=int, default=3, help="videos of a level in strips (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses the videos in strips; of t-SNE (default: 0)")
+    parser.add_argument("--videos-per-level", type=int, default=3, help="videos of each level in strips")
+    parser.add_argument("--seed", type=int, default=0, help="seed of t-SNE and of the choice of videos (default: 0)")
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
     if arguments.videos_per_level < 1:
-        parser.error(f"--videos_per_level must be at least 1, got {arguments.videos_per_level}")
+        parser.error(f"--videos-per-level must be at least 1, got {arguments.videos_per_level}")
     try:
         model, processor = load(arguments.model, arguments.device)
     except (OSError, RuntimeError) as error:
         parser.error(str(error))
     if model.config.problem_type not in (None, "single_label_classification"):
-        parser.error(f"the figures are for one label a video, this checkpoint's is {model.config.problem_type}")
+        parser.error(
+            f"the figures need one label a video; the checkpoint's problem_type is {model.config.problem_type}"
+        )
     names = class_names(model.config)
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
@@ -479,7 +481,7 @@ def main(argv: list[str] | None = None) -> dict:
             model,
             ScoringVideoDataset(videos, model.config.label2id, processor),
             batch_size=arguments.batch_size,
-            num_workers=arguments.workers,
+            num_workers=arguments.num_workers,
             videos_per_level=arguments.videos_per_level if "strips" in arguments.only else 0,
             with_features="tsne" in arguments.only,
             on_bad_video=arguments.on_bad_video,
@@ -487,7 +489,7 @@ def main(argv: list[str] | None = None) -> dict:
         )
     except ValueError as error:
         parser.error(str(error))
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
     metrics = recognition_metrics(data.predictions, data.labels, names)
     facts = {
         "model": public_name(model.name_or_path),
@@ -500,9 +502,9 @@ def main(argv: list[str] | None = None) -> dict:
         "unreadable_videos": data.unreadable,
         "levels": accuracy_by_agreement(data),
     }
-    write_figures(arguments.only, data, names, facts, metrics["confusion_matrix"], _note(model), arguments.out)
-    (arguments.out / "figures.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{arguments.out}: {', '.join(arguments.only)} of {len(data.labels)} videos")
+    write_figures(arguments.only, data, names, facts, metrics["confusion_matrix"], _note(model), arguments.output_dir)
+    (arguments.output_dir / "figures.json").write_text(json.dumps(facts, indent=2) + "\n")
+    print(f"{arguments.output_dir}: {', '.join(arguments.only)} of {len(data.labels)} videos")
     return facts
 
 

@@ -10,12 +10,11 @@ A prepared video has exactly the frames that the processor takes from the origin
 per second. `content_hash` and `num_frames` are those of the original. Rows are shuffled, the same way every time.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from training.data.sources import SourceArguments, chosen_options
+from training.data.sources import SourceArguments, chosen_options, find_source
 from training.preparing.dataset import prepare_dataset
 from training.running.script_parser import BooleanAction, ScriptParser
 
@@ -35,41 +34,31 @@ EXAMPLES = """examples:
 
 def build_parser() -> ScriptParser:
     """The command line of the script."""
-    parser = ScriptParser(
-        SourceArguments,
-        prog="python -m training.prepare",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-    def add(name: str, **options):
-        parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", **options)
-
-    add("output-dir", required=True, type=Path, help="folder to write")
+    parser = ScriptParser("prepare", __doc__, EXAMPLES, SourceArguments)
+    parser.add_argument("--output-dir", required=True, type=Path, help="folder to write")
     parser.add_argument("--model", help="checkpoint whose processor is used (default: the embedded rdfer-small)")
     parser.add_argument("--size", type=int, help="height and width of frames, even (default: the processor's)")
-    add("num-frames", type=int, default=64, help="most frames of a video (default: 64)")
-    add(
-        "face-crop",
+    parser.add_argument("--num-frames", type=int, default=64, help="most frames of a video (default: 64)")
+    parser.add_argument(
+        "--face-crop",
         action=BooleanAction,
         help="find and crop faces (default: in video files, not in folders of frames, which are usually face crops)",
     )
-    add(
-        "on-missing-face",
+    parser.add_argument(
+        "--on-missing-face",
         choices=["error", "full_frame"],
         help="a clip without a face: cannot be read, or take its whole frames (default: the processor's setting)",
     )
-    add(
-        "on-bad-video",
+    parser.add_argument(
+        "--on-bad-video",
         choices=["error", "skip"],
         default="error",
         help="a clip that cannot be read: stop, or leave it out (default: error)",
     )
-    add("shard-size", type=int, default=256, help="most clips of a shard (default: 256)")
-    add("num-workers", type=int, help="clips at a time (default: one for each core)")
-    add(
-        "frame-teacher",
+    parser.add_argument("--shard-size", type=int, default=256, help="most clips of a shard (default: 256)")
+    parser.add_argument("--num-workers", type=int, help="clips at a time (default: one for each core)")
+    parser.add_argument(
+        "--frame-teacher",
         nargs="?",
         const=embedded_checkpoint(),
         metavar="CHECKPOINT",
@@ -83,11 +72,12 @@ def main(argv: list[str] | None = None) -> dict:
     """Prepares a dataset as the command line says."""
     parser = build_parser()
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
-    if not source.dataset or not source.root:
-        parser.error("pass --dataset and --root")
+    if not source.dataset:
+        parser.error("pass --dataset")
     try:
         options = chosen_options(source)
-        manifest = prepare_dataset(source.dataset, source.root, dataset_options=options, **vars(arguments))
+        found = find_source(source.dataset, source.root)
+        manifest = prepare_dataset(found.loader, found.location, dataset_options=options, **vars(arguments))
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
     written = sum(shard["rows"] for shard in manifest["shards"])

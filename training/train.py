@@ -9,25 +9,29 @@ from training.running.arguments import parse_training_arguments
 from training.running.fit import run_training
 
 EXAMPLES = """examples:
-  python -m training.train --train_dir D/train --validation_dir D/validation --output_dir out
-  python -m training.train --train_list labels.csv --output_dir out --preset base --loss ce
-  python -m training.train --train_dir D/train --output_dir out --model_type aen --preset base
-  python -m training.train --dataset dfew --root D --fold 1 --face_crop false --output_dir out
-  python -m training.train --dataset crema_d --root D --fold 1 --model_selection held_out --output_dir out
-  python -m training.train --train_dir D/train --decisions decisions.csv --output_dir out
-  python -m training.train --config training/recipes/cpu.yaml --train_dir D/train --output_dir out
-  torchrun --nproc_per_node 2 -m training.train --train_dir D/train --output_dir out
-  python -m training.train --train_dir D/train --output_dir out --push_to_hub --hub_model_id you/my-model
+  python -m training.train --dataset D --output-dir out                            D/<split>/<label>/<video>
+  python -m training.train --dataset D/train --eval-dataset D/validation --output-dir out
+  python -m training.train --dataset labels.csv --output-dir out --preset base --loss ce
+  python -m training.train --dataset user/name --output-dir out --model-type aen --preset base
+  python -m training.train --dataset dfew --root D --fold 1 --no-face-crop --output-dir out
+  python -m training.train --dataset crema_d --root D --fold 1 --model-selection held_out --output-dir out
+  python -m training.train --dataset D --decisions decisions.csv --output-dir out
+  python -m training.train --dataset D --config training/recipes/cpu.yaml --output-dir out
+  torchrun --nproc-per-node 2 -m training.train --dataset D --output-dir out
+  python -m training.train --dataset D --output-dir out --push-to-hub --hub-model-id you/my-model
+
+--train-dir, --train-list and --dataset-name mean --dataset; --validation-dir, --validation-list, --test-dir and
+--eval-list mean --eval-dataset; --model-name-or-path means --model; --num-workers means --dataloader-num-workers.
 """
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
-    """Trains, evaluates and writes everything into `--output_dir`. Returns the metrics of the evaluation."""
+    """Trains, evaluates and writes everything into `--output-dir`. Returns the metrics of the evaluation."""
     arguments = sys.argv[1:] if argv is None else argv
     return run_training(*parse_training_arguments(arguments, "train", __doc__, EXAMPLES))
 
 
 if __name__ == "__main__":
     main()
-    # Of several processes, one that ends with its group alive can be aborted by its threads (pytorch/pytorch#179291).
+    # A process that ends while its process group is alive can be aborted by its threads (pytorch/pytorch#179291).
     PartialState().destroy_process_group()

@@ -102,6 +102,6 @@ def test_the_assembled_checkpoints_keep_licence_and_origin(tmp_path, checkpoint)
 
 
 def test_groups_of_labels_stand_in_the_settings(tmp_path):
-    arguments, data = ModelArguments(emotion_groups="bored=negative"), DataArguments(train_dir=str(tmp_path))
+    arguments, data = ModelArguments(emotion_groups="bored=negative"), DataArguments(dataset=str(tmp_path))
     facts = facts_of_run(arguments, data, SimpleNamespace(columns={"split": ["train"]}))
     assert facts.hyperparameters == {"emotion_groups": "bored=negative"}

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import json
-from types import SimpleNamespace
 
 import pytest
 from transformers import ResNetBackbone, ResNetConfig
@@ -12,6 +11,7 @@ from modeling_rdfer import (
 from modeling_rdfer.hub.public_names import public_name
 from tests.helpers.cards import METRICS, card_of
 from tests.helpers.training_job import Videos, make_model, make_trainer
+from training.data.sources import VideoSource
 from training.reports.card_facts import dataset_title
 
 
@@ -84,14 +84,13 @@ def test_the_name_of_a_user_is_no_name_of_a_dataset(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
 
-    def name(**source):
-        sources = {"dataset": None, "train_dir": None, "train_list": None, "dataset_name": None, "root": None}
-        return dataset_title(SimpleNamespace(**sources | {key: str(path) for key, path in source.items()}))
+    def title(path):
+        return dataset_title(VideoSource("videolist" if path.suffix else "videofolder", str(path)))
 
-    assert name(train_dir=home / "train") is name(train_list=home / "labels.csv") is name(root=home) is None
-    assert name(train_dir=home / "faces" / "train") == name(root=home / "faces") == "faces"
+    assert title(home / "train") is title(home / "labels.csv") is title(home) is None
+    assert title(home / "faces" / "train") == title(home / "faces") == "faces"
     (tmp_path / "Users" / "bob" / "train").mkdir(parents=True)
-    assert name(train_dir=tmp_path / "Users" / "bob" / "train") is None
+    assert title(tmp_path / "Users" / "bob" / "train") is None
     facts = CardFacts(dataset_name=str(home), num_train_videos=3, metrics=METRICS)
     card = card_of(facts)
     assert "ada" not in card.content and "Trained on 3 videos." in card.text and card.data.eval_results is None

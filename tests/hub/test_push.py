@@ -56,7 +56,7 @@ def folder(tmp_path, hub_folders) -> Path:
 
 def test_push_sends_the_checkpoint_and_nothing_else(hub, folder, capsys):
     repo_id = new_repo_id()
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id, "--private", "--commit_message", "First"]) == 0
+    assert push.main(["--model", str(folder), "--repo_id", repo_id, "--private", "--commit_message", "First"]) == 0
     files = pushed(hub, repo_id)
     assert set(files) == COMPLETE | {"all_results.json"}
     assert all(files[name] == (folder / name).read_bytes() for name in files if name != "README.md")
@@ -71,16 +71,16 @@ def test_push_sends_the_checkpoint_and_nothing_else(hub, folder, capsys):
 
 def test_the_example_of_the_card_pins_a_commit_that_holds_everything(hub, folder):
     repo_id = new_repo_id()
-    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    push.main(["--model", str(folder), "--repo_id", repo_id])
     card = pushed(hub, repo_id)["README.md"].decode()
     revision = pinned_revision(card)
     assert is_unedited(card) and f'model="{repo_id}", revision="{revision}"' in card
     assert set(hub.repos[repo_id].commits[revision].files) == {*COMPLETE, "all_results.json", ".gitattributes"}
     commits = len(hub.repos[repo_id].commits)
-    push.main(["--folder", str(folder), "--repo_id", repo_id])  # nothing has changed
+    push.main(["--model", str(folder), "--repo_id", repo_id])  # nothing has changed
     assert len(hub.repos[repo_id].commits) == commits
     (folder / "all_results.json").write_text('{"eval_war": 0.6}')
-    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    push.main(["--model", str(folder), "--repo_id", repo_id])
     again = pinned_revision(pushed(hub, repo_id)["README.md"].decode())
     assert again != revision and hub.repos[repo_id].commits[again].files["all_results.json"] == b'{"eval_war": 0.6}'
 
@@ -89,31 +89,31 @@ def test_a_push_that_broke_before_pinning_is_finished_by_the_next(hub, folder):
     repo_id = new_repo_id()
     first = push_folder(folder, repo_id, commit_message="First", pin=False)
     assert pinned_revision(pushed(hub, repo_id)["README.md"].decode()) is None
-    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    push.main(["--model", str(folder), "--repo_id", repo_id])
     assert pinned_revision(pushed(hub, repo_id)["README.md"].decode()) == first.oid
 
 
 def test_push_to_a_branch_leaves_main_alone(hub, folder):
     repo_id = new_repo_id()
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id, "--revision", "fold2"]) == 0
+    assert push.main(["--model", str(folder), "--repo_id", repo_id, "--revision", "fold2"]) == 0
     assert pushed(hub, repo_id) == {} and set(pushed(hub, repo_id, "fold2")) == COMPLETE | {"all_results.json"}
 
 
 def test_include_sends_more(hub, folder, capsys):
     repo_id = new_repo_id()
-    command = ["--folder", str(folder), "--repo_id", repo_id, "--include"]
+    command = ["--model", str(folder), "--repo_id", repo_id, "--include"]
     assert push.main([*command, "sample_table.parquet", "checkpoint-8/*"]) == 0
     extra = set(pushed(hub, repo_id)) - COMPLETE - {"all_results.json"}
     assert extra == {"sample_table.parquet", "checkpoint-8/model.safetensors"}
     assert push.main([*command, "sampel_table.parquet"]) == 1
-    assert "sampel_table.parquet fits no further file" in capsys.readouterr().err
+    assert "sampel_table.parquet matches no further file" in capsys.readouterr().err
 
 
 def test_a_wrong_token_is_one_clear_line(hub, folder, capsys, monkeypatch):
     repo_id = new_repo_id()
     for token in ("hf_wrong", None):
         monkeypatch.setenv("HF_TOKEN", token) if token else monkeypatch.delenv("HF_TOKEN")
-        assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 1
+        assert push.main(["--model", str(folder), "--repo_id", repo_id]) == 1
         error = capsys.readouterr().err
         assert error.startswith("error: the Hub does not accept the token") and error.count("\n") == 1
     assert repo_id not in hub.repos
@@ -124,7 +124,7 @@ def test_a_wrong_token_is_one_clear_line(hub, folder, capsys, monkeypatch):
     [("somebody/model", "may not write to somebody/model"), ("user/a model", "user/a model")],
 )
 def test_repositories_that_cannot_be_written(hub, folder, capsys, repo_id, message):
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 1
+    assert push.main(["--model", str(folder), "--repo_id", repo_id]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
@@ -132,30 +132,30 @@ def test_repositories_that_cannot_be_written(hub, folder, capsys, repo_id, messa
 def test_a_public_repository_is_no_private_one(hub, folder, capsys):
     repo_id = new_repo_id()
     HfApi().create_repo(repo_id)
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id, "--private"]) == 1
+    assert push.main(["--model", str(folder), "--repo_id", repo_id, "--private"]) == 1
     assert "is public" in capsys.readouterr().err and pushed(hub, repo_id) == {}
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 0  # a repository that exists is no mistake
+    assert push.main(["--model", str(folder), "--repo_id", repo_id]) == 0  # a repository that exists is no mistake
 
 
 def test_folders_that_are_no_checkpoint(hub, tmp_path, capsys):
-    assert push.main(["--folder", str(tmp_path / "none"), "--repo_id", "user/x"]) == 1
+    assert push.main(["--model", str(tmp_path / "none"), "--repo_id", "user/x"]) == 1
     assert "there is no folder" in capsys.readouterr().err
     (tmp_path / "config.json").write_text("{}")
-    assert push.main(["--folder", str(tmp_path), "--repo_id", "user/x"]) == 1
+    assert push.main(["--model", str(tmp_path), "--repo_id", "user/x"]) == 1
     assert "has no weights" in capsys.readouterr().err
 
 
 def test_after_a_cut_connection_only_what_is_missing_is_sent(hub, folder, capsys):
     repo_id = new_repo_id()
     hub.cut_above = 500_000  # the weights come in parts of 1 MB, the face detector in one of 480 kB
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 1
+    assert push.main(["--model", str(folder), "--repo_id", repo_id]) == 1
     error = capsys.readouterr().err
     error = error.strip().splitlines()[-1]
     assert error.startswith("error: Error while uploading 'model.safetensors'") and "again" in error
     assert pushed(hub, repo_id) == {}  # all or nothing
     assert len(hub.uploaded) == 1
     hub.cut_above, hub.uploaded[:] = None, []
-    assert push.main(["--folder", str(folder), "--repo_id", repo_id]) == 0
+    assert push.main(["--model", str(folder), "--repo_id", repo_id]) == 0
     assert len(hub.uploaded) == 1  # not the detector again
     for name in ("model.safetensors", "face_detector.safetensors"):
         assert pushed(hub, repo_id)[name] == (folder / name).read_bytes()
@@ -166,17 +166,17 @@ def test_after_a_cut_connection_only_what_is_missing_is_sent(hub, folder, capsys
 
 def test_a_card_that_was_edited_on_the_hub_is_kept(hub, folder):
     repo_id = new_repo_id()
-    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    push.main(["--model", str(folder), "--repo_id", repo_id])
     edited = pushed(hub, repo_id)["README.md"].replace(b"# rdfer-small", b"# rdfer-small\n\nSeen by Ada.")
     HfApi().upload_file(path_or_fileobj=edited, path_in_repo="README.md", repo_id=repo_id)
     (folder / "all_results.json").write_text("{}")
-    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    push.main(["--model", str(folder), "--repo_id", repo_id])
     assert pushed(hub, repo_id)["README.md"] == edited and pushed(hub, repo_id)["all_results.json"] == b"{}"
-    push.main(["--folder", str(folder), "--repo_id", repo_id, "--overwrite_card"])
+    push.main(["--model", str(folder), "--repo_id", repo_id, "--overwrite_card"])
     assert b"Seen by Ada" not in pushed(hub, repo_id)["README.md"]
     # An edited card of the folder is what its author wants there.
     (folder / "README.md").write_text("Mine.")
-    push.main(["--folder", str(folder), "--repo_id", repo_id])
+    push.main(["--model", str(folder), "--repo_id", repo_id])
     assert pushed(hub, repo_id)["README.md"] == b"Mine."
 
 
@@ -363,9 +363,9 @@ def test_the_training_command_pushes_with_its_figures(hub, tmp_path):
     repo_id, data = new_repo_id(), tmp_path / "D"
     train.main(
         [
-            "--train_dir",
+            "--dataset",
             str(data / "train"),
-            "--validation_dir",
+            "--eval-dataset",
             str(data / "test"),
             "--output_dir",
             str(tmp_path / "out"),
@@ -409,7 +409,7 @@ def test_code_files_are_those_that_the_configurations_name(folder):
 def test_a_folder_without_code_is_pushed_with_it(hub, tmp_path, capsys):
     assert not list(CHECKPOINT.glob("*.py"))
     repo_id = new_repo_id()
-    assert push.main(["--folder", str(CHECKPOINT), "--repo_id", repo_id]) == 0
+    assert push.main(["--model", str(CHECKPOINT), "--repo_id", repo_id]) == 0
     files = pushed(hub, repo_id)
     assert set(files) == COMPLETE
     package = MODELS
@@ -420,7 +420,7 @@ def test_a_folder_without_code_is_pushed_with_it(hub, tmp_path, capsys):
     (tmp_path / "own" / "modeling_rdfer.py").write_bytes(own)
     for name in BUNDLE - {"modeling_rdfer.py"}:
         shutil.copyfile(package / name, tmp_path / "own" / name)
-    assert push.main(["--folder", str(tmp_path / "own"), "--repo_id", repo_id]) == 0
+    assert push.main(["--model", str(tmp_path / "own"), "--repo_id", repo_id]) == 0
     assert pushed(hub, repo_id)["modeling_rdfer.py"] == own
 
 
@@ -430,5 +430,5 @@ def test_code_that_is_nowhere_is_one_clear_line(hub, tmp_path, capsys):
     (tmp_path / "config.json").write_text(json.dumps(config))
     shutil.copyfile(CHECKPOINT / "model.safetensors", tmp_path / "model.safetensors")
     repo_id = new_repo_id()
-    assert push.main(["--folder", str(tmp_path), "--repo_id", repo_id]) == 1
+    assert push.main(["--model", str(tmp_path), "--repo_id", repo_id]) == 1
     assert "config.json names configuration_other.py" in capsys.readouterr().err and repo_id not in hub.repos

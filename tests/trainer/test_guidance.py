@@ -240,11 +240,11 @@ def test_train_and_evaluate_by_the_scripts(tmp_path):
                 frame[..., channel] += 100
                 Image.fromarray(frame.astype(np.uint8)).save(folder / f"{number}.png")
     fast = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
-    arguments = ["--train_dir", str(tmp_path / "data"), "--validation_dir", str(tmp_path / "data"), *fast]
+    arguments = ["--dataset", str(tmp_path / "data"), "--eval-dataset", str(tmp_path / "data"), *fast]
     arguments += ["--num_train_epochs", "12", "--per_device_train_batch_size", "6", "--learning_rate", "1e-2"]
     arguments += ["--output_dir", str(tmp_path / "out"), "--model_type", "aen", "--preset", "tiny"]
     arguments += ["--config_overrides", "image_size=32,num_frames=8"]
-    with pytest.raises(SystemExit, match=r"\['bored'\].*--emotion_groups LABEL=GROUP"):
+    with pytest.raises(SystemExit, match=r"\['bored'\].*--emotion-groups LABEL=GROUP"):
         train.main(arguments)
     metrics = train.main([*arguments, "--emotion_groups", "bored=negative"])
     assert metrics["eval_war"] >= 0.9
@@ -253,7 +253,7 @@ def test_train_and_evaluate_by_the_scripts(tmp_path):
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["model_type"] == "aen" and config["emotion_groups"] == {"bored": "negative"}
     results = evaluate.main(
-        ["--model", str(tmp_path / "out"), "--test_dir", str(tmp_path / "data"), "--device", "cpu", "--num_views", "2"]
+        ["--model", str(tmp_path / "out"), "--dataset", str(tmp_path / "data"), "--device", "cpu", "--num_views", "2"]
         + ["--output_dir", str(tmp_path / "evaluated")]
     )
     assert results["eval_war"] >= 0.9 and "eval_ece_agreement" in results
@@ -262,7 +262,7 @@ def test_train_and_evaluate_by_the_scripts(tmp_path):
 def test_checkpoints_of_either_family_by_name():
     model, processor = build_model(ModelArguments(model_type="aen"), ["happy", "neutral"])
     assert type(model) is AENForVideoClassification and model.config.num_labels == 7 and processor.do_face_crop
-    model, _ = build_model(ModelArguments(model_name_or_path=str(AEN_SMALL)), ["happy", "Calm"])
+    model, _ = build_model(ModelArguments(model=str(AEN_SMALL)), ["happy", "Calm"])
     assert type(model) is AENForVideoClassification and model.config.group_names == ["positive", "neutral"]
     # Groups for the grouping of RDFER.
     for arguments in ({}, {"preset": "tiny"}):
@@ -271,4 +271,4 @@ def test_checkpoints_of_either_family_by_name():
     with pytest.raises(ValueError, match="LABEL=GROUP.*'happy'"):
         build_model(ModelArguments(emotion_groups="happy"), ["happy", "sad"])
     with pytest.raises(ValueError, match="type 'aen', expected rdfer"):
-        build_model(ModelArguments(model_name_or_path=str(AEN_SMALL), model_type="rdfer"), ["happy", "sad"])
+        build_model(ModelArguments(model=str(AEN_SMALL), model_type="rdfer"), ["happy", "sad"])

@@ -55,12 +55,12 @@ def root(tmp_path_factory) -> Path:
 def knowing(root, tmp_path_factory) -> Path:
     """A model that has learnt the colours."""
     out = tmp_path_factory.mktemp("knowing")
-    train.main(["--train_dir", str(root / "clean"), "--output_dir", str(out), *QUICK])
+    train.main(["--dataset", str(root / "clean"), "--output_dir", str(out), *QUICK])
     return out
 
 
 def in_sample(root, knowing, out, *more) -> dict:
-    source = ["--train_dir", str(root / "train"), "--in_sample", "--model", str(knowing), "--out", str(out)]
+    source = ["--dataset", str(root / "train"), "--in_sample", "--model", str(knowing), "--out", str(out)]
     return audit.main([*source, *FAST, *more])
 
 
@@ -177,9 +177,9 @@ def test_videos_that_cannot_be_read(root, knowing, tmp_path, capsys):
 def test_labels_are_mapped_by_name_and_unknown_ones_are_said(root, knowing, tmp_path):
     rows = [(root / "train" / "happy" / "happy1", "Happiness"), (root / "train" / "sad" / "sad1", "boredom")]
     (tmp_path / "list.csv").write_text("path,label,truth\n" + "".join(f"{p},{label},joy\n" for p, label in rows))
-    options = ["--train_list", str(tmp_path / "list.csv"), "--in_sample", "--model", str(knowing), "--out"]
+    options = ["--dataset", str(tmp_path / "list.csv"), "--in_sample", "--model", str(knowing), "--out"]
     options += [str(tmp_path / "out"), *FAST]
-    with pytest.raises(SystemExit, match="boredom.*--on_unknown_label skip"):
+    with pytest.raises(SystemExit, match="boredom.*--on-unknown-label skip"):
         audit.main(options)
     summary = audit.main([*options, "--on_unknown_label", "skip", "--truth", "truth"])
     (row,) = rows_of(tmp_path / "out").values()
@@ -189,7 +189,7 @@ def test_labels_are_mapped_by_name_and_unknown_ones_are_said(root, knowing, tmp_
 
 def test_aen_is_audited(root, tmp_path):
     audit.main(
-        ["--train_dir", str(root / "train"), "--in_sample", "--model", str(AEN_CHECKPOINT), "--out", str(tmp_path)]
+        ["--dataset", str(root / "train"), "--in_sample", "--model", str(AEN_CHECKPOINT), "--out", str(tmp_path)]
         + ["--face_crop", "false", "--max_cards", "2", *FAST]
     )
     rows = rows_of(tmp_path)
@@ -222,18 +222,18 @@ def test_cards_of_the_most_suspicious_are_kept(root, knowing):
 
 def test_settings_that_do_not_fit_are_said(root, tmp_path, capsys):
     for options, message in [
-        (["--in_sample"], "Pass one of --dataset"),
-        (["--in_sample", "--train_dir", "x", "--train_list", "y"], "got --train_dir and --train_list"),
-        (["--train_dir", str(root / "train"), "--push_to_hub", "true"], "--push_to_hub"),
-        (["--train_dir", str(root / "train"), "--folds", "20"], "8 videos of the most frequent label are too few"),
+        (["--in_sample"], "pass --dataset"),
+        (["--dataset", str(root / "train"), "--push_to_hub", "true"], "--push_to_hub"),
+        (["--dataset", str(root / "train"), "--folds", "20"], "8 videos of the most frequent label are too few"),
         (["--sample_table", str(root / "truth.csv")], "no Parquet file"),
     ]:
         with pytest.raises(SystemExit, match=f"error: .*{message}"):
             audit.main([*options, "--out", str(tmp_path / "out"), *TINY, *FAST])
     for options, message in [
-        (["--train_dir", "x", "--in_sample", "--folds", "2"], "not allowed with"),
-        (["--train_dir", "x", "--truth", "y"], "pass --truth_file"),
-        (["--train_dir", "x", "--noisy_loss_threshold", "high"], "must be auto or a number"),
+        (["--dataset", "x", "--in_sample", "--folds", "2"], "not allowed with"),
+        (["--in_sample", "--train_dir", "x", "--train_list", "y"], "--train-dir and --train-list are the same option"),
+        (["--dataset", "x", "--truth", "y"], "pass --truth_file"),
+        (["--dataset", "x", "--noisy_loss_threshold", "high"], "must be auto or a number"),
     ]:
         with pytest.raises(SystemExit):
             audit.main([*options, "--out", str(tmp_path / "out"), *FAST])
@@ -254,7 +254,7 @@ def list_of_people(root) -> Path:
 
 
 def by_folds(people, out, *more) -> dict:
-    return audit.main(["--train_list", str(people), "--folds", "2", "--out", str(out), *QUICK, *more])
+    return audit.main(["--dataset", str(people), "--folds", "2", "--out", str(out), *QUICK, *more])
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,7 @@ def test_finished_folds_are_kept_and_others_refused(folded, list_of_people, tmp_
 
 
 def test_a_model_that_knows_the_labels_is_no_start(root, knowing, tmp_path):
-    arguments = ["--train_dir", str(root / "clean"), "--folds", "2", "--model", str(knowing), "--out", str(tmp_path)]
+    arguments = ["--dataset", str(root / "clean"), "--folds", "2", "--model", str(knowing), "--out", str(tmp_path)]
     with pytest.raises(SystemExit, match="error: .*trained on 16 of these 16 videos.*--in_sample"):
         audit.main([*arguments, *FAST])
 
@@ -326,7 +326,7 @@ def test_copies_of_a_video_are_in_one_fold(tmp_path):
 def test_the_table_of_a_training(root, knowing, tmp_path, capsys):
     table = knowing / "sample_table.parquet"
     summary = audit.main(
-        ["--sample_table", str(table), "--train_dir", str(root / "clean"), "--out", str(tmp_path), *FAST]
+        ["--sample_table", str(table), "--dataset", str(root / "clean"), "--out", str(tmp_path), *FAST]
     )
     assert (summary["source"], summary["out_of_sample"], summary["folds"]) == ("training run", False, None)
     assert "running means over 12 epochs" in summary["rule"][0]
@@ -339,7 +339,7 @@ def test_the_table_of_a_training(root, knowing, tmp_path, capsys):
     assert alone["partition_by_class"] == summary["partition_by_class"]
     assert "shows no frames" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="error: .*2 of its 16 videos are not in the data.*happy/happy7"):
-        audit.main(["--sample_table", str(table), "--train_dir", str(root / "train"), "--out", str(tmp_path), *FAST])
+        audit.main(["--sample_table", str(table), "--dataset", str(root / "train"), "--out", str(tmp_path), *FAST])
 
 
 # Truth ---------------------------------------------------------------------------------------------------------------

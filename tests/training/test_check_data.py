@@ -11,7 +11,7 @@ from training.datasets import DATASETS, dataset_options, get_loader
 
 
 def run(capsys, *arguments) -> tuple[int, str]:
-    status = check_data.main([*map(str, arguments), "--workers", "2"])
+    status = check_data.main([*map(str, arguments), "--num-workers", "2"])
     return status, capsys.readouterr().out
 
 
@@ -21,7 +21,7 @@ def test_good_data_pass_with_their_counts(tmp_path, capsys):
     assert "  train                 7  (published 9,356, -9,349)" in out
     assert "  test                  3  (published 2,341, -2,338)" in out
     assert re.search(r"^ +anger +1$", out, re.MULTILINE)
-    assert "other numbers of videos than published: fold 2, train, fold 2, test" in out
+    assert "the numbers of videos differ from the published ones: fold 2, train, fold 2, test" in out
     assert "10 videos:" in out and "short: 10 have fewer than 16 frames" in out and "2 to 2, median 2" in out
 
 
@@ -43,7 +43,7 @@ def test_everything_that_cannot_be_read_is_listed_by_its_reason(tmp_path, capsys
     assert "training would fail: fold 2: " in out and "1 of the 7 clips of train are not there: 00022" in out
     assert "cannot be read: 1, an empty folder: 00333" in out
     assert "15555" in out and "16000" in out
-    assert "3 of 9 videos cannot be read; --on_bad_video skip leaves them out" in out
+    assert "3 of 9 videos cannot be read; --on-bad-video skip leaves them out" in out
 
 
 def test_videos_that_open_but_break_off_are_found(tmp_path, capsys):
@@ -52,9 +52,7 @@ def test_videos_that_open_but_break_off_are_found(tmp_path, capsys):
     write_frames(tmp_path / "sad" / "late")
     (tmp_path / "sad" / "late" / "00002.jpg").write_bytes(b"")
     rows = [("happy/good.mp4", "happy"), ("sad/late", "sad")]
-    status, out = run(
-        *(capsys, "--dataset", "videolist", "--root", write_list(tmp_path / "list.csv", ("path", "label"), rows))
-    )
+    status, out = run(*(capsys, "--dataset", write_list(tmp_path / "list.csv", ("path", "label"), rows)))
     assert status == 1 and "cannot be read: 1" in out and "sad/late" in out and "3 to 3, median 3" in out
 
 

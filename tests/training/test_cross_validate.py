@@ -42,7 +42,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 def arguments(videos, out, *more) -> list[str]:
-    source = ["--dataset", "videolist", "--root", str(videos), "--folds", "1-3", "--output_dir", str(out)]
+    source = ["--dataset", str(videos), "--folds", "1-3", "--output_dir", str(out)]
     return [*source, *SETTINGS, *more]
 
 
@@ -119,19 +119,20 @@ def test_folders_of_other_folds_and_folds_that_do_not_exist_are_refused(done, vi
     shutil.copytree(out / "fold_2", out / "fold_3")
     with pytest.raises(SystemExit):
         cross_validate.main(arguments(videos, out, "--save_strategy", "epoch"))
-    assert "has the results of fold 2 of videolist, not of fold 3" in capsys.readouterr().err
+    assert f"has the results of fold 2 of {videos.parent.name}, not of fold 3" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cross_validate.main(arguments(videos, tmp_path / "new", "--folds", "3-4"))
     assert "fold 4 needs rows" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
-def test_other_settings_are_refused(done, videos, capsys):
+def test_other_settings_are_refused(done, videos, tmp_path, capsys):
     with pytest.raises(SystemExit):
         cross_validate.main(arguments(videos, done[0], "--save_strategy", "epoch", "--loss", "ce"))
     assert "{'loss': ('default', 'ce')}" in capsys.readouterr().err
     # Where the data are and what is printed may differ: a fold can be run anywhere.
-    moved = arguments(videos, done[0], "--save_strategy", "epoch", "--logging_steps", "7")
-    assert cross_validate.main([*moved, "--root", "elsewhere.csv"]) == done[1]
+    elsewhere = shutil.copytree(videos.parent, tmp_path / videos.parent.name) / "labels.csv"
+    moved = arguments(elsewhere, done[0], "--save_strategy", "epoch", "--logging_steps", "7")
+    assert cross_validate.main(moved) == done[1]
 
 
 @pytest.mark.parametrize("selection, words", [("held_out", "held out of"), ("best_on_test", "too good")])
@@ -150,16 +151,17 @@ def test_how_the_model_was_chosen_is_said(videos, tmp_path, selection, words):
 
 def test_wrong_folds_are_named(videos, tmp_path, capsys):
     for dataset, folds, message in [
-        ("ferv39k", "1", "ferv39k has no folds"),
+        ("ferv39k", "1", f"ferv39k in {tmp_path} has no folds"),
         ("dfew", "4-6", "dfew has no folds \\[6\\]"),
         ("dfew", "1,1", "different numbers"),
         ("dfew", "two", "numbers such as 1-5"),
     ]:
+        source = ["--dataset", dataset, "--root", str(tmp_path)]
         with pytest.raises(SystemExit):
-            cross_validate.main(["--dataset", dataset, "--folds", folds, "--output_dir", str(tmp_path)])
+            cross_validate.main([*source, "--folds", folds, "--output_dir", str(tmp_path / "out")])
         assert message.replace("\\", "") in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cross_validate.main(["--dataset", "videolist", "--output_dir", str(tmp_path)])
+        cross_validate.main(["--dataset", str(videos), "--output_dir", str(tmp_path)])
     assert "Pass --folds" in capsys.readouterr().err
 
 
@@ -178,4 +180,4 @@ def test_two_processes(videos, tmp_path):
     state = json.loads((tmp_path / "fold_1" / "trainer_state.json").read_text())
     # 12 training videos, 4 a process: 2 steps, not 3.
     assert state["global_step"] == 2
-    assert done.stdout.count("# Cross-validation on videolist") == 1
+    assert done.stdout.count(f"# Cross-validation on {videos.parent.name}") == 1

@@ -43,7 +43,7 @@ def drawn(videos, tmp_path_factory) -> Path:
 
 
 def draw(videos, out, *options, model=CHECKPOINT) -> Path:
-    arguments = ["--model", str(model), "--test_dir", str(videos), "--out", str(out), "--device", "cpu"]
+    arguments = ["--model", str(model), "--dataset", str(videos), "--output-dir", str(out), "--device", "cpu"]
     figures.main([*arguments, "--no-face_crop", *options])
     return out
 
@@ -101,7 +101,7 @@ def test_all_figures_tell_what_the_model_predicts(videos, drawn):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_other_videos(videos, drawn, tmp_path):
-    draw(videos, tmp_path / "again", "--workers", "1")
+    draw(videos, tmp_path / "again", "--num-workers", "1")
     draw(videos, tmp_path / "batches", "--batch_size", "3")
     for file in sorted(drawn.iterdir()):
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
@@ -147,7 +147,7 @@ def test_aen_has_all_figures_but_no_key_expression(videos, tmp_path):
     assert not any(text.startswith("key expression:") for text in words)
     assert all((tmp_path / f"{name}.{suffix}").exists() for name in FILES for suffix in ("png", "svg"))
     # The same accuracy as by the script for evaluation.
-    arguments = ["--model", str(AEN_CHECKPOINT), "--test_dir", str(videos), "--device", "cpu", "--no-face_crop"]
+    arguments = ["--model", str(AEN_CHECKPOINT), "--dataset", str(videos), "--device", "cpu", "--no-face_crop"]
     results = evaluate.main([*arguments, "--output_dir", str(tmp_path / "evaluated")])
     facts = json.loads((tmp_path / "figures.json").read_text())
     assert (facts["war"], facts["uar"]) == (results["eval_war"], results["eval_uar"])
@@ -199,10 +199,10 @@ def test_odd_names_unknown_labels_and_bad_videos(odd, tmp_path, capsys):
     (tmp_path / "videos" / "d" / "4.png").write_bytes(b"no image")
     listed = tmp_path / "labels.csv"
     listed.write_text("path,label\n" + "".join(f"videos/{name},{label}\n" for name, label in rows))
-    command = ["--model", str(odd), "--test_list", str(listed), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    command = ["--model", str(odd), "--dataset", str(listed), "--output-dir", str(tmp_path / "out"), "--device", "cpu"]
     with pytest.raises(SystemExit):
         figures.main(command)
-    assert "--on_unknown_label skip leaves their videos out" in capsys.readouterr().err
+    assert "--on-unknown-label skip leaves their videos out" in capsys.readouterr().err
     command += ["--on_unknown_label", "skip"]
     with pytest.raises(SystemExit):
         figures.main(command)

@@ -76,7 +76,7 @@ def test_one_fold_by_itself_and_datasets_without_folds(frames_root, tmp_path):
         main(["--dataset=crema_d", f"--root={frames_root}", "--output-dir=x", "--dataset-options=fold=9"])
 
 
-TRAINING = ["--dataset", "hub", "--fold", "1", "--model_type", "aen", "--preset", "tiny", "--num_train_epochs", "1"]
+TRAINING = ["--fold", "1", "--model_type", "aen", "--preset", "tiny", "--num_train_epochs", "1"]
 TRAINING += ["--config_overrides", "image_size=32,num_frames=6,num_clips=2,frames_per_clip=2", "--use_cpu"]
 TRAINING += ["--report_to", "none", "--disable_tqdm", "true", "--per_device_train_batch_size", "8"]
 
@@ -91,7 +91,7 @@ def test_training_is_guided_by_prepared_pseudo_labels(guided, tmp_path, streamin
         return losses(outputs, groups, pseudo_labels, **weights)
 
     monkeypatch.setattr(guidance, "unlabelled_losses", record)
-    run_training([*TRAINING, "--root", str(guided), "--streaming", streaming, "--output_dir", str(tmp_path)])
+    run_training([*TRAINING, "--dataset", str(guided), "--streaming", streaming, "--output_dir", str(tmp_path)])
     assert not (tmp_path / "pseudo_labels.safetensors").exists()  # nobody was asked
     labels = torch.cat([found for found, _ in seen])
     assert labels.shape == (17, 6, 6) and seen[0][1]["frame_guidance_weight"] > 0
@@ -104,11 +104,11 @@ def test_training_is_guided_by_prepared_pseudo_labels(guided, tmp_path, streamin
 
 
 def test_pseudo_labels_that_do_not_fit_are_refused_where_they_are_wanted(guided, prepared, tmp_path):
-    arguments = [*TRAINING, "--root", str(guided), "--output_dir", str(tmp_path)]
+    arguments = [*TRAINING, "--dataset", str(guided), "--output_dir", str(tmp_path)]
     with pytest.raises(SystemExit, match="brings pseudo-labels of my-teacher, not of frame_teacher=rdfer-small"):
         run_training([*arguments, "--frame_teacher", str(CHECKPOINT)])
     with pytest.raises(SystemExit, match="training.prepare --frame-teacher"):
-        run_training([*TRAINING, "--root", str(prepared), "--streaming", "true", "--output_dir", str(tmp_path)])
+        run_training([*TRAINING, "--dataset", str(prepared), "--streaming", "true", "--output_dir", str(tmp_path)])
     stream = StreamingVideoDataset(
         load_shards(str(guided), "train", "fold_1").rename_labels(dict(zip(LABELS, "abcdef"))),
         {letter: number for number, letter in enumerate("abcdef")},
@@ -126,8 +126,9 @@ def test_pseudo_labels_that_do_not_fit_are_refused_where_they_are_wanted(guided,
 def test_the_training_command_streams(prepared, tmp_path):
     """The same figures as from the same folder without streaming: evaluation does not depend on the order."""
     results = {}
-    for name, source in {"stream": ["--root", f"file://{prepared}", "--streaming", "true"], "rows": []}.items():
-        arguments = ["--dataset", "hub", "--root", str(prepared), *source, "--fold", "1", "--preset", "tiny"]
+    sources = {"stream": [f"file://{prepared}", "--streaming", "true"], "rows": [str(prepared)]}
+    for name, source in sources.items():
+        arguments = ["--dataset", *source, "--fold", "1", "--preset", "tiny"]
         arguments += ["--config_overrides", "image_size=32,num_frames=8,detector_image_size=32", "--use_cpu"]
         arguments += [
             "--learning_rate",
@@ -144,5 +145,5 @@ def test_the_training_command_streams(prepared, tmp_path):
         results[name] = (metrics["eval_loss"], table["content_hash"].to_pylist(), table["given_label"].to_pylist())
     assert results["stream"][0] == pytest.approx(results["rows"][0], abs=1e-5)
     assert results["stream"][1:] == results["rows"][1:] and len(results["rows"][1]) == 17
-    with pytest.raises(SystemExit, match="--streaming needs --dataset hub"):
+    with pytest.raises(SystemExit, match="--streaming reads Parquet shards"):
         run_training(["--dataset", "dfew", "--root", "x", "--streaming", "true", "--output_dir", str(tmp_path)])

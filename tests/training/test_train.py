@@ -44,7 +44,7 @@ def root(tmp_path_factory) -> Path:
 def trained(root, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out")
     metrics = train.main(
-        ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]
+        ["--dataset", str(root / "train"), "--eval-dataset", str(root / "test"), "--output_dir", str(out)]
         + ["--num_train_epochs", "8", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3", *TINY, *FAST]
     )
     assert metrics["eval_war"] >= 0.9
@@ -77,14 +77,14 @@ def test_training_leaves_a_card(trained, root):
         **{f"recall {name}": pytest.approx(results[f"eval_recall_{name}"], abs=1e-4) for name in ("happy", "sad")},
     }
     evaluated = card.data.eval_results[0]
-    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "validation")
+    assert (evaluated.dataset_name, evaluated.dataset_split) == (root.name, "test")
     assert f"Trained on {root.name}, split train, 16 videos." in card.text and "preset `tiny`" in card.text
     assert "| `config_overrides` | image_size=32" in card.text
     assert str(root.parent) not in card.content and str(trained.parent) not in card.content
 
 
 def test_evaluation_of_the_trained_model(trained, root, tmp_path):
-    arguments = ["--model", str(trained), "--test_dir", str(root / "test"), "--device", "cpu"]
+    arguments = ["--model", str(trained), "--dataset", str(root / "test"), "--device", "cpu"]
     one = evaluate.main([*arguments, "--output_dir", str(tmp_path / "one")])
     results = json.loads((trained / "all_results.json").read_text())
     for name in ("eval_war", "eval_uar", "eval_recall_happy"):
@@ -97,7 +97,7 @@ def test_evaluation_of_the_trained_model(trained, root, tmp_path):
 def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
     model = shutil.copytree(trained, tmp_path / "model")
     before = json.loads((model / "config.json").read_text())
-    arguments = ["--test_dir", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
+    arguments = ["--dataset", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
     temperature = evaluate.main([*arguments, "--model", str(model), "--calibrate"])["calibration_temperature"]
     assert json.loads((model / "config.json").read_text()) == {**before, "calibration_temperature": temperature}
 
@@ -157,10 +157,10 @@ def test_other_labels_replace_the_heads():
 
 def test_unknown_arguments_are_named(capsys):
     with pytest.raises(SystemExit):
-        train.main(["--train_dir", "D", "--output_dir", "O", "--learing_rate", "1e-3"])
-    assert "unrecognized arguments: --learing_rate 1e-3" in capsys.readouterr().err
+        train.main(["--dataset", "D", "--output_dir", "O", "--learing_rate", "1e-3"])
+    assert "unrecognized arguments: --learing-rate 1e-3" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        evaluate.main(["--test_dir", "D", "--output_dir", "O", "--views", "4"])
+        evaluate.main(["--dataset", "D", "--output_dir", "O", "--views", "4"])
     assert "unrecognized arguments: --views 4" in capsys.readouterr().err
 
 
@@ -174,7 +174,7 @@ def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
     folder.mkdir(parents=True)
     (folder / "broken.mp4").write_text("text")
     with pytest.raises(SystemExit, match="error: .*broken.mp4"):
-        train.main(["--train_dir", str(tmp_path / "train"), "--output_dir", str(tmp_path / "out"), *TINY, *FAST])
+        train.main(["--dataset", str(tmp_path / "train"), "--output_dir", str(tmp_path / "out"), *TINY, *FAST])
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
@@ -189,7 +189,7 @@ def root_with_damage(root, tmp_path) -> Path:
 
 def test_what_cannot_be_decoded_stops_training_or_is_left_out(root_with_damage, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("training.data.checks"), "propagate", True)
-    arguments = ["--train_dir", str(root_with_damage / "train"), "--validation_dir", str(root_with_damage / "test")]
+    arguments = ["--dataset", str(root_with_damage / "train"), "--eval-dataset", str(root_with_damage / "test")]
     arguments += ["--output_dir", str(tmp_path / "out"), "--max_steps", "1", *TINY, *FAST]
     with pytest.raises(SystemExit, match="error: .*train/sad/03.*--on-bad-video skip"):
         train.main(arguments)
@@ -200,11 +200,11 @@ def test_what_cannot_be_decoded_stops_training_or_is_left_out(root_with_damage, 
     table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
     assert len(table) == 15 and "sad/03" not in {row["sample_id"] for row in table}
     assert json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_samples"] == 7
-    assert "| videos left out because they cannot be read | 1 |" in (tmp_path / "out" / "README.md").read_text()
+    assert "| videos left out because they could not be read | 1 |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_evaluation_names_or_leaves_out_what_cannot_be_decoded(trained, root_with_damage, tmp_path, capsys):
-    arguments = ["--model", str(trained), "--test_dir", str(root_with_damage / "test"), "--device", "cpu"]
+    arguments = ["--model", str(trained), "--dataset", str(root_with_damage / "test"), "--device", "cpu"]
     arguments += ["--output_dir", str(tmp_path / "out"), "--batch_size", "1"]
     with pytest.raises(SystemExit):
         evaluate.main(arguments)
@@ -215,7 +215,7 @@ def test_evaluation_names_or_leaves_out_what_cannot_be_decoded(trained, root_wit
 
 def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
     out = tmp_path / "out"
-    arguments = ["--train_dir", str(root / "train"), "--validation_dir", str(root / "test"), "--output_dir", str(out)]
+    arguments = ["--dataset", str(root / "train"), "--eval-dataset", str(root / "test"), "--output_dir", str(out)]
     arguments += ["--num_train_epochs", "30", "--per_device_train_batch_size", "8", "--learning_rate", "3e-3"]
     arguments += ["--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end", "true"]
     arguments += ["--metric_for_best_model", "war", "--early_stopping_patience", "3", *TINY, *FAST]
@@ -226,16 +226,16 @@ def test_early_stopping_keeps_the_best_checkpoint(root, tmp_path):
     assert state["best_metric"] == max(wars) == metrics["eval_war"]
     best, kept = (load_file(Path(folder) / "model.safetensors") for folder in (state["best_model_checkpoint"], out))
     assert all(torch.equal(kept[name], value) for name, value in best.items())
-    assert "chosen by the same videos that the figures come from" in (out / "README.md").read_text()
+    assert "chosen on the same videos that the results come from" in (out / "README.md").read_text()
 
 
 def test_a_dataset_by_name(root, tmp_path):
     """Trained on one dataset's names, evaluated on another's: by name, and what cannot be mapped is refused."""
     out = tmp_path / "out"
-    arguments = ["--dataset", "videofolder", "--root", str(root), "--output_dir", str(out), *TINY, *FAST]
+    arguments = ["--dataset", str(root), "--output_dir", str(out), *TINY, *FAST]
     metrics = train.main([*arguments, "--num_train_epochs", "8", "--learning_rate", "3e-3"])
     results = json.loads((out / "all_results.json").read_text())
-    facts = {"dataset": "videofolder", "fold": None, "model_selection": "last", "eval_split": "test"}
+    facts = {"dataset": root.name, "fold": None, "model_selection": "last", "eval_split": "test"}
     assert results["eval_war"] == metrics["eval_war"] >= 0.9 and facts.items() <= results.items()
     table = pq.read_table(out / "sample_table.parquet").to_pylist()
     assert len(table) == 16 and {row["split"] for row in table} == {"train"}
@@ -244,7 +244,7 @@ def test_a_dataset_by_name(root, tmp_path):
     rows = [(root / "test" / name / "00", label) for name, label in [("happy", "Happiness"), ("sad", "sadness")]]
     rows.append((root / "test" / "sad" / "01", "boredom"))
     other.write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
-    command = ["--model", str(out), "--test_list", str(other), "--output_dir", str(tmp_path / "other")]
+    command = ["--model", str(out), "--dataset", str(other), "--output_dir", str(tmp_path / "other")]
     with pytest.raises(SystemExit):
         evaluate.main([*command, "--device", "cpu"])
     results = evaluate.main([*command, "--device", "cpu", "--on_unknown_label", "skip"])
@@ -255,7 +255,7 @@ def test_a_dataset_by_name(root, tmp_path):
 def test_labels_that_a_checkpoint_has_under_other_names_are_kept(root, tmp_path):
     rows = [(root / "train" / label / f"{number:02d}", name) for label, name in SYNONYMS for number in range(2)]
     (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
-    source = ["--train_list", str(tmp_path / "labels.csv"), "--output_dir", str(tmp_path / "out"), *FAST]
+    source = ["--dataset", str(tmp_path / "labels.csv"), "--output_dir", str(tmp_path / "out"), *FAST]
     train.main([*source, "--face_crop", "false", "--num_train_epochs", "1", "--freeze_backbone", "true"])
     table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
     assert [row["given_label"] for row in table] == ["happy", "happy", "sad", "sad"]
@@ -272,11 +272,11 @@ def test_new_heads_follow_the_order_of_the_dataset():
 
 @pytest.mark.parametrize("choice", [["--load_best_model_at_end", "true"], ["--early_stopping_patience", "2"]])
 def test_the_test_set_chooses_nothing_unless_asked(root, tmp_path, choice, capsys):
-    arguments = ["--dataset", "videofolder", "--root", str(root), "--output_dir", str(tmp_path), *TINY, *FAST]
+    arguments = ["--dataset", str(root), "--output_dir", str(tmp_path), *TINY, *FAST]
     every_epoch = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
     with pytest.raises(SystemExit):
         train.main([*arguments, *every_epoch, *choice])
-    assert "would choose the model on the test set" in capsys.readouterr().err
+    assert "would select the model on the test set" in capsys.readouterr().err
 
 
 def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
@@ -285,7 +285,7 @@ def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
     for split, source in {"train": "train", "val": "train", "test": "test"}.items():
         (tmp_path / "data" / split).symlink_to(root / source)
     data = parse_training_arguments(
-        ["--dataset", "videofolder", "--root", str(tmp_path / "data"), "--model_selection", "held_out"]
+        ["--dataset", str(tmp_path / "data"), "--model_selection", "held_out"]
         + ["--held_out_share", "0.125", "--output_dir", str(tmp_path / "out"), *FAST]
     )[1]
     videos = load_video_sets(data, seed=0)
@@ -299,9 +299,9 @@ def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
 
 def test_results_of_another_run_do_not_stand_beside_a_new_model(root, tmp_path):
     arguments = ["--output_dir", str(tmp_path), "--num_train_epochs", "1", *TINY, *FAST]
-    train.main(["--dataset", "videofolder", "--root", str(root), *arguments])
+    train.main(["--dataset", str(root), *arguments])
     assert "eval_war" in (tmp_path / "all_results.json").read_text()
-    train.main(["--train_dir", str(root / "train"), *arguments])
+    train.main(["--dataset", str(root / "train"), *arguments])
     assert "eval_war" not in (tmp_path / "all_results.json").read_text()
     assert not (tmp_path / "confusion_matrix.json").exists()
 
@@ -316,7 +316,7 @@ def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monk
     lines = ["path,label,split,actor", *(",".join(map(str, row)) for row in rows)]
     (tmp_path / "labels.csv").write_text("\n".join(lines))
     out = ["--output_dir", str(tmp_path / "out"), "--num_train_epochs", "1", *TINY, *FAST]
-    train.main(["--dataset", "videolist", "--root", str(tmp_path / "labels.csv"), *out])
+    train.main(["--dataset", str(tmp_path / "labels.csv"), *out])
     assert (
         f"1 videos of the reported set are also in the training set (same content): {tmp_path / 'copy'}" in caplog.text
     )
@@ -330,10 +330,10 @@ def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monk
 def test_every_script_takes_a_switch_in_the_same_ways(written, meant, tmp_path):
     places = ["--output_dir", str(tmp_path), "--use_cpu"]
     assert parse_training_arguments([*written, *places])[1].face_crop is meant
-    assert evaluation_parser("evaluate", "", "").parse_known_args(written)[0].face_crop is meant
+    assert evaluation_parser("evaluate", "", "").parse_known_args([*written, *places])[0].face_crop is meant
 
 
 def test_an_unknown_argument_is_refused_by_the_script_that_was_called(capsys, tmp_path):
     with pytest.raises(SystemExit):
-        audit.main(["--train_dir", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "3"])
+        audit.main(["--dataset", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "3"])
     assert "python -m training.audit: error: unrecognized arguments: --epochs 3" in capsys.readouterr().err

@@ -8,10 +8,10 @@ from pathlib import Path
 from modeling_rdfer.hub.card_facts import CardFacts
 from modeling_rdfer.hub.public_names import public_name
 from training.auditing.decisions import decisions_hash
-from training.data.sources import parse_options
+from training.data.sources import VideoSource, find_source, parse_options
 from training.datasets import dataset_options
 
-# As their authors write them.
+# Names of the datasets as their authors write them.
 TITLES = {
     "dfew": "DFEW",
     "ferv39k": "FERV39k",
@@ -23,13 +23,13 @@ TITLES = {
 }
 
 
-def facts_of_run(model_arguments, data, training) -> CardFacts:
+def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
     """
-    What the arguments of `training.train` say about a run, for the card; the trainer adds the rest.
+    What the arguments of a training say about the run, for its card; the trainer adds the rest.
 
     Args:
-        model_arguments (`ModelArguments`), data (`DataArguments`): of `training.train`.
-        training ([`LabelledVideos`]): the videos to train on.
+        model_arguments ([`ModelArguments`]), data ([`DataArguments`]): the arguments.
+        train_videos ([`LabelledVideos`]): the videos to train on.
     """
     changed = {}
     for arguments, names in (
@@ -38,41 +38,47 @@ def facts_of_run(model_arguments, data, training) -> CardFacts:
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
         changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
-    on_hub = data.dataset_name or (data.root if data.dataset == "hub" else None)
-    # Options without a fixed choice could be paths.
-    chosen = parse_options(data.dataset, data.dataset_options) if data.dataset else {}
-    chosen = {
-        name: value for name, value in chosen.items() if dataset_options(data.dataset)[name] and name != "on_missing"
-    }
+    source = find_source(data.dataset, data.root)
+    # Options with a fixed choice only: others could be paths.
+    known = dataset_options(source.loader)
+    chosen = parse_options(source.loader, data.dataset_options)
+    chosen = {name: value for name, value in chosen.items() if known[name] and name != "on_missing"}
     return CardFacts(
         license=model_arguments.license,
         preset=model_arguments.preset,
         backbone=model_arguments.backbone,
-        dataset_name=dataset_title(data),
-        dataset_id=on_hub,
+        dataset_name=dataset_title(source),
+        dataset_id=source.location if source.is_on_hub else None,
         dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
         fold=data.fold,
-        train_split=training.columns["split"][0],
+        train_split=train_videos.columns["split"][0],
         decisions_hash=decisions_hash(data.decisions) if data.decisions else None,
         decision_counts=data.decision_counts or {},
         hyperparameters=changed,
     )
 
 
-def dataset_title(data) -> str | None:
-    """Name of a dataset; of anyone's own that of the folder `D` of `D`, `D/train` or `D/list.csv`, or on the Hub."""
-    if data.dataset not in (None, "videofolder", "videolist", "hub"):
-        return TITLES.get(data.dataset, data.dataset)
-    source = data.train_dir or data.train_list or data.dataset_name or data.root
-    path = Path(source)
+def dataset_title(source: VideoSource) -> str | None:
+    """
+    Name of a dataset for people: as its authors write it; its Hub id; for someone's own videos the name of the folder
+    `D` of `D`, `D/train` or `D/list.csv`, without its path.
+    """
+    if source.is_registered:
+        return TITLES.get(source.loader, source.loader)
+    path = Path(source.location)
     if not path.exists():
-        return source
+        return source.location
     path = path.resolve()
     folder = path.parent if path.is_file() or path.name.lower() in ("train", "training") else path
     settings = folder / "dataset.json"
     if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("synthetic"):
         return "synthetic"
-    return public_name(folder) or None  # a home folder's name is its user's
+    return public_name(folder) or None  # the name of a home folder is its user's
 
 
-__all__ = ["dataset_title", "facts_of_run"]
+def dataset_key(source: VideoSource) -> str | None:
+    """Name of a dataset in results: the registered name, else as [`dataset_title`]."""
+    return source.loader if source.is_registered else dataset_title(source)
+
+
+__all__ = ["dataset_key", "dataset_title", "facts_of_run"]

@@ -14,9 +14,10 @@ from modeling_rdfer.trainer.trainer import RDFERTrainer
 from training.data.checks import check_videos, find_unreadable_videos, report_bad_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
+from training.data.sources import find_source
 from training.data.streaming import StreamingVideoDataset
 from training.data.video_dataset import VideoDataset
-from training.reports.card_facts import facts_of_run
+from training.reports.card_facts import dataset_key, facts_of_run
 from training.reports.plots import plot_curves, write_confusion
 from training.reports.tables import print_partitions
 from training.running.arguments import DataArguments, ModelArguments
@@ -158,7 +159,7 @@ def evaluation_protocol(data: DataArguments, args: RDFERTrainingArguments, eval_
         # The user's own validation set selects the model and is reported.
         selection = "best_on_validation"
     facts = {"model_selection": selection, "eval_split": eval_videos.columns["split"][0]}
-    return facts | ({"dataset": data.dataset, "fold": data.fold} if data.dataset else {})
+    return facts | {"dataset": dataset_key(find_source(data.dataset, data.root)), "fold": data.fold}
 
 
 def _card_facts(model_arguments, data: DataArguments, args, videos: VideoSets, num_left_out: int):

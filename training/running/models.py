@@ -20,45 +20,49 @@ from training.running.arguments import ModelArguments
 
 logger = logging.get_logger(__name__)
 
-# By their names in checkpoints: configuration, model.
+# Model type -> configuration class, model class.
 FAMILIES = {"rdfer": (RDFERConfig, RDFERForVideoClassification), "aen": (AENConfig, AENForVideoClassification)}
 
 
 def parse_overrides(text: str | None, config_class: type = RDFERConfig) -> dict:
-    """`a=1,b=x` to a dict, numbers and booleans as such."""
+    """Parses `a=1,b=x` into a dict with numbers and booleans. Raises ValueError for unknown fields."""
     overrides = {}
     for item in (text or "").split(","):
         if item:
             name, separator, value = item.partition("=")
             if not separator or not hasattr(config_class(), name):
                 raise ValueError(
-                    f"--config_overrides: expected FIELD=VALUE with a field of {config_class.__name__}, got {item!r}."
+                    f"--config-overrides: expected FIELD=VALUE with a field of {config_class.__name__}, got {item!r}."
                 )
             overrides[name] = yaml.safe_load(value)
     return overrides
 
 
 def parse_groups(text: str | None) -> dict[str, str] | None:
-    """`bored=negative,...` to a dict; None if nothing is given."""
+    """Parses `bored=negative,...` into a dict; None if nothing is given."""
     pairs = [item.partition("=") for item in (text or "").split(",") if item]
     if not all(label and group for label, _, group in pairs):
-        raise ValueError(f"--emotion_groups: expected LABEL=GROUP,..., got {text!r}.")
+        raise ValueError(f"--emotion-groups: expected LABEL=GROUP,..., got {text!r}.")
     return {label: group for label, _, group in pairs} or None
 
 
 def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
     """
-    The model to train and its processor. A checkpoint's labels, and their order, are kept if each of the data's has a
-    counterpart among them ("angry" and "anger" are one); otherwise new heads are made for the data's labels, in the
-    data's order, which is said.
+    Loads or makes the model to train, and its processor. A checkpoint's labels and their order are kept if each label
+    of the data has a counterpart among them ("angry" and "anger" are the same). Otherwise the model gets new heads for
+    the data's labels, in the data's order, and a warning says so.
+
+    Args:
+        arguments ([`ModelArguments`]): which model.
+        labels (`list[str]`): labels of the data.
 
     Raises:
-        ValueError: a setting or a label does not fit the model, naming it.
+        ValueError: if a setting or a label does not fit the model.
     """
     groups = parse_groups(arguments.emotion_groups)
     model_type = arguments.model_type or "rdfer"
     if not arguments.preset:
-        name = arguments.model_name_or_path or (AEN_SMALL if model_type == "aen" else embedded_checkpoint())
+        name = arguments.model or (AEN_SMALL if model_type == "aen" else embedded_checkpoint())
         config = AutoConfig.from_pretrained(name)
         if config.model_type not in FAMILIES or arguments.model_type not in (None, config.model_type):
             raise ValueError(
@@ -72,11 +76,11 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
         try:
             group_labels(labels, groups)
         except ValueError as error:
-            raise ValueError(f"{error} On the command line: --emotion_groups LABEL=GROUP,...") from error
-    if arguments.preset and arguments.model_name_or_path:
-        raise ValueError("--preset starts from scratch, --model_name_or_path from a checkpoint: give one of them.")
+            raise ValueError(f"{error} On the command line: --emotion-groups LABEL=GROUP,...") from error
+    if arguments.preset and arguments.model:
+        raise ValueError("--preset starts from scratch, --model from a checkpoint: give one of them.")
     if arguments.preset:
-        # RDFER has no groups of its own: the trainer finds them there all the same.
+        # RDFER does not use the groups; the trainer reads them from its configuration.
         overrides |= {"emotion_groups": groups} if groups else {}
         config = config_class.from_preset(arguments.preset, id2label=dict(enumerate(labels)), **overrides)
         if arguments.backbone:

@@ -1,37 +1,59 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Folders of runs: whether one is finished, where it goes on from, and with which settings it was made."""
+"""Folders of runs: whether a run is finished, its last checkpoint, and its settings."""
 
 import json
 from dataclasses import fields
 from pathlib import Path
 
 from modeling_rdfer.trainer.sample_record import RECORD_NAME
+from training.data.sources import find_source
+from training.reports.card_facts import dataset_key
 from training.running.arguments import parse_training_arguments
 
-# Beginnings of the names of settings that may differ between folds: where things are, what is written while training.
+# Prefixes of settings that may differ between folds: where things are, and what is logged.
 IMMATERIAL = (
-    *("root", "fold", "output_dir", "run_name", "project", "trackio", "resume_from_checkpoint", "use_cpu"),
-    *("logging_", "log_", "report_to", "disable_tqdm", "dataloader_", "push_to_hub", "hub_"),
+    *("root", "eval_root", "fold", "output_dir", "run_name", "project", "trackio", "resume_from_checkpoint"),
+    *("use_cpu", "logging_", "log_", "report_to", "disable_tqdm", "dataloader_", "push_to_hub", "hub_"),
 )
 
 
-def settings_of(argv: list[str]) -> dict:
-    """The settings of a training that differ from the defaults and that its result depends on."""
-    defaults = parse_training_arguments(["--output_dir", "unused"])
+def settings_of(argv: list[str], script: str = "train") -> dict:
+    """
+    The settings of a training that differ from the defaults and that its result depends on. Datasets are named, so
+    that they may be anywhere.
+
+    Args:
+        argv (`list[str]`): the command line of the training.
+        script (`str`, *optional*, defaults to `"train"`): the script it is the command line of, for messages.
+    """
+    defaults = parse_training_arguments(["--output-dir", "unused"])
     settings = {
         item.name: getattr(arguments, item.name)
-        for arguments, default in zip(parse_training_arguments(argv, "cross_validate"), defaults)
+        for arguments, default in zip(parse_training_arguments(argv, script), defaults)
         for item in fields(arguments)
         if item.init and getattr(arguments, item.name) != getattr(default, item.name)
     }
     kept = {name: value for name, value in settings.items() if not name.startswith(IMMATERIAL)}
-    if "streaming" in settings:  # each worker shuffles what it reads
+    for name, root in (("dataset", "root"), ("eval_dataset", "eval_root")):
+        if name in kept:
+            option = f"--{name.replace('_', '-')}"
+            kept[name] = dataset_key(find_source(kept[name], settings.get(root), option))
+    if "streaming" in settings:  # the order of streamed videos depends on the number of workers
         kept["dataloader_num_workers"] = settings.get("dataloader_num_workers", 0)
     return json.loads(json.dumps(kept, default=str))
 
 
+def differing_settings(there: dict, now: dict) -> dict[str, tuple]:
+    """Settings that differ between a folder and a command line: name -> (there, now)."""
+    return {
+        name: (there.get(name, "default"), now.get(name, "default"))
+        for name in sorted(there.keys() | now)
+        if there.get(name) != now.get(name)
+    }
+
+
 def read_json(file: Path) -> dict:
-    """What a JSON file holds; nothing if it is not there or was cut off, e.g. by a killed process."""
+    """The contents of a JSON file; empty if it is missing or incomplete, e.g. after a killed process."""
     try:
         return json.loads(file.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -39,13 +61,13 @@ def read_json(file: Path) -> dict:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a fold's folder has its results; training writes the metrics of the evaluation last."""
+    """Whether a run's folder has its results; training writes the metrics of the evaluation last."""
     has_metrics = "eval_war" in read_json(folder / "all_results.json")
     return has_metrics and "counts" in read_json(folder / "confusion_matrix.json")
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint of a folder that is complete: a killed process can leave one that is not."""
+    """The last complete checkpoint of a folder, if any; a killed process can leave an incomplete one."""
     complete = [
         file.parent
         for file in folder.glob(f"checkpoint-*/{RECORD_NAME}")
@@ -54,4 +76,4 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
-__all__ = ["is_finished", "last_checkpoint", "read_json", "settings_of"]
+__all__ = ["differing_settings", "is_finished", "last_checkpoint", "read_json", "settings_of"]

@@ -4,7 +4,8 @@
 import argparse
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from transformers.utils import logging
 
@@ -13,9 +14,9 @@ from training.data.checks import check_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
-from training.data.sources import SourceArguments, load_source, parse_options
+from training.data.sources import SourceArguments, VideoSource, find_source, load_source, load_videos, parse_options
 from training.data.video_shards import NoSuchSplitError, VideoShards, load_shards
-from training.datasets import load
+from training.datasets.loading import SPLIT_NAMES
 from training.running.arguments import DataArguments
 
 logger = logging.get_logger(__name__)
@@ -46,116 +47,98 @@ class VideoSets:
         )
 
 
-def load_videos(
-    folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str | None]
-) -> LabelledVideos | None:
-    """
-    The videos of the one source that is given, None if none is: all of a folder; of a list with splits, and of a
-    dataset, the first of `splits` that it has.
-
-    Raises:
-        ValueError, FileNotFoundError: see [`training.datasets.load`]; or it has no such split, naming those it has.
-    """
-    if folder:
-        source, found = folder, load("videofolder", folder)
-    elif file:
-        source, found = file, load("videolist", file)
-    elif dataset and any(splits):
-        source, found = dataset, load("hub", dataset)
-    else:
-        return None
-    if not dataset and len(found) == 1:
-        # Without splits it is what it is given for.
-        return LabelledVideos.from_dataset(next(iter(found.values())), splits[0])
-    split = next((split for split in splits if split in found), None)
-    if split is None:
-        raise ValueError(f"{source} has none of the splits {[name for name in splits if name]}; it has {list(found)}.")
-    return LabelledVideos.from_dataset(found[split], split)
-
-
-def load_split(
-    source: SourceArguments, folder: str | None, file: str | None, dataset: str | None, splits: Sequence[str]
-) -> LabelledVideos | None:
-    """
-    The videos of the first of `splits` that --dataset has, or else those that [`load_videos`] finds.
-
-    Raises:
-        ValueError, FileNotFoundError: see there and [`load_source`]; or the dataset has no such split.
-    """
-    if not source.dataset:
-        return load_videos(folder, file, dataset, splits)
-    found = load_source(source)
-    split = next((split for split in splits if split in found), None)
-    if split is None:
-        raise ValueError(f"{source.root} has none of the splits {list(splits)}; it has {list(found)}.")
-    return found[split]
-
-
-def load_streams(data: DataArguments) -> tuple[VideoShards, VideoShards | None]:
-    """
-    The shards to train on and those to report, if there are any.
-
-    Raises:
-        ValueError, FileNotFoundError: see [`load_shards`]; or what cannot be streamed is asked for.
-    """
-    if data.dataset != "hub" or not data.root or data.model_selection == "held_out":
-        raise ValueError(
-            "--streaming needs --dataset hub with --root, and nothing can be held out of a stream: --model_selection "
-            "last or best_on_test."
-        )
-    config = parse_options("hub", data.dataset_options).get("config")
-    config = f"fold_{data.fold}" if data.fold is not None else config
-    train_videos = load_shards(data.root, "train", config)
-    for split in ("test", "validation"):
-        try:
-            return train_videos, load_shards(data.root, split, config)
-        except NoSuchSplitError as error:
-            logger.warning(str(error))
-    return train_videos, None
-
-
 def load_video_sets(data: DataArguments, seed: int) -> VideoSets:
     """
     Loads the videos of a training.
 
+    Args:
+        data ([`DataArguments`]): which videos.
+        seed (`int`): seed of the draw of held-out videos.
+
     Raises:
-        ValueError, FileNotFoundError: see [`training.datasets.load`]; or nothing is given to train on.
+        ValueError, FileNotFoundError: if the arguments do not fit each other or the data; see also [`load_videos`].
     """
-    selection_videos = None
-    others = ("train_dir", "validation_dir", "train_list", "validation_list", "dataset_name", "validation_split")
-    if data.dataset and (given := [f"--{name}" for name in others if getattr(data, name)]):
-        raise ValueError(f"--dataset {data.dataset} is a source by itself; {', '.join(given)} cannot be beside it.")
-    if data.streaming and data.decisions:
-        raise ValueError("--decisions needs all videos at hand: leave --streaming out.")
-    elsewhere = set()
+    if not data.dataset:
+        raise ValueError("There is nothing to train on: pass --dataset.")
     if data.streaming:
-        train_videos, eval_videos = load_streams(data)
-    elif data.dataset:
-        splits = load_source(data)
-        train_videos = splits.get("train")
-        eval_videos = splits.get("test", splits.get("validation"))
-        selection_videos = splits.get("validation") if "test" in splits else None
-        if train_videos is None:
-            raise ValueError(f"{data.root} has no split for training, only {list(splits)}.")
-        elsewhere = {name for split, videos in splits.items() if split != "train" for name in videos.sample_ids}
+        return _load_streams(data)
+    source = find_source(data.dataset, data.root)
+    splits = load_source(data)
+    train_videos = _take_split(splits, source, [data.split])
+    if data.eval_dataset:
+        eval_source = find_source(data.eval_dataset, data.eval_root, "--eval-dataset")
+        eval_splits = load_videos(eval_source, {}, "--eval-dataset")
+        wanted = [data.eval_split] if data.eval_split else ["validation", "test"]
+        eval_videos = _take_split(eval_splits, eval_source, wanted)
+    elif data.eval_split:
+        if data.eval_split not in splits:
+            raise ValueError(f"--eval-split: {source} has no split {data.eval_split!r}; it has {list(splits)}.")
+        eval_videos = splits[data.eval_split]
     else:
-        train_videos = load_videos(data.train_dir, data.train_list, data.dataset_name, [data.train_split])
-        validation = [data.validation_split] if data.dataset_name else ["validation", "test"]
-        eval_videos = load_videos(data.validation_dir, data.validation_list, data.dataset_name, validation)
-        if train_videos is None:
-            raise ValueError("Nothing to train on: pass --dataset, --train_dir, --train_list or --dataset_name.")
+        eval_videos = splits.get("test", splits.get("validation"))
     if data.decisions:
-        train_videos, data.decision_counts = apply_decisions(train_videos, data.decisions, elsewhere)
+        others = {name for split, videos in splits.items() if split != data.split for name in videos.sample_ids}
+        train_videos, data.decision_counts = apply_decisions(train_videos, data.decisions, others)
         print(f"Decisions of {data.decisions}: {describe(data.decision_counts)}.")
-    if data.model_selection == "last":
+    if data.model_selection != "last" and eval_videos is None:
+        raise ValueError(
+            f"--model-selection {data.model_selection} needs videos to evaluate on: a split test or validation, or "
+            "--eval-dataset."
+        )
+    if data.model_selection != "held_out":
         return VideoSets(train_videos, eval_videos)
-    if eval_videos is None:
-        raise ValueError(f"--model_selection {data.model_selection} needs videos to report: a test or validation set.")
-    if data.model_selection == "best_on_test":
-        return VideoSets(train_videos, eval_videos)
-    if selection_videos is None:
+    selection_videos = splits.get("validation")
+    if selection_videos is None or selection_videos is eval_videos:
         train_videos, selection_videos = train_videos.hold_out(data.held_out_share, seed)
     return VideoSets(train_videos, eval_videos, selection_videos)
+
+
+def _load_streams(data: DataArguments) -> VideoSets:
+    """The shards to train and to evaluate on. Raises ValueError for arguments that cannot be streamed."""
+    if data.decisions or data.eval_dataset or data.model_selection == "held_out":
+        raise ValueError(
+            "--streaming reads training and evaluation videos of --dataset during training: --decisions, "
+            "--eval-dataset and --model-selection held_out cannot be used with it."
+        )
+    source = find_source(data.dataset, data.root)
+    if source.loader != "hub":
+        raise ValueError(
+            f"--streaming reads Parquet shards: --dataset must be a folder of training.prepare, a Hub id or a URL; "
+            f"got {source}."
+        )
+    config = parse_options("hub", data.dataset_options).get("config")
+    config = f"fold_{data.fold}" if data.fold is not None else config
+    train_videos = load_shards(source.location, data.split, config)
+    for split in [data.eval_split] if data.eval_split else ["test", "validation"]:
+        try:
+            return VideoSets(train_videos, load_shards(source.location, split, config))
+        except NoSuchSplitError as error:
+            logger.warning(str(error))
+    return VideoSets(train_videos)
+
+
+def load_split(arguments: SourceArguments, splits: Sequence[str]) -> LabelledVideos:
+    """
+    Loads the videos of the first of `splits` that --dataset has. A folder or list without splits is taken as a whole.
+
+    Raises:
+        ValueError, FileNotFoundError: if there is no such split, or no --dataset; see also [`load_videos`].
+    """
+    if not arguments.dataset:
+        raise ValueError("There are no videos: pass --dataset.")
+    return _take_split(load_source(arguments), find_source(arguments.dataset, arguments.root), splits)
+
+
+def _take_split(found: dict[str, LabelledVideos], source: VideoSource, splits: Sequence[str]) -> LabelledVideos:
+    for split in splits:
+        if split in found:
+            return found[split]
+    if source.has_splits or len(found) != 1:
+        raise ValueError(f"{source} has none of the splits {list(splits)}; it has {list(found)}.")
+    # The folder's name, as in D/test, or what the videos are wanted for.
+    split = SPLIT_NAMES.get(Path(source.location).name.lower(), splits[0])
+    videos = next(iter(found.values()))
+    return replace(videos, columns={**videos.columns, "split": [split] * len(videos)})
 
 
 def warn_of_overlap(train_videos: LabelledVideos, eval_videos: LabelledVideos):
@@ -182,21 +165,28 @@ def map_videos(
     videos: LabelledVideos, label2id: dict[str, int], on_unknown_label: str
 ) -> tuple[LabelledVideos, Counter]:
     """
-    The videos under the model's names of their labels; and, of those that are left out since the model has not their
-    label, how many there are of each.
+    Renames the labels of videos to the model's.
+
+    Args:
+        videos ([`LabelledVideos`]): the videos.
+        label2id (`dict[str, int]`): labels of the model.
+        on_unknown_label (`"error"` or `"skip"`): what to do with videos whose label the model does not have.
+
+    Returns:
+        The videos whose label the model has; and for each other label, the number of videos that were left out.
 
     Raises:
-        ValueError: the model has not all labels, with `on_unknown_label="error"`, or none of them.
+        ValueError: if the model lacks a label and `on_unknown_label="error"`, or if it has none of the labels.
     """
     occurring = [label for label in videos.label_names if label in set(videos.labels)]
     try:
         names = map_labels(occurring, list(label2id), leave_out=on_unknown_label == "skip")
     except ValueError as error:
-        advice = " --on_unknown_label skip leaves their videos out." if on_unknown_label == "error" else ""
+        advice = " --on-unknown-label skip leaves their videos out." if on_unknown_label == "error" else ""
         raise ValueError(f"{error}{advice}") from error
     left_out = Counter(label for label in videos.labels if label not in names)
     if left_out:
-        print(f"Left out, labels that the model has not: {dict(left_out)}.")
+        print(f"Left out, labels that the model does not have: {dict(left_out)}.")
     return videos.rename_labels(names), left_out
 
 
@@ -204,21 +194,23 @@ def load_evaluation_videos(
     parser: argparse.ArgumentParser, source: SourceArguments, arguments: argparse.Namespace, label2id: dict[str, int]
 ) -> tuple[LabelledVideos, Counter]:
     """
-    The videos that the arguments of [`evaluation_parser`] name, under a model's names of their labels, and how many
-    were left out by label since the model has no such label. What does not fit ends the program with a message.
+    Loads and checks the videos that the arguments of [`evaluation_parser`] name. Wrong arguments and bad videos end
+    the program with a message.
+
+    Args:
+        parser, source, arguments: the parser and what it has parsed.
+        label2id (`dict[str, int]`): labels of the model.
+
+    Returns:
+        The videos, with the model's names of their labels; and for each label that the model does not have, the number
+        of videos that were left out.
     """
     try:
-        wanted = [arguments.split] if arguments.split else ["test", "validation"]
-        if not any((source.dataset, arguments.test_dir, arguments.test_list, arguments.dataset_name)):
-            parser.error("nothing to evaluate on: pass --dataset, --test_dir, --test_list or --dataset_name")
-        videos = load_split(source, arguments.test_dir, arguments.test_list, arguments.dataset_name, wanted)
-    except (ValueError, FileNotFoundError) as error:
-        parser.error(str(error))
-    try:
+        videos = load_split(source, [arguments.split] if arguments.split else ["test", "validation"])
         videos, left_out = map_videos(videos, label2id, arguments.on_unknown_label)
         return check_videos(videos, arguments.on_bad_video), left_out
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
 
-__all__ = ["load_evaluation_videos", "load_split", "load_video_sets", "map_videos", "warn_of_overlap"]
+__all__ = ["VideoSets", "load_evaluation_videos", "load_split", "load_video_sets", "map_videos", "warn_of_overlap"]

@@ -40,7 +40,7 @@ def decide(file: Path, root: Path, *decisions, **changed) -> Path:
 
 
 def run(root, out, decisions, *more):
-    source = ["--train_dir", str(root / "train"), "--output_dir", str(out), "--decisions", str(decisions)]
+    source = ["--dataset", str(root / "train"), "--output_dir", str(out), "--decisions", str(decisions)]
     return train.main([*source, "--num_train_epochs", "1", *TINY, *FAST, *more])
 
 
@@ -110,9 +110,9 @@ def test_other_files_and_streams_are_refused(root, tmp_path):
         run(root, tmp_path / "out", file)
     with pytest.raises(SystemExit, match="error: .*nothing.csv"):
         run(root, tmp_path / "out", tmp_path / "nothing.csv")
-    with pytest.raises(SystemExit, match="leave --streaming out"):
+    with pytest.raises(SystemExit, match="--streaming reads .*: --decisions"):
         train.main(
-            ["--dataset", "hub", "--root", "x", "--streaming", "true", "--decisions", str(file)]
+            ["--dataset", "user/name", "--streaming", "true", "--decisions", str(file)]
             + ["--output_dir", str(tmp_path), *FAST]
         )
 

@@ -134,13 +134,13 @@ def test_options_come_from_the_command_line(root):
     assert parse_options("mafw", "captions=true") == {"captions": True}
     with pytest.raises(ValueError, match=r"label_source=crowd: expected one of \['acted', 'face_vote'"):
         parse_options("crema_d", "label_source=crowd")
-    with pytest.raises(ValueError, match=r"one of dfew's \['fold', 'on_missing'\], got 'captions=true'"):
+    with pytest.raises(ValueError, match=r"one of \['fold', 'on_missing'\] for dfew, got 'captions=true'"):
         parse_options("dfew", "captions=true")
     with pytest.raises(ValueError, match="--dataset dfew needs --root"):
         load_source(SourceArguments(dataset="dfew"))
-    with pytest.raises(ValueError, match=r"videofolder has no options \['fold'\]"):
-        load_source(SourceArguments(dataset="videofolder", root=str(root), fold=1))
-    assert list(load_source(SourceArguments(dataset="videofolder", root=str(root)))) == ["train", "validation"]
+    with pytest.raises(ValueError, match="--fold: a folder of videos has no folds"):
+        load_source(SourceArguments(dataset=str(root), fold=1))
+    assert list(load_source(SourceArguments(dataset=str(root)))) == ["train", "validation"]
 
 
 def test_names_of_splits_are_those_that_people_use(root):
