@@ -5,6 +5,7 @@ Lets mkdocstrings read docstrings as transformers writes them.
 - `name (`int`, *optional*, defaults to 4): ...` becomes `name (int, optional): ...`.
 - Fields of a configuration that follow the summary without a heading get one, `Args:`.
 - The help text of a dataclass field becomes its docstring, and its default its value.
+- `docs/method.md, Heading` becomes a link to the heading.
 - A list gets the empty line before it that Markdown needs.
 - [`Name`] becomes a link to that name if the reference has a page for it, else plain code.
 """
@@ -17,19 +18,24 @@ import griffe
 
 PARAMETER = re.compile(r"^( *)(\*{0,2}\w+(?:, \*{0,2}\w+)*) \((.*`.*)\):[ ]*", re.M)
 FIELD = re.compile(r"^\w+(?:, \w+)* \(`[^\n]*\):$", re.M)
+RETURNED = re.compile(r"^( *Returns:\n +)([^\n]*?`):(?=[ \n])", re.M)
 # Markdown starts a list after an empty line only.
 LIST = re.compile(r"^( *)(?!- )(\S.*)\n(?=\1- )", re.M)
 LINK = re.compile(r"\[`~?([\w.]+)`\](?![\[(])")
+# Its headings, each of which is a place to link to.
+METHOD = re.findall(r"^## (.+)$", (Path(__file__).parents[1] / "method.md").read_text("utf-8"), re.M)
 
 
-def _plain_type(match: re.Match) -> str:
-    indent, names, kind = match.groups()
-    kind = re.sub(r"[`*]|\[`|`\]", "", kind).replace("[`", "").replace("`]", "")
-    return f"{indent}{names} ({kind}): "
+def _plain(text: str) -> str:
+    """A type without the marks of Markdown."""
+    return re.sub(r"[`*]", "", text.replace("[`", "").replace("`]", ""))
 
 
-def rewrite(text: str, public: dict[str, str]) -> str:
-    """The docstring `text` in the notation of griffe's Google parser; `public` maps names to their full paths."""
+def rewrite(text: str, public: dict[str, str], has_signature: bool) -> str:
+    """
+    The docstring `text` in the notation of griffe's Google parser; `public` maps names to their full paths. Where
+    there is a signature, it shows the defaults.
+    """
     lines = text.split("\n")
     first = next((number for number, line in enumerate(lines) if FIELD.match(line)), None)
     if first is not None and not re.search(r"^Args:$", text, re.M):
@@ -43,12 +49,22 @@ def rewrite(text: str, public: dict[str, str]) -> str:
         )
         lines[first:end] = ["Args:", *("    " + line if line else line for line in lines[first:end])]
         text = "\n".join(lines)
-    text = PARAMETER.sub(_plain_type, LIST.sub(r"\1\2\n\n", text))
+
+    def parameter(match: re.Match) -> str:
+        kind = _plain(match[3])
+        return f"{match[1]}{match[2]} ({re.sub(r', defaults to .*', '', kind) if has_signature else kind}): "
+
+    text = PARAMETER.sub(parameter, LIST.sub(r"\1\2\n\n", text))
+    text = RETURNED.sub(lambda match: f"{match[1]}{_plain(match[2])}:", text)
 
     def link(match: re.Match) -> str:
         name = match[1].rsplit(".", 1)[-1]
         return f"[`{name}`][{public[name]}]" if name in public else f"`{name}`"
 
+    for heading in METHOD:
+        words = r"\s+".join(map(re.escape, heading.split()))
+        identifier = heading.lower().replace(" ", "-")
+        text = re.sub(rf"docs/method\.md,\s+{words}", f"[Method, {heading}][{identifier}]", text)
     return LINK.sub(link, text)
 
 
@@ -78,4 +94,4 @@ class TransformersDocstrings(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = rewrite(obj.docstring.value, self.public)
+            obj.docstring.value = rewrite(obj.docstring.value, self.public, obj.is_function)
