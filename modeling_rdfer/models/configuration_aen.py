@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""AEN model configuration."""
+"""Configuration of AEN."""
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -8,7 +8,7 @@ from transformers.configuration_utils import SubConfigSpec
 from .configuration_rdfer import RDFERConfig, VideoBackboneConfig
 from .labels_rdfer import class_names, group_ids
 
-# Default backbone, that of the `base` preset.
+# The default backbone is that of preset `base`.
 _BASE_BACKBONE = {
     "layer_type": "basic",
     "depths": [2, 2, 2, 2],
@@ -20,10 +20,12 @@ BASIC_EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surpri
 
 @strict
 class AENConfig(VideoBackboneConfig):
-    r"""
-    Configuration of [`AENModel`] and [`AENForVideoClassification`] (Lee, Shin, Ku, Ko, "Frame Level Emotion Guided
-    Dynamic Facial Expression Recognition With Emotion Grouping", CVPR Workshops 2023). Only the abstract of the paper
-    is at hand, so all settings are ours. The defaults are those of the `base` preset; see [`AENConfig.from_preset`].
+    r"""Configuration of [`AENModel`] and [`AENForVideoClassification`].
+
+    Lee, Shin, Ku, Ko, "Frame Level Emotion Guided Dynamic Facial Expression Recognition With Emotion Grouping" (CVPR
+    Workshops 2023). Only the abstract was at hand, so all settings are ours. The defaults are those of preset `base`;
+    see [`AENConfig.from_preset`]. Labels are the seven basic emotions unless `id2label`, `label2id` or `num_labels` is
+    given.
 
     backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
         Backbone of the bottom-up branch, any backbone of transformers, a `TimmBackboneConfig`, or a
@@ -40,7 +42,7 @@ class AENConfig(VideoBackboneConfig):
     num_clips (`int`, *optional*, defaults to 4):
         Consecutive parts of a video, its clips, whose agreement is reported.
     frames_per_clip (`int`, *optional*, defaults to 4):
-        Frames the model looks at in a clip; `num_clips * frames_per_clip` frames are spread evenly over the video.
+        Frames of a clip; `num_clips * frames_per_clip` frames are spread evenly over the video.
     hidden_size (`int`, *optional*, defaults to 256):
         Size of the state of each level.
     num_recurrent_layers (`int`, *optional*, defaults to 1):
@@ -48,26 +50,24 @@ class AENConfig(VideoBackboneConfig):
     dropout (`float`, *optional*, defaults to 0.1):
         Dropout on the states before their heads.
     emotion_groups (`dict[str, str]`, *optional*):
-        Group (sentiment) of each label, by name; names are compared across case and synonyms. Labels that it leaves
-        out have their default group: positive (happy), neutral (neutral, calm), surprise (surprise), and negative for
-        sad, angry, disgust, fear, contempt, anxiety, helplessness and disappointment. Other labels have none and must
-        be named here.
+        Group (sentiment) of each label, by name; case and synonyms do not matter. Labels that are not in it have their
+        default group: positive (happy), neutral (neutral, calm), surprise (surprise), and negative (sad, angry,
+        disgust, fear, contempt, anxiety, helplessness, disappointment). Other labels have no default group and must be
+        given here.
     emotion_loss_weight (`float`, *optional*, defaults to 1.0):
         Weight of the cross-entropy of the emotions.
     sentiment_loss_weight (`float`, *optional*, defaults to 0.5):
         Weight of the cross-entropy of the sentiments.
     consistency_loss_weight (`float`, *optional*, defaults to 0.1):
-        Weight of the divergence of the sentiments from the emotions' sums over groups.
+        Weight of the divergence between the sentiments and the sums of the emotions over groups.
     frame_guidance_weight (`float`, *optional*, defaults to 0.5):
-        Weight of the divergence of the frames' answers from their pseudo-labels.
+        Weight of the divergence between the predictions of frames and their pseudo-labels.
     clip_guidance_weight (`float`, *optional*, defaults to 0.1):
-        Weight of the divergence of the video's answer from the pooled pseudo-labels.
+        Weight of the divergence between the prediction of the video and the pooled pseudo-labels.
     initializer_range (`float`, *optional*, defaults to 0.02):
         Standard deviation of the normal initialisation of linear layers.
     calibration_temperature (`float`, *optional*):
-        As that of [`RDFERConfig`].
-
-    Labels are the seven basic emotions unless `id2label`, `label2id` or `num_labels` say otherwise.
+        As in [`RDFERConfig`].
 
     Example:
 
@@ -86,7 +86,7 @@ class AENConfig(VideoBackboneConfig):
     sub_configs_defaults = {
         "backbone_config": SubConfigSpec(config_class=AutoConfig, model_type="resnet", init_kwargs=_BASE_BACKBONE),
     }
-    # `Trainer.evaluate` and `Trainer.predict` shall see the logits alone.
+    # `Trainer.evaluate` and `Trainer.predict` get the logits only.
     keys_to_ignore_at_inference = [
         "sentiment_logits",
         "emotion_scores",
@@ -115,28 +115,28 @@ class AENConfig(VideoBackboneConfig):
 
     @property
     def group_names(self) -> list[str]:
-        """Names of the groups that the labels are in, in the order of their first labels."""
+        """Names of the groups of the labels, in the order of their first labels."""
         return self._groups()[0]
 
     @property
     def group_of_label(self) -> list[int]:
-        """For each label the number of its group in `group_names`. Raises ValueError naming labels without one."""
+        """For each label, the number of its group in `group_names`."""
         return self._groups()[1]
 
     def _groups(self) -> tuple[list[str], list[int]]:
         return group_ids(class_names(self), self.emotion_groups)
 
     def validate_emotions(self):
-        """Checks that each label has a group, and the problem type; raises `ValueError` otherwise."""
+        """Raises ValueError unless there are two labels or more, each has a group, and the problem type fits."""
         if self.problem_type not in (None, "single_label_classification") or self.num_labels < 2:
             raise ValueError(
-                "AEN tells one of several emotions: `problem_type` must be 'single_label_classification' and there "
+                "AEN predicts one of several emotions: `problem_type` must be 'single_label_classification' and there "
                 f"must be at least two labels, got {self.problem_type!r} and {self.num_labels}."
             )
         self._groups()
 
     def validate_loss_weights(self):
-        """Checks that no weight of a loss is negative; raises `ValueError` naming it."""
+        """Raises ValueError if a loss weight is negative; it names the weight."""
         for name in ("emotion_loss", "sentiment_loss", "consistency_loss", "frame_guidance", "clip_guidance"):
             if getattr(self, f"{name}_weight") < 0:
                 raise ValueError(f"`{name}_weight` must be at least 0, got {getattr(self, f'{name}_weight')}.")

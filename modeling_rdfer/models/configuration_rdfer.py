@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""RDFER model configuration."""
+"""Configuration of RDFER, of its frame network, and what it shares with the configuration of AEN."""
 
 from typing import Literal
 
@@ -11,18 +11,19 @@ from transformers.configuration_utils import SubConfigSpec
 
 @strict
 class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
-    r"""
-    Configuration of [`RDFERFrameNet`], the small depthwise-separable network for single face images that serves as
-    backbone of the `small` preset (architecture of the face-expression network of face-api.js, 324 k parameters).
+    r"""Configuration of [`RDFERFrameNet`], the backbone of preset `small`.
+
+    A small depthwise-separable network for single face images (architecture of the face-expression network of
+    face-api.js, 324 k parameters).
 
     num_channels (`int`, *optional*, defaults to 3):
         Number of input channels.
     hidden_sizes (`list[int]`, *optional*, defaults to `[32, 64, 128, 256]`):
         Channels of the dense blocks. Every block halves the height and the width.
     out_features (`list[str]`, *optional*):
-        Stages to return, out of `"stage1"` ... `"stageN"`; the last one by default.
+        Stages to return, of `"stage1"` ... `"stageN"`; the last one by default.
     out_indices (`list[int]`, *optional*):
-        The same as indices into `stage_names`.
+        The same, as indices into `stage_names`.
     """
 
     model_type = "rdfer_frame_net"
@@ -39,7 +40,7 @@ class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
         super().__post_init__(**kwargs)
 
 
-# Default backbones, those of the `base` preset.
+# The default backbones are those of preset `base`.
 _BASE_BACKBONE = {
     "layer_type": "basic",
     "depths": [2, 2, 2, 2],
@@ -57,7 +58,7 @@ _BASE_DETECTOR_BACKBONE = {
 
 @strict
 class VideoBackboneConfig(PreTrainedConfig):
-    """What the configurations of both families have in common: frames, clips, labels. See theirs for each field."""
+    """What the configurations of both families share: frames, clips, labels. They describe the fields."""
 
     presets = {}
 
@@ -84,12 +85,12 @@ class VideoBackboneConfig(PreTrainedConfig):
         if name == "id2label" and isinstance(value, (list, tuple)):
             value = dict(enumerate(value))
         super().__setattr__(name, value)
-        # Two maps that can differ are how label orders get mixed up: one follows from the other.
+        # One map follows from the other, so that they cannot differ and mix up the order of the labels.
         if name == "id2label" and value is not None:
             super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
 
     def to_dict(self):
-        """As every configuration, without the folders on this machine that the backbones were loaded from."""
+        """Returns all fields as a dictionary, without the local folders that backbones were loaded from."""
         dictionary = super().to_dict()
         for name in self.sub_configs_defaults:
             if (dictionary.get(name) or {}).get("_name_or_path"):
@@ -97,7 +98,7 @@ class VideoBackboneConfig(PreTrainedConfig):
         return dictionary
 
     def validate_labels(self):
-        """Checks `problem_type`, and that `id2label` numbers different names from 0; raises `ValueError` otherwise."""
+        """Raises ValueError unless `problem_type` is known and `id2label` numbers different names from 0."""
         problem_types = (None, "single_label_classification", "multi_label_classification", "regression")
         if self.problem_type not in problem_types:
             raise ValueError(f"`problem_type` must be one of {problem_types}, got {self.problem_type!r}.")
@@ -105,7 +106,7 @@ class VideoBackboneConfig(PreTrainedConfig):
             raise ValueError(f"`id2label` must number different names 0, 1, ... without gaps, got {self.id2label}.")
 
     def validate_frames(self):
-        """Checks the numbers that both families have, and raises `ValueError` naming the field."""
+        """Raises ValueError if a number that both families have is out of range; it names the field."""
         at_least_one = (
             "num_frames",
             "image_size",
@@ -120,26 +121,25 @@ class VideoBackboneConfig(PreTrainedConfig):
         if self.calibration_temperature is not None and not self.calibration_temperature > 0:
             raise ValueError(f"`calibration_temperature` must be above 0, got {self.calibration_temperature}.")
         if self.hidden_size % 2:
-            raise ValueError("`hidden_size` must be even: half of it for each direction.")
+            raise ValueError("`hidden_size` must be even: each direction of the LSTM has half of it.")
         if not len(self.image_mean) == len(self.image_std) == self.num_channels:
             raise ValueError(f"`image_mean` and `image_std` must hold `num_channels` = {self.num_channels} numbers.")
 
     @classmethod
     def from_preset(cls, name: str, **overrides):
-        """
-        Configuration of a preset (ours, but for `paper`).
+        """Makes the configuration of a preset (docs/method.md, Presets; ours, except `"paper"`).
 
         Args:
             name (`str`):
                 `"tiny"`: below 1 M parameters, for tests and experiments on synthetic data. `"small"`: all backbones
-                are the [`RDFERFrameNet`] of 0.3 M parameters. `"base"`: a ResNet-18; RDFER has a detector of 0.3 M
-                parameters at low resolution before it. `"paper"`, RDFER only: two ResNet-50 with temporal shift,
-                512-dimensional states and two-layer LSTMs (authors).
+                are the [`RDFERFrameNet`] of 0.3 M parameters. `"base"`: a ResNet-18; RDFER also has a detector of
+                0.3 M parameters at low resolution. `"paper"`, RDFER only: two ResNet-50 with temporal shift, states of
+                size 512 and two-layer LSTMs (authors).
             overrides:
                 Any field of the configuration, e.g. `id2label` or `num_labels`.
 
         Raises:
-            ValueError: for an unknown name.
+            ValueError: if there is no such preset.
         """
         if name not in cls.presets:
             raise ValueError(f"Unknown preset {name!r}: expected one of {', '.join(map(repr, cls.presets))}.")
@@ -148,10 +148,10 @@ class VideoBackboneConfig(PreTrainedConfig):
 
 @strict
 class RDFERConfig(VideoBackboneConfig):
-    r"""
-    Configuration of [`RDFERModel`] and [`RDFERForVideoClassification`] (Liu, Wang, Shen, "Robust Dynamic Facial
-    Expression Recognition", arXiv 2502.16129; settings marked (authors) are published by them, the others are ours).
-    The defaults are those of the `base` preset; see [`RDFERConfig.from_preset`].
+    r"""Configuration of [`RDFERModel`] and [`RDFERForVideoClassification`].
+
+    Liu, Wang, Shen, "Robust Dynamic Facial Expression Recognition" (arXiv 2502.16129). Settings marked (authors) are
+    published by them, the others are ours. The defaults are those of preset `base`; see [`RDFERConfig.from_preset`].
 
     backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
         Backbone of the dual-stream hierarchical network, any backbone of transformers, a `TimmBackboneConfig`, or a
@@ -159,8 +159,8 @@ class RDFERConfig(VideoBackboneConfig):
     detector_backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet of 0.3 M parameters):
         Backbone of the key expression detecting network.
     temporal_shift (`bool`, *optional*, defaults to `False`):
-        Shift 1/8 of the channels one frame forwards and 1/8 backwards among the frames of a clip, in every residual
-        branch of both backbones (temporal shift module). ResNet backbones of transformers only.
+        Whether to shift 1/8 of the channels one frame forwards and 1/8 backwards among the frames of a clip, in every
+        residual branch of both backbones (temporal shift module, arXiv 1811.08383). For ResNets of transformers only.
     num_frames (`int`, *optional*, defaults to 64):
         Frames the processor samples from a video (authors). The model itself takes any number of frames.
     image_size (`int`, *optional*, defaults to 112):
@@ -171,7 +171,7 @@ class RDFERConfig(VideoBackboneConfig):
         Mean and standard deviation of the channels, on the scale 0..1. The model applies them to `uint8` frames, on
         its own device; float frames are taken as normalised already.
     num_detector_frames (`int`, *optional*, defaults to 16):
-        Frames the key expression detecting network looks at (authors).
+        Frames that the key expression detecting network uses (authors).
     detector_image_size (`int`, *optional*, defaults to 56):
         Height and width in pixels to which larger frames are reduced for the detecting network.
     num_clips (`int`, *optional*, defaults to 4):
@@ -181,10 +181,9 @@ class RDFERConfig(VideoBackboneConfig):
     clip_stride (`int`, *optional*, defaults to 1):
         Distance of neighbouring frames of a clip, in sampled frames.
     min_clip_separation (`int`, *optional*, defaults to 2):
-        Least distance of two clips, in sampled frames, as far as the video is long enough: identical clips agree
-        trivially.
+        Least distance of two clips, in sampled frames, if the video is long enough: identical clips agree trivially.
     resampling (`"key_expression"` or `"uniform"`, *optional*, defaults to `"key_expression"`):
-        Where the clips are taken: by the saliency of the key expression, or spread evenly (ablation).
+        Where clips are taken: by the saliency of the key expression, or evenly spread (ablation).
     saliency_floor (`float`, *optional*, defaults to 0.1):
         Added to the saliency (0..1) of every frame, so that no part of a video is out of reach.
     hidden_size (`int`, *optional*, defaults to 256):
@@ -204,9 +203,9 @@ class RDFERConfig(VideoBackboneConfig):
     initializer_range (`float`, *optional*, defaults to 0.02):
         Standard deviation of the normal initialisation of linear layers.
     calibration_temperature (`float`, *optional*):
-        Above 0: softmax(logits / temperature) is calibrated, by temperature scaling on held-out videos (Guo et al.,
-        ICML 2017). It changes no output of the model; `predict` gives calibrated scores beside the others. None: not
-        calibrated.
+        Temperature, above 0, with which softmax(logits / temperature) is calibrated, fitted on held-out videos
+        (temperature scaling, Guo et al., ICML 2017). It changes no output of the model; `predict` adds calibrated
+        scores. By default the model is not calibrated.
 
     Example:
 
@@ -224,7 +223,7 @@ class RDFERConfig(VideoBackboneConfig):
             config_class=AutoConfig, model_type="resnet", init_kwargs=_BASE_DETECTOR_BACKBONE
         ),
     }
-    # `Trainer.evaluate` and `Trainer.predict` shall see the logits alone.
+    # `Trainer.evaluate` and `Trainer.predict` get the logits only.
     keys_to_ignore_at_inference = [
         "clip_logits",
         "detector_logits",
@@ -254,7 +253,7 @@ class RDFERConfig(VideoBackboneConfig):
     detector_loss_weight: float | int = 0.1
 
     def validate_sizes(self):
-        """Checks the numbers against each other and raises `ValueError` naming the field."""
+        """Raises ValueError if a number is out of range or does not fit another one; it names the field."""
         at_least_one = (
             "num_detector_frames detector_image_size clip_stride detector_hidden_size num_long_term_layers "
             "num_attention_heads"
@@ -267,7 +266,7 @@ class RDFERConfig(VideoBackboneConfig):
         if self.saliency_floor <= 0:
             raise ValueError(f"`saliency_floor` must be above 0, got {self.saliency_floor}.")
         if self.detector_hidden_size % 2:
-            raise ValueError("`detector_hidden_size` must be even: half of it for each direction.")
+            raise ValueError("`detector_hidden_size` must be even: each direction of the LSTM has half of it.")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"`hidden_size` ({self.hidden_size}) must be a multiple of `num_attention_heads` "
@@ -320,7 +319,7 @@ RDFERConfig.presets = {
     },
 }
 
-# A remote-code checkpoint has no other place from which its nested backbone type could become known.
+# In a remote-code checkpoint nothing else makes the nested backbone's type known to transformers.
 AutoConfig.register(RDFERFrameNetConfig.model_type, RDFERFrameNetConfig, exist_ok=True)
 
 __all__ = ["RDFERConfig", "RDFERFrameNetConfig", "VideoBackboneConfig"]

@@ -84,7 +84,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
     A list of frames is one video. Any other list is a batch and may mix these kinds. Frames become RGB.
 
-    Every option can be set here, stored with `save_pretrained`, and replaced in a single call.
+    Calling the processor returns `pixel_values_videos` and `frame_mask`, see `preprocess`. Every option can be set
+    here, stored with `save_pretrained`, and replaced in a single call.
 
     Args:
         num_frames (`int`, *optional*, defaults to 64):
@@ -97,8 +98,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             Frames to sample per second, instead of `num_frames`. The frame rate of the video must be known.
         do_resize (`bool`, *optional*, defaults to `True`):
             Whether to resize frames to `size`.
-        size (`dict`, *optional*, defaults to `{"height": 112, "width": 112}`):
-            Height and width of the result in pixels.
+        size (`dict`, *optional*, defaults to 112 x 112):
+            Height and width of the result in pixels, e.g. `{"height": 112, "width": 112}`.
         resample (`PILImageResampling`, *optional*, defaults to `BILINEAR`):
             Filter of the resizing.
         do_rescale, do_normalize (`bool`, *optional*, default to `False`):
@@ -217,21 +218,20 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
         Args:
             videos: one video or a batch, of any kind that the class describes.
-            kwargs: options of the class for this call only, and
-                - return_tensors (`"pt"` or `"np"`, *optional*): type of the arrays returned;
-                - return_metadata (`bool`, *optional*): whether to return `video_metadata`;
-                - device (`str` or `torch.device`, *optional*): where to put the frames.
+            return_tensors (`"pt"` or `"np"`, *optional*): type of the arrays returned.
+            return_metadata (`bool`, *optional*): whether to return `video_metadata`.
+            device (`str` or `torch.device`, *optional*): where to put the frames.
+            kwargs: options of the class, for this call only.
 
         Returns:
-            `BatchFeature`: with
-                - pixel_values_videos (`torch.Tensor` of shape `(B, T, 3, height, width)`): uint8, 0..255, or float32
-                  with `do_rescale` or `do_normalize`; a list of tensors if sizes differ and `return_tensors` is not
-                  given;
-                - frame_mask (`torch.Tensor` of shape `(B, T)`): bool, True for real frames, False for padding;
-                - video_index (`torch.Tensor` of shape `(B,)`): int64, number of the input video that a row comes from;
-                  only with `face="all"`;
-                - video_metadata (list of `RDFERVideoMetadata`): one for each input video; only with
-                  `return_metadata=True`.
+            `BatchFeature`: the inputs of a model:
+            - pixel_values_videos (`torch.Tensor` of shape `(B, T, 3, height, width)`): uint8, 0..255, or float32 with
+              `do_rescale` or `do_normalize`; a list of tensors if sizes differ and `return_tensors` is not given;
+            - frame_mask (`torch.Tensor` of shape `(B, T)`): bool, True for real frames, False for padding;
+            - video_index (`torch.Tensor` of shape `(B,)`): int64, number of the input video that a row comes from;
+              only with `face="all"`;
+            - video_metadata (list of `RDFERVideoMetadata`): one for each input video; only with
+              `return_metadata=True`.
 
         Raises:
             VideoReadError: if a video cannot be read, or no face is found in it; the message names the video.
