@@ -335,5 +335,5 @@ def test_every_script_takes_a_switch_in_the_same_ways(written, meant, tmp_path):
 
 def test_an_unknown_argument_is_refused_by_the_script_that_was_called(capsys, tmp_path):
     with pytest.raises(SystemExit):
-        audit.main(["--dataset", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "3"])
+        audit.main(["--dataset", str(tmp_path), "--output-dir", str(tmp_path / "out"), "--epochs", "3"])
     assert "python -m training.audit: error: unrecognized arguments: --epochs 3" in capsys.readouterr().err

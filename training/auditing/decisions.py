@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Decisions about labels, as the page of an audit saves them: what to keep, relabel or drop before training. The file has
-the columns `sample_id, content_hash, given_label, decision, label` and a row for each video that was decided on.
+Decisions about labels, as the page of an audit saves them: which videos to keep, relabel or drop before training. The
+file has the columns `sample_id, content_hash, given_label, decision, label` and a row for each decision.
 """
 
 import csv
@@ -20,7 +20,7 @@ DECISIONS = ("keep", "relabel", "drop")
 
 
 def decisions_hash(file) -> str:
-    """blake2b-64 of a file of decisions, as the card tells it."""
+    """blake2b-64 of a file of decisions, for the model card."""
     return hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
 
 
@@ -32,11 +32,11 @@ def read_decisions(file) -> list[dict]:
         file (`str` or `Path`): CSV in UTF-8 with the columns `COLUMNS`.
 
     Returns:
-        A `dict` a row, with `row`, its line in the file (the first row of a table being its header).
+        `list[dict]`: one for each row, with its number in the file as `row` (the header is row 1).
 
     Raises:
-        ValueError: it is no such file, or rows of it say what they cannot: all are named.
-        FileNotFoundError: there is no such file.
+        ValueError: if it is no such file, or rows are not valid, naming all of them.
+        FileNotFoundError: if there is no such file.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as handle:
@@ -57,7 +57,7 @@ def read_decisions(file) -> list[dict]:
         if not row["sample_id"]:
             problems.append(f"row {number}: no sample_id")
         elif (other := seen.setdefault(row["sample_id"], number)) != number:
-            problems.append(f"row {number}: {row['sample_id']} is decided on in row {other} already")
+            problems.append(f"row {number}: {row['sample_id']} was already decided on in row {other}")
     _refuse(file, problems)
     return rows
 
@@ -66,21 +66,21 @@ def apply_decisions(
     videos: LabelledVideos, file, elsewhere: Collection[str] = ()
 ) -> tuple[LabelledVideos, dict[str, int]]:
     """
-    The training set after decisions.
+    Applies decisions to a training set.
 
     Args:
         videos ([`LabelledVideos`]): to train on.
         file (`str` or `Path`): the decisions.
-        elsewhere (collection of `str`): ids of the dataset's other videos, e.g. of a fold's test part: decisions on
-            them are left out, their labels stay.
+        elsewhere (collection of `str`, *optional*): ids of the dataset's other videos, e.g. of a fold's test part:
+            decisions on them are ignored.
 
     Returns:
-        The videos that are left, with their new labels; and how many decisions were `keep`, `relabel` and `drop`, and
-        if there are any how many are `elsewhere`.
+        The videos that are left, with their new labels; and the number of decisions `keep`, `relabel` and `drop`, and
+        of those on videos `elsewhere`, if any.
 
     Raises:
-        ValueError: see [`read_decisions`]; or decisions are stale: they are about videos that are not there, or whose
-            given label or content has changed since, or name a label that the dataset has not. All rows are named.
+        ValueError: see [`read_decisions`]; or if decisions do not fit the videos: these are missing, their given label
+            or content has changed, or the dataset does not have the new label. All rows are named.
     """
     rows = read_decisions(file)
     places = {name: number for number, name in enumerate(videos.sample_ids)}
@@ -119,7 +119,7 @@ def _refuse(file, problems: list[str]):
 
 
 def describe(counts: dict[str, int]) -> str:
-    """E.g. "3 kept, 2 relabelled, 1 dropped"."""
+    """Says the numbers of decisions, e.g. "3 kept, 2 relabelled, 1 dropped"."""
     words = {"keep": "kept", "relabel": "relabelled", "drop": "dropped", "elsewhere": "about videos of other splits"}
     return ", ".join(f"{counts[name]} {word}" for name, word in words.items() if name in counts)
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What follows from the probabilities of an audit: given x true, and how good scores are where the truth is known."""
+"""Estimates from the probabilities of an audit: given x true labels, and the quality of scores against the truth."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,21 +9,21 @@ import torch
 
 from modeling_rdfer.trainer.verdicts import label_margin
 
-# Resamples of the bootstrap.
+# Number of bootstrap resamples.
 RESAMPLES = 1000
 
 
 def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
     """
-    Scores by which wrong labels can be looked for in the same probabilities, all low for suspicious; the audit's and
-    what there is beside it.
+    Computes scores that find wrong labels from the same probabilities, all low for suspicious labels: the audit's own
+    and, for comparison, others.
 
     Args:
         probabilities (array of shape `(N, C)`), labels (array of shape `(N,)`, int), losses (array of shape `(N,)`),
         noisy (array of shape `(N,)`, bool): of the audit.
 
     Returns:
-        `dict` of name to array of shape `(N,)`.
+        `dict`: name of the score -> array of shape `(N,)`.
     """
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
@@ -51,11 +51,10 @@ def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
 
 def estimated_joint(probabilities, labels, label_names: Sequence[str]) -> tuple[list[list[float]], list[dict]]:
     """
-    Which labels are probably mistaken for which, by confident learning (Northcutt, Jiang, Chuang, "Confident Learning:
-    Estimating Uncertainty in Dataset Labels", JAIR 2021; cleanlab).
+    Estimates which labels are mistaken for which, by confident learning (Northcutt et al., JAIR 2021; cleanlab).
 
     Args:
-        probabilities (array of shape `(N, C)`): out of sample, or it estimates too few mistakes.
+        probabilities (array of shape `(N, C)`): out of sample; otherwise too few mistakes are found.
         labels (array of shape `(N,)`, int): given labels.
         label_names (sequence of C `str`): names.
 
@@ -78,7 +77,7 @@ def estimated_joint(probabilities, labels, label_names: Sequence[str]) -> tuple[
 
 
 class _Ranking:
-    """Videos in order of suspicion, with ties, and measures that are quick to compute for many weights of them."""
+    """Videos ordered by a score, with ties; metrics that are quick to compute for many weights of the videos."""
 
     def __init__(self, score, wrong):
         order = np.argsort(score, kind="stable")
@@ -87,7 +86,7 @@ class _Ranking:
         self.ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
 
     def _counts(self, weights) -> tuple[np.ndarray, np.ndarray]:
-        """Wrong ones and all among those up to each end of a tie."""
+        """Number of wrong and of all videos up to the end of each tie."""
         return np.cumsum(weights * self.wrong)[self.ends], np.cumsum(weights)[self.ends]
 
     def auroc(self, weights) -> float:
@@ -106,7 +105,7 @@ class _Ranking:
         return float((np.diff(found, prepend=0) * found / np.maximum(taken, 1e-12)).sum() / found[-1])
 
     def precision_at_k(self, weights) -> float:
-        """Share of wrong ones among as many as there are wrong ones; of a tie that is cut the expected number."""
+        """Precision among the k most suspicious, k being the number of wrong ones; within a tie the expectation."""
         found, taken = self._counts(weights)
         if not found[-1]:
             return np.nan
@@ -129,19 +128,20 @@ def _with_interval(measure: Callable[[np.ndarray], float], count: int, seed: int
 
 def detection_quality(scores: dict[str, np.ndarray], wrong, hard=None, seed: int = 0) -> list[dict]:
     """
-    How well scores find wrong labels, with 95 % intervals of a bootstrap over videos (percentiles, 1000 resamples).
+    Measures how well scores find wrong labels, with 95 % intervals of a bootstrap over videos (percentiles, 1000
+    resamples).
 
     Args:
-        scores (`dict` of arrays of shape `(N,)`): low for suspicious.
+        scores (`dict` of arrays of shape `(N,)`): low for suspicious labels.
         wrong (array of shape `(N,)`, bool): whether the given label is wrong.
         hard (array of shape `(N,)`, bool, *optional*): whether the video is hard.
         seed (`int`): of the resamples.
 
     Returns:
-        For each score a `dict`: `score` (its name), and as `{"value", "low", "high"}`, 0..1: `auroc`, `auprc`,
-        `precision_at_k` (with `k`, the number of wrong labels); where `hard` is known, AUROC of wrong labels among
-        them and right ones that are not hard, `noisy_vs_clean`, or are hard, `hard_vs_noisy`. What is not defined (no
-        wrong labels) is None.
+        `list[dict]`: for each score `score` (its name), and as `{"value", "low", "high"}`, 0..1: `auroc`, `auprc`,
+        `precision_at_k` (with `k`, the number of wrong labels); if `hard` is given, the AUROC of wrong labels against
+        right ones of videos that are not hard, `noisy_vs_clean`, and that are hard, `hard_vs_noisy`. What is not
+        defined (without wrong labels) is None.
     """
     wrong = np.asarray(wrong, dtype=bool)
     result = []

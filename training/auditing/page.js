@@ -1,5 +1,5 @@
 // Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-// Ids and labels are the user's own text: they only ever become text nodes, attributes set by name and cells of the CSV.
+// Ids and labels are the user's own text. They become text nodes, attributes and cells of the CSV only, never markup.
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -14,7 +14,7 @@
   const group = (row) => row.partition ?? UNREADABLE;
   const find = (selector, inside = document) => inside.querySelector(selector);
 
-  // An element with attributes, listeners ("onclick") and children; a string is text, never markup.
+  // Makes an element with attributes, listeners ("onclick") and children; strings are text, never markup.
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -36,9 +36,10 @@
   const number = (value, digits = 2) => {
     if (value === null || value === undefined) return "–";
     if (Number.isInteger(value) && digits === 0) return String(value);
-    // A probability that is nearly nothing, or nearly all, is not shown as 0 or 1.
+    // Values close to 0 or 1 are not shown as 0 or 1.
     const least = 10 ** -digits;
     if (value > 0 && value < least / 2) return `< ${least}`;
+    if (value < 0 && value > -least / 2) return `> -${least}`;
     if (value < 1 && value > 1 - least / 2) return `> ${(1 - least).toFixed(digits)}`;
     return value.toFixed(digits);
   };
@@ -50,11 +51,11 @@
   const KEY = `rdfer-audit:${data.audit}`;
   const HEADER = ["sample_id", "content_hash", "given_label", "decision", "label"];
   const DECISIONS = ["keep", "relabel", "drop"];
-  let decisions = new Map(); // number of the row -> {decision, label}
-  const history = []; // each: [[number of the row, what it was before], ...]
+  let decisions = new Map(); // row number -> {decision, label}
+  const history = []; // steps for undo: [[row number, decision before it], ...]
   const byId = new Map(rows.map((row, i) => [row.sample_id, i]));
-  let stored = true; // whether the browser keeps them
-  let saved = true; // or a file does
+  let stored = true; // whether the browser stores decisions
+  let saved = true; // whether all decisions are in a downloaded file
 
   function isDecision(row, decision, label) {
     return decision === "relabel" ? data.labels.includes(label) && label !== row.given_label : DECISIONS.includes(decision);
@@ -76,7 +77,7 @@
     try { localStorage.setItem(KEY, JSON.stringify(list)); stored = true; } catch (error) { stored = false; }
   }
 
-  // changes: [[number of the row, {decision, label} or undefined], ...]; one step of undo.
+  // changes: [[row number, {decision, label} or undefined], ...]; they are one step of undo.
   function decide(changes, isUndo = false) {
     const before = changes.map(([i]) => [i, decisions.get(i)]);
     for (const [i, decision] of changes) {
@@ -96,7 +97,7 @@
     if (before.length === 1 && shown.includes(before[0][0])) findDecider(before[0][0])?.scrollIntoView({ block: "nearest" });
   }
 
-  // What a press of a button or key means: the same decision again takes it back.
+  // A button or key was pressed: the same decision again takes it back.
   function press(i, decision, holder) {
     const label = decision === "relabel" ? find("select", holder).value : "";
     if (decision === "relabel" && !label) { find("select", holder).focus(); return; }
@@ -140,7 +141,7 @@
     holder.classList.toggle("decided", Boolean(now));
     for (const button of holder.querySelectorAll("[data-do]")) button.setAttribute("aria-pressed", String(now?.decision === button.dataset.do));
     const state = find(".state", holder);
-    if (!state) return; // a card that was not in sight yet
+    if (!state) return; // the card is not filled yet
     state.textContent = now ? `Decided: ${inWords(now)}` : "";
     if (now?.decision === "relabel") find("select", holder).value = now.label;
   }
@@ -157,7 +158,7 @@
     find("#download").disabled = find("#clear").disabled = !decisions.size;
     find("#kept").textContent = stored
       ? "Decisions stay in this browser until you clear them. They take effect when you download decisions.csv and train with it."
-      : "This browser does not keep decisions for this page: download decisions.csv before you close it.";
+      : "This browser does not store decisions for this page: download decisions.csv before you close it.";
   }
 
   const cell = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
@@ -208,13 +209,13 @@
     if (changes.length) decide(changes);
     const left = lines.length - changes.length;
     say(`${changes.length} decisions loaded from ${file.name}.`
-      + (left ? ` ${left} were left out: no such video here, or its file, label or decision does not fit.` : ""));
+      + (left ? ` ${left} were left out: the video is not here, or its file, label or decision does not fit.` : ""));
   }
 
   // Cards -------------------------------------------------------------------------------------------------------------
 
   const MEASURES = [
-    ["label_quality", "label quality", 3], ["clip_agreement", "clip agreement", 2], ["loss", "loss", 2], ["clip_std", "clip deviation", 2],
+    ["label_quality", "label quality", 3], ["margin", "margin", 2], ["clip_agreement", "clip agreement", 2], ["loss", "loss", 2], ["clip_std", "clip deviation", 2],
     ["num_valid_clips", "clips", 0], ["num_frames", "frames", 0], ["confidence", "confidence", 2], ["variability", "variability", 2],
     ["correctness", "correctness", 2],
   ];
@@ -262,7 +263,7 @@
         return make("li", { class: of.length ? "centre" : null }, picture, moment(index),
           of.length ? make("b", {}, ` clip ${of.join(", ")}`) : null);
       })),
-      make("ul", { class: "clips", "aria-label": "What the model saw" },
+      make("ul", { class: "clips", "aria-label": "Predictions of the model" },
         ...(row.probabilities ? [clipLine("Video", row.probabilities, row.given_label)] : []),
         ...clips.map((probabilities, clip) => clipLine(`Clip ${clip + 1}, ${moment(centres[clip])}`, probabilities, row.given_label))),
       decider(i),
@@ -301,11 +302,11 @@
     event.preventDefault();
   }
 
-  // Table: only the rows in sight are in the document -----------------------------------------------------------------
+  // Table: only visible rows are in the document ----------------------------------------------------------------------
 
   const COLUMNS = [
-    ["sample_id", "Video", 15], ["partition", "Group", 6.5], ["given_label", "Given", 6], ["predicted_label", "Predicted", 6],
-    ["suggested_label", "Suggested", 6.2], ["label_quality", "Label quality", 5, 3], ["decision", "Decision", 23.5], ["clip_agreement", "Agree- ment", 5.5, 2],
+    ["sample_id", "Video", 15], ["partition", "Verdict", 6.5], ["given_label", "Given", 6], ["predicted_label", "Predicted", 6],
+    ["suggested_label", "Suggested", 6.2], ["label_quality", "Label quality", 5, 3], ["margin", "Margin", 5, 2], ["decision", "Decision", 23.5], ["clip_agreement", "Agree- ment", 5.5, 2],
     ["loss", "Loss", 5, 2], ["true_label", "True", 6], ["rank", "Rank", 5, 0], ["clip_std", "Clip deviation", 6, 2], ["num_valid_clips", "Clips", 5, 0],
     ["confidence", "Confi- dence", 5.5, 2], ["variability", "Varia- bility", 5.5, 2], ["correctness", "Correct- ness", 5.5, 2], ["weight", "Weight", 5.5, 2],
     ["num_frames", "Frames", 5.5, 0], ["split", "Split", 6.5], ["fold", "Fold", 4.5, 0], ["epoch", "Epoch", 5, 0],
@@ -317,8 +318,8 @@
   const collator = new Intl.Collator("en", { numeric: true });
   let sort = { key: "rank", direction: 1 };
   let shown = rows.map((_, i) => i);
-  let found = -1; // the row that the map led to
-  const inSight = new Map(); // place in the table -> its element
+  let found = -1; // row that was chosen on the map
+  const inSight = new Map(); // position in the table -> element
 
   const isNumber = (column) => column.length > 3;
   const sortValue = (i, key) =>
@@ -330,7 +331,7 @@
     const { key, direction } = sort;
     return numbers.map((i) => [sortValue(i, key), i]).sort(([a, i], [b, j]) => {
       const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
-      if (noA || noB) return noA - noB || i - j; // unknown ones are last in both directions
+      if (noA || noB) return noA - noB || i - j; // unknown values are last in both directions
       return direction * (typeof a === "string" ? collator.compare(a, b) : a - b) || i - j;
     }).map(([, i]) => i);
   }
@@ -385,7 +386,7 @@
     const last = Math.min(shown.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + OVERSCAN);
     for (const [place, element] of inSight) {
       if (place >= first && place < last) continue;
-      if (element.contains(document.activeElement)) scroller.focus({ preventScroll: true }); // else the keyboard starts anew
+      if (element.contains(document.activeElement)) scroller.focus({ preventScroll: true }); // else the focus would be lost
       element.remove();
       inSight.delete(place);
     }
@@ -411,7 +412,7 @@
     find("#videos").setAttribute("aria-rowcount", shown.length + 1);
     for (const head of document.querySelectorAll("#videos thead th"))
       head.setAttribute("aria-sort", head.dataset.key !== sort.key ? "none" : sort.direction > 0 ? "ascending" : "descending");
-    renderRows(); // twice: the first one, from nothing, only guesses how high a row is
+    renderRows(); // twice: without any row, the first call has to guess the height of a row
     renderRows();
   }
 
@@ -435,7 +436,7 @@
 
   // Filters -----------------------------------------------------------------------------------------------------------
 
-  const NO_LABEL = "\u0000none"; // an option's value that no label has
+  const NO_LABEL = "\u0000none"; // a value that is no label
   const form = find("#filters form");
 
   function makeFilters() {
@@ -446,12 +447,12 @@
     }
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(filter)); // after the fields have changed
+    form.addEventListener("reset", () => setTimeout(filter)); // the fields change after this event
     const narrow = matchMedia("(max-width: 50rem)");
     const fold = () => { find("#filters").open = !narrow.matches; };
     narrow.addEventListener("change", fold);
     fold();
-    // What is jumped to, or focused, comes to lie below the toolbar.
+    // Targets of links and focused elements must not be hidden by the toolbar.
     new ResizeObserver(() => find("#review").style.setProperty("--toolbar", `${find("#toolbar").offsetHeight}px`)).observe(find("#toolbar"));
   }
 
@@ -497,12 +498,12 @@
       sign.append(drawn("path", { d: MARKS[partition](7, 7), fill: "currentColor" }));
       find("#legend").append(make("li", {}, sign, ` ${count(partition)} ${partition}${limits[partition]}`));
     }
-    if (!points.length) { find("#plot").replaceChildren("There is nothing to draw."); return; }
-    // One look at four clips gives four values: they are spread a little to the sides, or marks would hide each other.
+    if (!points.length) { find("#plot").replaceChildren("No video has scores."); return; }
+    // Four clips give few values of agreement: marks are spread to the sides, or they would hide each other.
     const values = [...new Set(points.map((i) => rows[i].clip_agreement))].sort((a, b) => a - b);
     const gap = Math.min(0.25, ...values.slice(1).map((value, k) => value - values[k]));
     const spread = values.length <= 20 ? 0.4 * gap : 0;
-    if (spread) find("#map p").append(" Marks with the same agreement are spread a little to the sides.");
+    if (spread) find("#map p").append(" Marks with the same agreement are spread to the sides.");
     const most = Math.max(points.reduce((top, i) => Math.max(top, rows[i].loss), 0), lossLimit ?? 0, 0.1) * 1.04;
     const [least, utmost] = [Math.min(values[0], hardLimit ?? 1) - spread - 0.03, 1.03 + spread];
     const height = 400;
@@ -520,7 +521,7 @@
       const y = (value) => height - bottom - (value / most) * (height - top - bottom);
       const region = (name, from, to, low, high) =>
         drawn("rect", { class: `region ${name}`, x: x(from), y: y(high), width: x(to) - x(from), height: y(low) - y(high) });
-      // The limit belongs to the hard ones: its line is drawn beside the marks that are spread around it.
+      // Videos at the limit are hard: the line is drawn to the right of their spread marks.
       const edge = Number.isFinite(hardLimit) ? Math.min(hardLimit + 1.25 * spread, utmost) : least;
       const high = lossLimit ?? most;
       svg.replaceChildren(
@@ -540,10 +541,10 @@
         drawn("text", { x: 14, y: (height - bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${(height - bottom) / 2})` }, "loss →"),
       );
       places = points.map((i) => {
-        const shift = spread * (((i * 0.618034) % 1) * 2 - 1); // the golden ratio: even, and the same each time
+        const shift = spread * (((i * 0.618034) % 1) * 2 - 1); // golden ratio: evenly spread and reproducible
         return [x(rows[i].clip_agreement + shift), y(rows[i].loss), i];
       });
-      // In turns, so that no group covers the others.
+      // Drawn in turns, so that no group covers the others.
       for (let turn = 0; turn < 30; turn += 1) {
         for (const partition of PARTITIONS) {
           const d = places.filter(([, , i], k) => k % 30 === turn && rows[i].partition === partition)
@@ -575,7 +576,7 @@
       here.setAttribute("cy", hit[1]);
       const row = rows[hit[2]];
       find("#readout").textContent = `${row.sample_id}: ${row.partition}, given ${row.given_label}, predicted ${row.predicted_label}, `
-        + `agreement ${number(row.clip_agreement)}, loss ${number(row.loss)}`;
+        + `agreement ${number(row.clip_agreement)}, loss ${number(row.loss)}, margin ${number(row.margin)}`;
     });
     svg.addEventListener("click", (event) => { const hit = nearest(event); if (hit) toRow(hit[2]); });
     find("#plot").append(svg);
@@ -601,11 +602,11 @@
     if (event.target.files.length) await load(event.target.files[0]);
     event.target.value = ""; // so that the same file can be chosen again
   });
-  // Cards on the way to the table get their true height only once they are near: the first jump misses a little.
+  // Cards get their true height only when they are near, so the first jump over them misses: it is repeated.
   for (const link of document.querySelectorAll('a[href="#table"]'))
     link.addEventListener("click", () => requestAnimationFrame(() => requestAnimationFrame(() => find("#table").scrollIntoView())));
   for (const button of document.querySelectorAll(".more button")) button.addEventListener("click", () => { find(".more").open = false; });
-  // Another tab with this page decides, too: both show, and neither overwrites, what the other did.
+  // Another tab with this page may decide, too: both show all decisions, and neither overwrites the other's.
   addEventListener("storage", (event) => {
     if (event.key !== KEY) return;
     restore();

@@ -1,8 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-The page of an audit: one HTML file that needs nothing else, on which a person looks at the suspicious videos and
-decides about them. The overview is rendered here, from page.html; page.js makes cards and table from the
-data in the file, and writes decisions.csv.
+The page of an audit: one self-contained HTML file on which a person looks at the suspicious videos and decides about
+them. This module renders the overview from page.html; page.js makes cards and table from the data in the file, and
+writes decisions.csv.
 """
 
 import base64
@@ -18,14 +18,24 @@ from modeling_rdfer.disclaimer import NOT_FOR
 
 _FOLDER = Path(__file__).parent
 PARTITIONS = ("noisy", "hard", "clean")
-# What the script reads of a row. Columns that are empty in all rows stay away.
+# What the script reads of a row. Columns that are empty in all rows are left out.
 COLUMNS = (
     *("sample_id", "path", "content_hash", "split", "fold", "epoch", "given_label", "predicted_label"),
-    *("suggested_label", "true_label", "probabilities", "label_quality", "clip_agreement", "clip_std"),
-    *("num_valid_clips", "loss", "weight", "partition", "confidence", "variability", "correctness", "num_frames"),
+    *("suggested_label", "true_label", "probabilities", "label_quality", "margin", "clip_agreement"),
+    *(
+        "clip_std",
+        "num_valid_clips",
+        "loss",
+        "weight",
+        "partition",
+        "confidence",
+        "variability",
+        "correctness",
+        "num_frames",
+    ),
 )
-# When the matrix warns that a label is being wiped out: this share of its videos is noisy, and that is this many times
-# the share in the whole set, or half of them are.
+# The page warns that a label may be wiped out if this share of its videos is noisy, and that is this many times the
+# share in the whole dataset, or at least half of them are.
 WIPED_OUT_SHARE, WIPED_OUT_RATIO = 0.25, 1.5
 HEAT_LEVELS = 9
 METRIC_NAMES = {
@@ -38,29 +48,28 @@ METRIC_NAMES = {
 
 def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dict]) -> None:
     """
-    Writes the page of an audit as one HTML file without any reference to other files or hosts.
+    Writes the page of an audit as one HTML file without references to other files or hosts.
 
     Args:
         path (`Path`): file to write; its folder exists.
-        rows (`list[dict]`): one a video, all of them; keys are the columns of section 6 of the design, and
-            `true_label`, `confidence`, `variability`, `correctness` (0..1) where known. `partition` is None for a file
-            that could not be read. The page shows them in the order of suspicion: noisy ones by rising
-            `label_quality`, then the others.
+        rows (`list[dict]`): one for each video, with the columns of docs/table_schema.md, and `true_label`,
+            `confidence`, `variability`, `correctness` (0..1) where known. `partition` is None for a file that could
+            not be read. The page shows noisy videos first, then the others, each by falling loss.
         summary (`dict`): `title`, `dataset`, `split`, `model`, `model_revision`, `out_of_sample`, `folds`, `source`
             ("audit" or "training run"), `label_names`, `rule` (sentences), `partition_by_class` (label -> partition ->
             count), `joint` (C x C, share of videos by given label, a row, and true label, a column),
             `confused_pairs` (`given`, `true`, `share`, `count`), `agreement_loss` (`noisy_margin_threshold`,
             `noisy_loss_threshold`, `hard_agreement_threshold`; None or infinite: there is none), `truth` (None, or a
-            dict a score: `score` and metrics, each a number or `{"value", "low", "high"}`, `precision_at_k` with
-            `k`), `unreadable` (`sample_id`, `reason`), `reproducibility` (name -> value).
+            dict for each score: `score` and metrics, each a number or `{"value", "low", "high"}`, `precision_at_k`
+            with `k`), `unreadable` (`sample_id`, `reason`), `reproducibility` (name -> value).
         cards (`dict[str, dict]`): sample_id -> `frames` (WebP, `bytes` each), `frame_times` (seconds or None),
             `clips` (K x C, probabilities of each distinct clip), `clip_frames` (K, index from 0 into `frames` of the
             frame at the centre of each clip).
 
     Raises:
-        ValueError: a card that belongs to no row, or whose lists do not fit together.
+        ValueError: if a card belongs to no row, or its lists do not fit together.
     """
-    rows = sorted(rows, key=_suspicion)
+    rows = sorted(rows, key=_order)
     position = {row["sample_id"]: index for index, row in enumerate(rows)}
     for sample_id, card in cards.items():
         if sample_id not in position:
@@ -69,7 +78,7 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
         if len(card["frame_times"]) != frames or len(card["clip_frames"]) != clips:
             raise ValueError(
                 f"The card of {sample_id!r} has {frames} frames and {len(card['frame_times'])} times, {clips} clips "
-                f"and {len(card['clip_frames'])} centres: expected as many of one as of the other."
+                f"and {len(card['clip_frames'])} centres: expected the same number of both."
             )
         if not all(0 <= index < frames for index in card["clip_frames"]):
             raise ValueError(f"`clip_frames` of {sample_id!r} are {card['clip_frames']}: it has {frames} frames.")
@@ -94,7 +103,7 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
     matrix = _matrix(summary["partition_by_class"], names)
     css, script = ((_FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    # `tojson` escapes what could end the script element; the keys keep their order.
+    # `tojson` escapes what could end the script element, and keeps the order of the keys.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= {"share": _share, "metric": _metric}
     html = environment.from_string((_FOLDER / "page.html").read_text(encoding="utf-8")).render(
@@ -118,26 +127,26 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
     Path(path).write_text(html, encoding="utf-8", newline="\n")
 
 
-def _suspicion(row: dict) -> tuple:
-    """Noisy videos first, then the largest loss: it finds wrong labels better than label_quality does (measured)."""
+def _order(row: dict) -> tuple:
+    """Sort key: noisy videos first, then the largest loss, which finds wrong labels better than label_quality does."""
     loss = row["loss"]
     return row["partition"] != "noisy", loss is None, -(loss or 0.0)
 
 
 def _identity(rows: list[dict], summary: dict) -> str:
-    """Under which the browser keeps decisions: the same for the same videos, labels and model, whatever the scores."""
+    """The key of the decisions in the browser: the same for the same videos, labels and model, whatever the scores."""
     parts = [summary[key] for key in ("dataset", "split", "source", "model", "model_revision")]
     parts += sorted(repr((row["sample_id"], row["content_hash"], row["given_label"])) for row in rows)
     return hashlib.blake2b(repr(parts).encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
 
 
 def _hash(text: str) -> str:
-    """For the content security policy: only this very script and style run."""
+    """Hash for the content security policy, which allows only this script and style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _plain(value):
-    """Python numbers and lists of five digits; what is not finite becomes None, since JSON has no word for it."""
+    """Python numbers (five digits) and lists; values that are not finite become None, as JSON cannot hold them."""
     if value is None or isinstance(value, (str, bool)):
         return value
     if hasattr(value, "tolist"):
@@ -150,7 +159,7 @@ def _plain(value):
 
 
 def _share(value: float) -> str:
-    # Never nothing, or everything, where it is not.
+    # Small and large shares do not appear as 0 % or 100 %.
     if 0 < value < 0.001:
         return "< 0.1 %"
     if 0.999 < value < 1:
@@ -172,7 +181,7 @@ def _metric(value) -> str:
 
 
 def _metrics(truth: list[dict] | None) -> dict[str, str]:
-    """Columns of the table of metrics: key -> name."""
+    """Columns of the table of metrics: key -> heading."""
     found = {}
     for score in truth or []:
         for key, value in score.items():
@@ -191,7 +200,7 @@ def _matrix(counts: dict, names: Sequence[str]) -> list[dict]:
 
 
 def _wiped_out(matrix: list[dict]) -> list[dict]:
-    """The labels that lose too much if noisy videos are dropped, with their share and that of all videos."""
+    """Labels that lose too many videos if noisy ones are dropped, with their share and that of all videos."""
     videos = max(sum(row["total"] for row in matrix), 1)
     overall = sum(row["noisy"] for row in matrix) / videos
     found = []
@@ -204,7 +213,7 @@ def _wiped_out(matrix: list[dict]) -> list[dict]:
 
 
 def _heat(joint: Sequence[Sequence[float]]) -> list[list[dict]]:
-    """Cells with their depth of colour, 0..HEAT_LEVELS: those off the diagonal among themselves, they are the news."""
+    """Cells with their depth of colour, 0..HEAT_LEVELS; diagonal and other cells are scaled separately."""
     size = range(len(joint))
     largest = {
         diagonal: max((joint[i][j] for i in size for j in size if (i == j) == diagonal), default=0.0)
@@ -224,16 +233,16 @@ def _cards_sentence(rows: list[dict], cards: dict) -> str:
     shown = sum(sample_id in cards for sample_id in noisy)
     others = len(cards) - shown
     if not cards:
-        return "No cards with frames were put into this page; all videos are in the table below."
+        return "This page has no cards with frames; all videos are in the table below."
     if not noisy:
-        return f"No video was judged noisy. Cards for the {others} of lowest label quality."
+        return f"No video was judged noisy. Cards for the {others} with the largest loss."
     if shown < len(noisy):
         return (
             f"Cards for the {shown} most suspicious of {len(noisy)} videos judged noisy: the others would make this "
-            "page too large. They are in the table below, where they can be decided, too; --max_cards of the audit "
-            "sets the limit."
+            "page too large. They are in the table below, where you can decide about them, too. --max-cards of the "
+            "audit sets the limit."
         )
-    more = f", and for {others} other{'s' * (others > 1)} of low label quality" if others else ""
+    more = f", and for {others} other{'s' * (others > 1)} with large losses" if others else ""
     return f"Cards for all {len(noisy)} videos judged noisy{more}."
 
 

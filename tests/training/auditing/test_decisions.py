@@ -89,7 +89,7 @@ def test_stale_decisions_are_refused_by_row(root, tmp_path):
         ("happy/0,x,happy,maybe,", "row 2: decision 'maybe'"),
         ("happy/0,x,happy,relabel,", "row 2: relabel with label ''"),
         ("happy/0,x,happy,drop,sad", "row 2: drop with label 'sad'"),
-        ("happy/0,x,happy,drop,\nhappy/0,x,happy,keep,", "row 3: happy/0 is decided on in row 2 already"),
+        ("happy/0,x,happy,drop,\nhappy/0,x,happy,keep,", "row 3: happy/0 was already decided on in row 2"),
         (",x,happy,drop,", "row 2: no sample_id"),
     ],
 )

@@ -43,6 +43,7 @@ def make_row(sample_id: str, index: int, given: int, probabilities, agreement: f
         "suggested_label": LABELS[predicted] if noisy else None,
         "probabilities": probabilities,
         "label_quality": probabilities[given],
+        "margin": probabilities[given] - np.delete(probabilities, given).max(),
         "clip_agreement": agreement,
         "clip_std": 0.01,
         "num_valid_clips": 4,
@@ -476,7 +477,7 @@ def test_what_may_be_missing_or_not_a_number(visit, tmp_path):
     write_page(path, [], summarise([], source="training run", out_of_sample=False, folds=None), {})
     page = visit(path)
     assert "taken while the model was trained on these very" in page.inner_text(".notice.loud")
-    assert page.inner_text("#shown").startswith("0 of 0 videos") and "nothing to draw" in page.inner_text("#plot")
+    assert page.inner_text("#shown").startswith("0 of 0 videos") and "No video has scores" in page.inner_text("#plot")
 
     row = {**make_row("only", 0, 0, HAPPY), "loss": float("inf"), "label_quality": float("nan"), "true_label": "happy"}
     metric = {"value": 0.9, "low": 0.85, "high": 0.95}
@@ -486,7 +487,7 @@ def test_what_may_be_missing_or_not_a_number(visit, tmp_path):
     write_page(path, [row], summarise([row], truth=truth), {})
     page = visit(path)
     assert column(page, "loss") == column(page, "label_quality") == ["–"]  # noqa: RUF001
-    assert column(page, "true_label") == ["happy"]
+    assert column(page, "true_label") == ["happy"] and column(page, "margin") == ["-0.96"]
     assert page.locator("#truth thead th").all_inner_texts()[3] == "Precision among the 10 most suspicious"
     interval = "0.900 (0.850 to 0.950)"
     assert page.locator("#truth tbody td").all_inner_texts() == [interval, "0.500", interval, "–"]  # noqa: RUF001
@@ -496,7 +497,7 @@ def test_a_browser_that_keeps_nothing_says_so(visit, small_page):
     page = visit(small_page)
     page.evaluate("void (Storage.prototype.setItem = () => { throw new DOMException('no', 'QuotaExceededError'); })")
     by_id(page, "tr", "other").locator("[data-do=drop]").click()
-    assert "does not keep decisions" in page.inner_text("#kept")
+    assert "does not store decisions" in page.inner_text("#kept")
     assert [line[0] for line in downloaded(page)] == ["other"]
 
 
@@ -506,9 +507,9 @@ def test_the_page_says_whose_cards_it_has(rows, tmp_path):
     noisy = [row["sample_id"] for row in rows if row["partition"] == "noisy"]
     for kept, names, sentence in (
         (rows, noisy, "Cards for all 9 videos judged noisy."),
-        (rows, [*noisy, "hard-1"], "Cards for all 9 videos judged noisy, and for 1 other of low label quality."),
-        (quiet, ["hard-1", "hard-2"], "No video was judged noisy. Cards for the 2 of lowest label quality."),
-        (rows, [], "No cards with frames were put into this page"),
+        (rows, [*noisy, "hard-1"], "Cards for all 9 videos judged noisy, and for 1 other with large losses."),
+        (quiet, ["hard-1", "hard-2"], "No video was judged noisy. Cards for the 2 with the largest loss."),
+        (rows, [], "This page has no cards with frames"),
     ):
         write_page(path, kept, summarise(kept), {name: card for name in names})
         assert sentence in path.read_text(encoding="utf-8")

@@ -1,0 +1,165 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Scores of an audit's videos: by a model as it is, and what all ways of scoring share."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from modeling_rdfer.hub.public_names import public_name
+from modeling_rdfer.inference.loading import load
+from modeling_rdfer.models.labels_rdfer import class_names
+from modeling_rdfer.models.modeling_rdfer import distinct_clips
+from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
+from modeling_rdfer.trainer.sample_record import SamplePredictions
+from training.auditing.arguments import AuditArguments
+from training.auditing.cards import Cards, make_card
+from training.auditing.videos import open_audit_videos
+from training.data.checks import report_bad_videos
+from training.data.labelled_videos import LabelledVideos
+from training.data.scoring import ScoringBatches
+from training.data.video_dataset import ScoringVideoDataset
+from training.running.arguments import DataArguments
+from training.running.video_sets import load_split, map_videos
+
+
+@dataclass
+class Audit:
+    """
+    The scores of an audit's videos.
+
+    Attributes:
+        videos ([`LabelledVideos`]): all videos, labelled with the model's names, with the columns of the table.
+        label_names (`list[str]`): labels of the probabilities.
+        predictions ([`SamplePredictions`]): of the videos that could be read; `index` is their number among `videos`.
+        errors (`dict[int, str]`): why the others could not be read.
+        model (`str`): name of the model that scored them; `revision` (`str`, *optional*): its commit on the Hub.
+        out_of_sample (`bool`): whether every video was scored by a model that was not trained on it.
+        cards ([`Cards`]): of the most suspicious videos.
+        missing_cards (`Callable`): makes the cards of other videos, by number.
+        source (`"audit"` or `"training run"`): whether each video was scored once, or has means over a training.
+        folds (`int`, *optional*): number of folds.
+        epoch (`int`, *optional*): epochs that the scoring models were trained.
+        dynamics (`dict` of arrays): `confidence`, `variability`, `correctness` of a training run.
+    """
+
+    videos: LabelledVideos
+    label_names: list[str]
+    predictions: SamplePredictions
+    errors: dict[int, str]
+    model: str
+    out_of_sample: bool
+    cards: Cards
+    missing_cards: Callable[[list[int]], dict[int, dict]]
+    revision: str | None = None
+    source: str = "audit"
+    folds: int | None = None
+    epoch: int | None = None
+    dynamics: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def load_scoring_model(name: str | None, data: DataArguments, args: RDFERTrainingArguments):
+    """
+    Loads a model in evaluation mode and its processor.
+
+    Raises:
+        OSError, ValueError: if there is no such model, or it does not give one label a video.
+    """
+    model, processor = load(name, str(args.device))
+    if model.config.problem_type not in (None, "single_label_classification"):
+        raise ValueError(f"{name}: an audit needs one label a video, its problem_type is {model.config.problem_type}.")
+    if data.face_crop is not None:
+        processor.do_face_crop = data.face_crop
+    return model, processor
+
+
+@torch.inference_mode()
+def score(
+    model,
+    processor,
+    videos: LabelledVideos,
+    numbers: Sequence[int],
+    args: RDFERTrainingArguments,
+    cards: Cards,
+    description: str = "scoring",
+) -> tuple[SamplePredictions | None, dict[int, Exception]]:
+    """
+    Scores videos once, without augmentation.
+
+    Args:
+        model, processor: see [`load_scoring_model`].
+        videos ([`LabelledVideos`]): all of the audit, labelled with the model's names.
+        numbers (sequence of `int`): which of them to score.
+        args ([`RDFERTrainingArguments`]): batch size of evaluation and number of workers.
+        cards ([`Cards`]): is offered each video.
+        description (`str`, *optional*, defaults to `"scoring"`): of the progress bar.
+
+    Returns:
+        The predictions, with `index` among `videos`, None if no video can be read; and why others cannot be read, by
+        number.
+    """
+    dataset = ScoringVideoDataset(videos.select(list(numbers)), model.config.label2id, processor)
+    batches = ScoringBatches(
+        dataset,
+        model.device,
+        args.per_device_eval_batch_size,
+        args.dataloader_num_workers,
+        on_bad_video="collect",
+        description=description,
+        disable_progress=args.disable_tqdm,
+    )
+    parts = []
+    for batch in batches:
+        index = torch.tensor([numbers[place] for place in batch.numbers])
+        outputs = model(batch.frames, frame_mask=batch.frame_mask)
+        predictions = SamplePredictions.from_outputs(outputs, batch.labels, index).to("cpu")
+        parts.append(predictions)
+        clip_mask = distinct_clips(outputs.key_frame_indices).cpu()
+        clips, key_frames = outputs.clip_logits.float().softmax(-1).cpu(), outputs.key_frame_indices.cpu()
+        for row, example in enumerate(batch.examples):
+            make = functools.partial(make_card, example, clips[row][clip_mask[row]], key_frames[row][clip_mask[row]])
+            cards.offer(int(index[row]), predictions.loss[row].item(), make)
+    errors = {numbers[place]: error for place, error in batches.errors.items()}
+    return SamplePredictions.concatenate(parts) if parts else None, errors
+
+
+def make_cards(model, processor, videos: LabelledVideos, numbers: list[int], args) -> dict[int, dict]:
+    """Makes the cards of some videos by scoring them once more; see [`score`]."""
+    cards = Cards(len(numbers))
+    score(model, processor, videos, numbers, args, cards, "frames for the page")
+    return cards.cards
+
+
+def score_in_sample(
+    arguments: AuditArguments, model_name: str | None, data: DataArguments, args: RDFERTrainingArguments
+) -> Audit:
+    """
+    `--in-sample`: scores all videos with the model as it is.
+
+    Raises:
+        ValueError, OSError: if model or videos cannot be loaded, or labels do not fit.
+    """
+    videos = load_split(data, [data.split])
+    model, processor = load_scoring_model(model_name, data, args)
+    videos, _ = map_videos(videos, model.config.label2id, arguments.on_unknown_label)
+    errors = open_audit_videos(videos, data.on_bad_video)
+    numbers = [number for number in range(len(videos)) if number not in errors]
+    cards = Cards(arguments.max_cards)
+    predictions, further = score(model, processor, videos, numbers, args, cards)
+    report_bad_videos(list(further.values()), len(numbers), data.on_bad_video)
+    return Audit(
+        videos,
+        class_names(model.config),
+        predictions,
+        {number: str(error) for number, error in (errors | further).items()},
+        model=public_name(model.name_or_path) or "a local checkpoint",
+        revision=getattr(model.config, "_commit_hash", None),
+        out_of_sample=False,
+        cards=cards,
+        missing_cards=lambda wanted: make_cards(model, processor, videos, wanted, args),
+    )
+
+
+__all__ = ["Audit", "load_scoring_model", "make_cards", "score", "score_in_sample"]

@@ -1,0 +1,39 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Videos of an audit: which can be opened, and their fingerprint."""
+
+import hashlib
+
+from training.data.checks import open_videos, report_bad_videos
+from training.data.labelled_videos import LabelledVideos
+
+
+def open_audit_videos(videos: LabelledVideos, on_bad_video: str) -> dict[int, Exception]:
+    """
+    Opens all videos and adds the columns `num_frames` and `content_hash` to them.
+
+    Args:
+        videos ([`LabelledVideos`]): of the audit.
+        on_bad_video (`"error"` or `"skip"`): what to do if one cannot be opened.
+
+    Returns:
+        `dict[int, Exception]`: why which cannot be opened, by number.
+
+    Raises:
+        ValueError, OSError: if one cannot be opened and `on_bad_video="error"`; or if none can.
+    """
+    results = open_videos(videos)
+    errors = {number: result for number, result in enumerate(results) if isinstance(result, Exception)}
+    report_bad_videos(list(errors.values()), len(videos), on_bad_video)
+    for place, name in enumerate(("num_frames", "content_hash")):
+        videos.columns[name] = [None if isinstance(result, Exception) else result[place] for result in results]
+    return errors
+
+
+def fingerprint(videos: LabelledVideos) -> str:
+    """blake2b-64 of ids, contents and labels of videos."""
+    hashes = videos.columns["content_hash"]
+    lines = (f"{name}\t{value}\t{label}\n" for name, value, label in zip(videos.sample_ids, hashes, videos.labels))
+    return hashlib.blake2b("".join(lines).encode(), digest_size=8).hexdigest()
+
+
+__all__ = ["fingerprint", "open_audit_videos"]
