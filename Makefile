@@ -12,7 +12,7 @@ help:
 	@echo "make test       set everything up in $(VENV), run the tests (about five minutes)"
 	@echo "make test-slow  run also the tests that take minutes each"
 	@echo "make test-lowest  run the quick tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
-	@echo "make lint       check style"
+	@echo "make lint       check style and types"
 	@echo "make docs       build the documentation into output/site; make docs-serve shows it while you write"
 	@echo "make hub        put together complete Hub folders of both checkpoints, with code: output/hub"
 	@echo "make space      put together the folder to upload as a Space of the Hub (hub_cards/space/README.md)"
@@ -71,7 +71,7 @@ test-lowest: $(LOWEST)/.installed
 		tests/models tests/inference tests/trainer tests/test_cli.py
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 # A warning, e.g. a link to nowhere, stops the build. The variable silences an advertisement of the theme's.
 docs: $(VENV)/.docs

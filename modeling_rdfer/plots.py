@@ -108,11 +108,13 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         if nearest is None or abs(centres[nearest] - middle) > slot / 2 + (last - first) / len(windows):
             continue
         picture = faces.inset_axes([number / num_faces, 0.0, 1 / num_faces, 1.0])
-        picture.imshow(windows[nearest].key_frame.permute(1, 2, 0).numpy())
+        window = windows[nearest]
+        assert window.key_frame is not None and window.label is not None
+        picture.imshow(window.key_frame.permute(1, 2, 0).numpy())
         picture.set(xticks=[], yticks=[])
-        picture.set_title(f"{windows[nearest].key_frame_seconds:.1f} s", fontsize=8, pad=2)
+        picture.set_title(f"{window.key_frame_seconds:.1f} s", fontsize=8, pad=2)
         for spine in picture.spines.values():
-            spine.set(color=styles[windows[nearest].label]["color"], linewidth=2.5)
+            spine.set(color=styles[window.label]["color"], linewidth=2.5)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 

@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 import threading
-from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
 
@@ -19,7 +18,7 @@ from starlette.routing import Route
 
 from ..disclaimer import NOT_FOR
 from ..inference.loading import load
-from ..models.package_data_rdfer import packaged_file
+from ..models.package_data_rdfer import required_file
 from .answer import analyse
 from .limits import MAX_BYTES, MAX_SECONDS, Refused, message_html
 from .uploads import Uploads
@@ -119,13 +118,6 @@ def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
     return demo
 
 
-def _file(name: str) -> Path:
-    file = packaged_file(name)
-    if file is None:
-        raise FileNotFoundError(f"{name} is missing in this installation: reinstall modeling-rdfer.")
-    return file
-
-
 def launch_demo(models: list[str] | None = None, **launch_options):
     """
     Serves the demo until the process is interrupted or terminated.
@@ -156,7 +148,7 @@ def launch_demo(models: list[str] | None = None, **launch_options):
             return JSONResponse({"error": "Send videos to rdfer/upload."}, 403)
 
         async def example(request: Request):
-            return FileResponse(_file("example/cap13_edit2.mp4"), media_type="video/mp4")
+            return FileResponse(required_file("example/cap13_edit2.mp4"), media_type="video/mp4")
 
         routes = [
             Route("/rdfer/upload", uploads.receive, methods=["POST"]),
@@ -175,8 +167,8 @@ def launch_demo(models: list[str] | None = None, **launch_options):
                 theme=gradio.themes.Default(
                     font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
                 ),
-                css=_file("demo/page.css").read_text(encoding="utf-8"),
-                head=f"<script>{_file('demo/page.js').read_text(encoding='utf-8')}</script>",
+                css=required_file("demo/page.css").read_text(encoding="utf-8"),
+                head=f"<script>{required_file('demo/page.js').read_text(encoding='utf-8')}</script>",
                 **launch_options,
             )
             print(f"Open {address} in your browser. Press Ctrl+C to stop.", flush=True)

@@ -3,7 +3,7 @@
 
 import functools
 
-from ..models.package_data_rdfer import packaged_file
+from ..models.package_data_rdfer import required_file
 
 TAGS = ["dynamic-facial-expression-recognition", "facial-expression-recognition", "emotion-recognition"]
 
@@ -32,7 +32,7 @@ def uses_and_misuses(people: str) -> str:
 @functools.cache
 def template(name: str) -> str:
     """A template of `hub_cards/` by its file name."""
-    return packaged_file(f"card_templates/{name}").read_text(encoding="utf-8")
+    return required_file(f"card_templates/{name}").read_text(encoding="utf-8")
 
 
 def table_cell(value) -> str:

@@ -4,6 +4,7 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -96,7 +97,7 @@ def _eval_results(facts: CardFacts, labels: list[str]) -> list[EvalResult]:
     dataset = facts.dataset_name or facts.dataset_id
     if dataset is None:
         return []  # a model-index needs the name
-    common = {
+    common: dict[str, Any] = {
         "task_type": "video-classification",
         "task_name": "Video Classification",
         "dataset_type": facts.dataset_id or re.sub(r"[^\w.-]+", "-", dataset).strip("-").lower(),
@@ -189,7 +190,8 @@ def _label_table(labels: list[str], facts: CardFacts) -> dict:
     for label in labels:
         row = [table_cell(label)]
         if facts.metrics:
-            row.append("not in the evaluation" if recalls[label] is None else _percent(recalls[label]))
+            recall = recalls[label]
+            row.append("not in the evaluation" if recall is None else _percent(recall))
         if facts.partitions:
             row += [str(facts.partitions.get(label, {}).get(name, 0)) for name in PARTITION_NAMES]
         rows.append(row)

@@ -23,7 +23,7 @@ def public_name(name: str) -> str:
     if os.path.exists(name):
         if embedded and os.path.samefile(name, embedded):
             return "rdfer-small"
-        path = Path(name).resolve()
+        path: PurePath = Path(name).resolve()
         return "" if _names_a_user(path) else path.name
     is_url = re.search(r"\w:/|[?&]\w+=", name)
     has_credentials = re.match(r"[^\s/]+@[^\s/]+[:/]", name)  # also of the form git@host:folder

@@ -88,17 +88,17 @@ def predict(
     is_single = len(batch) == 1 and (batch[0] is videos or not isinstance(videos, (list, tuple)))
     videos = batch
     network, processor = load(model, device, engine)
-    if face is None:
-        face = processor.face
+    chosen_face = processor.face if face is None else face
+    by_face = chosen_face == "all"
     # None stands for the checkpoint's setting.
-    options = {"do_face_crop": do_face_crop, "on_missing_face": on_missing_face, "face": face}
+    options = {"do_face_crop": do_face_crop, "on_missing_face": on_missing_face, "face": chosen_face}
     workers = min(torch.get_num_threads(), MAX_WORKERS, len(videos))
     size = min(batch_size, math.ceil(len(videos) / workers))
     batches = [videos[start : start + size] for start in range(0, len(videos), size)]
 
     def answer(batch):
         read = [_read(video, processor, **options) for video in batch]
-        return len(batch), _answer(network, read, top_k, face == "all", on_error, return_clips)
+        return len(batch), _answer(network, read, top_k, by_face, on_error, return_clips)
 
     results = []
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
@@ -107,7 +107,7 @@ def predict(
         for done, answers in map_in_threads(answer, batches, workers):
             results.extend(answers)
             bar.update(done)
-    return results[0] if is_single and face != "all" else results
+    return results[0] if is_single and not by_face else results
 
 
 def _read(video, processor, **options):
@@ -120,7 +120,8 @@ def _read(video, processor, **options):
 
 @torch.inference_mode()
 def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str, return_clips: bool) -> list[dict]:
-    answers, rows, times = [], [], []
+    answers: list[dict] = []
+    rows, times = [], []
     for video, inputs in batch:
         path = video.get("path") if isinstance(video, dict) else video
         name = str(path) if isinstance(path, (str, Path)) else type(video).__name__

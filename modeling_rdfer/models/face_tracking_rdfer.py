@@ -63,7 +63,7 @@ def detect_ahead(
     Returns:
         `dict[int, torch.Tensor]`: boxes by frame, as `RDFERFaceDetector.detect` gives them; for `track_faces`.
     """
-    net = "back" if model == "back" else "front"
+    net: Literal["front", "back"] = "back" if model == "back" else "front"
     batches = detection_batches(_first_frames(len(frames), num_detections), net)
     batch_of = {frame: batch for batch in batches for frame in batch}
     filled, detections = set(), {}

@@ -8,6 +8,7 @@ change between them (`RDFERModel`). How far the clips agree tells hard samples f
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -592,6 +593,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
 
     def _loss(self, logits, clip_logits, clip_mask, detector_logits, labels) -> torch.Tensor:
         labels = labels.to(logits.device)
+        criterion: Callable[..., torch.Tensor]
         if _is_single_label(self.config):
             if labels.is_floating_point():
                 raise ValueError(

@@ -29,6 +29,24 @@ def packaged_file(name: str) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
+def required_file(name: str) -> Path:
+    """Finds a file or folder that comes with the package, as `packaged_file` does.
+
+    Args:
+        name (`str`): path inside the installed package.
+
+    Returns:
+        `Path`: where it is.
+
+    Raises:
+        FileNotFoundError: if the installation lacks it.
+    """
+    file = packaged_file(name)
+    if file is None:
+        raise FileNotFoundError(f"{name} is missing in this installation: reinstall modeling-rdfer.")
+    return file
+
+
 def embedded_checkpoint() -> str:
     """Finds the checkpoint that comes with the package, rdfer-small.
 
@@ -46,4 +64,4 @@ def embedded_checkpoint() -> str:
     return str(weights.parent)
 
 
-__all__ = ["embedded_checkpoint", "packaged_file"]
+__all__ = ["embedded_checkpoint", "packaged_file", "required_file"]

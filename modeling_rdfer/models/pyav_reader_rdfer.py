@@ -5,7 +5,9 @@ import copy
 import io
 import os
 from bisect import bisect_right
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,8 +47,12 @@ class PyAVVideo(VideoSource):
 
     def __init__(self, file: str | bytes, name: str):
         self._av, self.file, self.name = load_pyav()[0], file, name
-        self._container = self._stream = self._output = self.num_threads = None
-        self._wanted_pts = None  # decode only the frames at these times and those that they refer to; None: all
+        self._container: Any = None
+        self._stream: Any = None
+        self._output: Iterator | None = None
+        self.num_threads: int | None = None
+        # Decode only the frames at these times and those that they refer to; None: all.
+        self._wanted_pts: set[int] | None = None
         # One for all frames: by default each frame makes its own, which costs more than converting a small frame.
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         size = len(file) if isinstance(file, bytes) else os.path.getsize(file)

@@ -147,7 +147,7 @@ class RDFERFrameNet(BackboneMixin, PreTrainedModel):
         Returns:
             [`~transformers.modeling_outputs.BackboneOutput`]: with the `feature_maps` of `config.out_features`.
         """
-        feature_maps = ()
+        feature_maps: tuple[torch.Tensor, ...] = ()
         hidden_state = pixel_values
         for name, block in zip(self.stage_names, self.blocks):
             hidden_state = block(hidden_state)
@@ -299,7 +299,7 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # Otherwise `Trainer` assumes that `forward` divides the loss by the accumulation steps.
     accepts_loss_kwargs = False
-    backbone_names = ("backbone",)
+    backbone_names: tuple[str, ...] = ("backbone",)
 
     gradient_checkpointing = False
     _backbone_is_frozen = False

@@ -32,7 +32,7 @@ FACE_DETECTOR_NAME = "face_detector.safetensors"
 FACE_MAX_SIDE, FACE_MIN_SIDE, FACE_FRAMES_BYTES = 1280, 640, 512 * 1024 * 1024
 
 
-class RDFERVideoProcessorKwargs(VideosKwargs, total=False):
+class RDFERVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict
     """Options of `RDFERVideoProcessor` beyond those of every video processor; described there."""
 
     do_face_crop: bool | None
@@ -404,7 +404,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         ratio = min(video.width, video.height) / max(video.width, video.height)
         affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
         # Only the slower of the detector's two nets finds small faces beside a large one.
-        net, detections = "auto" if face == "largest" else "back", {}
+        net: Literal["auto", "back"] = "auto" if face == "largest" else "back"
+        detections: dict[int, torch.Tensor] = {}
         frames = video.get_frames(
             indices,
             max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)),

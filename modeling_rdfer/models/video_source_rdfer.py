@@ -152,7 +152,7 @@ class _FrameBuffer:
     """The result of `VideoSource.get_frames` while one or more readers fill it."""
 
     def __init__(self, num_frames: int, num_readers: int, resize: Callable | None, max_side: int | None):
-        self.frames = None  # made when the first frame comes, which decides the size of all
+        self.frames: torch.Tensor | None = None  # made when the first frame comes, which decides the size of all
         self._num_frames, self._num_readers, self._resize, self._max_side = num_frames, num_readers, resize, max_side
         self._started = threading.Event()
         self._filled = queue.SimpleQueue()  # ranges of positions, and None from each reader that ends

@@ -58,7 +58,9 @@ class GuidanceLoss:
             "frame_guidance_weight": weight("frame_guidance_weight"),
             "clip_guidance_weight": weight("clip_guidance_weight"),
         }
-        self.frame_teacher = self.groups = self.pseudo_labels = None
+        self.frame_teacher: str | None = None
+        self.groups: list[int] | None = None
+        self.pseudo_labels: torch.Tensor | None = None
         is_guided = weight("frame_guidance_weight") or weight("clip_guidance_weight")
         if (is_grouped or is_guided) and config.problem_type not in (None, "single_label_classification"):
             raise ValueError(f"Grouping and guidance need one label a video, problem_type is {config.problem_type!r}.")

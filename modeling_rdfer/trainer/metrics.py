@@ -2,6 +2,7 @@
 """The field's metrics: WAR, UAR, recall of each label, confusion matrix, calibration error; by scikit-learn."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def recognition_metrics(
             )
     present = np.unique(references)
     recalls = recall_score(references, predictions, labels=present, average=None, zero_division=0)
-    result = {"war": float((predictions == references).mean()), "uar": float(recalls.mean())}
+    result: dict[str, Any] = {"war": float((predictions == references).mean()), "uar": float(recalls.mean())}
     result.update({f"recall_{label_names[label]}": float(recall) for label, recall in zip(present, recalls)})
     result["absent_labels"] = [name for index, name in enumerate(label_names) if index not in present]
     result["confusion_matrix"] = confusion_matrix(references, predictions, labels=range(len(label_names))).tolist()

@@ -215,8 +215,8 @@ class PublishingMixin:
         if not self.args.hub_always_push and self.push_in_progress is not None and not self.push_in_progress.is_done():
             return
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
-        prefix = {HubStrategy.CHECKPOINT: "last-checkpoint/", HubStrategy.ALL_CHECKPOINTS: f"{checkpoint.name}/"}
-        prefix = prefix.get(self.args.hub_strategy)
+        prefixes = {HubStrategy.CHECKPOINT: "last-checkpoint/", HubStrategy.ALL_CHECKPOINTS: f"{checkpoint.name}/"}
+        prefix = prefixes.get(self.args.hub_strategy)
         files = files_to_push(checkpoint)
         if prefix:
             files |= {prefix + name: path for name, path in files_to_push(checkpoint, self.args.hub_include).items()}
@@ -254,7 +254,7 @@ def changed_settings(args: RDFERTrainingArguments) -> dict:
     changed = {}
     for setting in fields(args):
         if setting.name in CARD_SETTINGS or setting.name in own:
-            default = setting.default if setting.default is not MISSING else setting.default_factory()
+            default = setting.default if setting.default_factory is MISSING else setting.default_factory()
             value = getattr(args, setting.name)
             value, default = (getattr(v, "value", v) for v in (value, default))  # of enumerations
             if setting.name == "lr_scheduler_kwargs" and isinstance(value, str):

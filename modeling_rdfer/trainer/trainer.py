@@ -93,8 +93,12 @@ class RDFERTrainer(PublishingMixin, Trainer):
             sce_alpha=args.sce_alpha,
             sce_beta=args.sce_beta,
         )
-        self.resumed, self.last_evaluation = False, None
-        self.record = self.weighting = self.guidance = self._sampler = self._batches = None
+        self.resumed = False
+        self.last_evaluation: dict | None = None
+        self.record: SampleRecord | None = None
+        self.weighting: SampleWeighting | None = None
+        self.guidance: GuidanceLoss | None = None
+        self._sampler = self._batches = None
         self._predictions, self._predictions_epoch = [], 0
         if train_dataset is not None:
             self._set_up_record(train_dataset)
