@@ -45,7 +45,7 @@ demo: $(VENV)/.demo
 	@mkdir -p output
 	$(BIN)/rdfer timeline tests/data/cap13_edit2.mp4 --window 0.5 --step 0.2 --out output/timeline.png
 	@echo ">> Fine-tuning on synthetic videos, three in ten of them labelled wrongly (about three minutes)"
-	$(BIN)/python -m training.synthetic --out output/synthetic --videos 350 --noise 0.3 --size 112 --workers 2
+	$(BIN)/python -m training.synthetic --output-dir output/synthetic --videos 350 --noise 0.3 --size 112 --num-workers 2
 	$(BIN)/python -m training.train --config training/recipes/demo.yaml --dataset output/synthetic --output-dir output/demo
 	@echo ">> Look at output/timeline.png, output/timeline.csv, and output/demo (confusion matrix, curves, sample table)"
 

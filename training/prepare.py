@@ -38,7 +38,7 @@ def build_parser() -> ScriptParser:
     parser.add_argument("--output-dir", required=True, type=Path, help="folder to write")
     parser.add_argument("--model", help="checkpoint whose processor is used (default: the embedded rdfer-small)")
     parser.add_argument("--size", type=int, help="height and width of frames, even (default: the processor's)")
-    parser.add_argument("--num-frames", type=int, default=64, help="most frames of a video (default: 64)")
+    parser.add_argument("--num-frames", type=int, default=64, help="most frames of a video")
     parser.add_argument(
         "--face-crop",
         action=BooleanAction,
@@ -53,9 +53,9 @@ def build_parser() -> ScriptParser:
         "--on-bad-video",
         choices=["error", "skip"],
         default="error",
-        help="a clip that cannot be read: stop, or leave it out (default: error)",
+        help="a clip that cannot be read: stop, or leave it out",
     )
-    parser.add_argument("--shard-size", type=int, default=256, help="most clips of a shard (default: 256)")
+    parser.add_argument("--shard-size", type=int, default=256, help="most clips of a shard")
     parser.add_argument("--num-workers", type=int, help="clips at a time (default: one for each core)")
     parser.add_argument(
         "--frame-teacher",

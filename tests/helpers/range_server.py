@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""A web server of files, as storage that can send parts of them."""
+"""A web server that can send parts of files, as cloud storage does."""
 
 import functools
 import http.server
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class RangeHandler(http.server.SimpleHTTPRequestHandler):
-    """Sends the bytes asked for, as storage does, and counts them; or whole files, as Python's server does."""
+    """Sends and counts the requested bytes of a file; without `ranges` whole files only, as Python's server does."""
 
     ranges, sent = True, 0
 

@@ -31,9 +31,8 @@ FILES = ["agreement", "confusion_matrix", "strips", "tsne"]
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("videos")
-    draw_videos(
-        ["--out", str(root), "--videos", "24", "--size", "64", "--num_frames", "20", "36", "--splits", "0", "0", "1"]
-    )
+    command = ["--output-dir", str(root), "--videos", "24", "--size", "64", "--num-frames", "20", "36"]
+    draw_videos([*command, "--splits", "0", "0", "1"])
     return root / "test"
 
 

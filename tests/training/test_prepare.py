@@ -92,7 +92,7 @@ def test_training_is_guided_by_prepared_pseudo_labels(guided, tmp_path, streamin
 
     monkeypatch.setattr(guidance, "unlabelled_losses", record)
     run_training([*TRAINING, "--dataset", str(guided), "--streaming", streaming, "--output_dir", str(tmp_path)])
-    assert not (tmp_path / "pseudo_labels.safetensors").exists()  # nobody was asked
+    assert not (tmp_path / "pseudo_labels.safetensors").exists()  # no teacher was run
     labels = torch.cat([found for found, _ in seen])
     assert labels.shape == (17, 6, 6) and seen[0][1]["frame_guidance_weight"] > 0
     videos = hub_videos(str(guided), "train", "fold_1")
@@ -116,7 +116,7 @@ def test_pseudo_labels_that_do_not_fit_are_refused_where_they_are_wanted(guided,
         num_clips=2,
     )
     names = list("abcdef")
-    make_trainer(tmp_path, stream, labels=names)  # without guidance nobody minds
+    make_trainer(tmp_path, stream, labels=names)  # without guidance this is no error
     with pytest.raises(
         ValueError, match=r"knows none of the labels \['a', .*only \['surprise', 'joy', 'Anger', 'sad'\]"
     ):

@@ -11,7 +11,8 @@ from modeling_rdfer.hub.card_files import CARD_NAME, write_card
 from modeling_rdfer.hub.dataset_card import dataset_card
 from modeling_rdfer.hub.model_card import model_card
 from training.build.hub_folders import HUB_CARDS
-from training.synthetic.dataset import card_facts, plan
+from training.synthetic.card import card_facts
+from training.synthetic.dataset import plan_dataset
 
 # The dataset of the quick start.
 SYNTHETIC = {"videos": 700, "noise": 0.3}
@@ -111,7 +112,7 @@ def render() -> dict[Path, str]:
         folder = HUB_CARDS / facts.model_name
         model = AutoModelForVideoClassification.from_pretrained(folder)
         cards[folder / CARD_NAME] = model_card(model.config, model.num_parameters(), facts, facts.model_name)
-    settings, rows = plan(SYNTHETIC["videos"], noise=SYNTHETIC["noise"])
+    settings, rows = plan_dataset(SYNTHETIC["videos"], noise=SYNTHETIC["noise"])
     return cards | {HUB_CARDS / "synthetic" / CARD_NAME: dataset_card(card_facts(settings, rows))}
 
 

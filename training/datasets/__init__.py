@@ -49,7 +49,7 @@ def load(name: str, root, **options):
             TSV or JSON lines file) or `"hub"` (a dataset of the datasets library, or a prepared set).
         root (`str` or `Path`): folder of the dataset; for `"videolist"` the list file; for `"hub"` a folder or an id
             on the Hub.
-        options: options of the dataset, e.g. `fold=1`. [`dataset_options`] tells which there are; the dataset's own
+        options: options of the dataset, e.g. `fold=1`. [`dataset_options`] lists them; the dataset's own
             module describes them.
 
     Returns:
@@ -63,7 +63,7 @@ def load(name: str, root, **options):
         - more columns of the dataset, such as `fold`, `actor` or `soft_label`; see its module.
 
     Raises:
-        ValueError: if the name, an option or its value is unknown (the message tells those that are known), or lists
+        ValueError: if the name, an option or its value is unknown (the message lists the known ones), or lists
             and files disagree.
         FileNotFoundError: if a folder, list or clip is missing.
 

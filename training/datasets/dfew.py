@@ -2,6 +2,7 @@
 """DFEW: 11,697 single-labelled film clips, 7 expressions, 5 folds (Jiang et al., ACM Multimedia 2020)."""
 
 import re
+from pathlib import Path
 from typing import Literal
 
 import datasets
@@ -51,19 +52,7 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
             (f"DFEW_set_{fold}_train.txt", f"DFEW_set_{fold}_test.txt"),
         ],
     )
-    lists = {}
-    for split, file in zip(("train", "test"), files):
-        rows = []
-        for line in read_lines(file):
-            # "name,label" after a header, or "folder frames label" without header.
-            fields = line.split(",") if file.suffix == ".csv" else line.rsplit(" ", 2)
-            if fields[0] == "video_name":
-                continue
-            match = re.fullmatch(r"(?:.*[/\\])?(\d{1,5})(?:\.\w+)?", fields[0].strip().rstrip("/"))
-            if not match or len(fields) != (2 if file.suffix == ".csv" else 3):
-                raise ValueError(f"{file}: expected rows `name,label` or `folder frames label`, found {line!r}.")
-            rows.append((match[1].zfill(5), fields[-1].strip()))
-        lists[split] = rows
+    lists = {split: _read_list(file) for split, file in zip(("train", "test"), files)}
     base = 1 if files[0].name.startswith("set_") else 0
     labels = labels_by_number(files[0], [row for rows in lists.values() for row in rows], LABELS, base)
     splits = {
@@ -71,3 +60,17 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
         for split, rows in lists.items()
     }
     return build_splits(root, LABELS, splits, clips, on_missing)
+
+
+def _read_list(file: Path) -> list[tuple[str, str]]:
+    """Clips and the numbers of their labels: "name,label" after a header, or "folder frames label" without header."""
+    rows = []
+    for line in read_lines(file):
+        fields = line.split(",") if file.suffix == ".csv" else line.rsplit(" ", 2)
+        if fields[0] == "video_name":
+            continue
+        match = re.fullmatch(r"(?:.*[/\\])?(\d{1,5})(?:\.\w+)?", fields[0].strip().rstrip("/"))
+        if not match or len(fields) != (2 if file.suffix == ".csv" else 3):
+            raise ValueError(f"{file}: expected rows `name,label` or `folder frames label`, found {line!r}.")
+        rows.append((match[1].zfill(5), fields[-1].strip()))
+    return rows

@@ -85,7 +85,7 @@ def _read_rows(file) -> list[tuple[str, str]]:
 
 
 def _label_order(files, rows) -> list[str]:
-    """The order of labels that the numbers follow. The folder in a clip's path tells, as it is named by its label."""
+    """The order of labels that the numbers follow, found from the folders, which have the names of the labels."""
     for order in (LABELS, sorted(LABELS)):
         if all(int(label) < 7 and order[int(label)] == name.split("/")[1] for name, label in rows):
             return order

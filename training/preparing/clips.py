@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The clips that are to be prepared, each once, whatever the folds of the dataset."""
+"""Finds the clips to prepare: each once, also if the dataset has folds."""
 
 import hashlib
 import json

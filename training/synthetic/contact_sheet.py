@@ -1,6 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Pictures to judge the synthetic faces by.
+Draws a picture with many synthetic faces, to look at them.
 
 Examples:
     python -m training.synthetic.contact_sheet --out output/sheet.png
@@ -18,21 +18,20 @@ from .videos import plan_video
 
 
 def apex_sheet(seed=0, columns=10, size=96, hard=0.0):
-    """Frames at the apex, a row per class, other identities in each place; uint8 (H, W, 3)."""
+    """Frames at the apex: a row for each class, every frame of another identity; uint8 (H, W, 3)."""
     rows = {label: [] for label in LABELS}
     index = 0
     while any(len(row) < columns for row in rows.values()):
         plan = plan_video(seed, index, hard=hard)
         row = rows[plan.truth.true_label]
         if len(row) < columns:
-            apex = int(plan.key.argmax()) if plan.key.any() else plan.truth.num_frames // 2
-            row.append(plan.take(slice(apex, apex + 1)).render(size)[0])
+            row.append(plan.render_apex(size))
         index += 1
     return np.concatenate([np.concatenate(row, axis=2) for row in rows.values()], axis=1).transpose(1, 2, 0)
 
 
 def strip_sheet(seed=0, start=0, rows=14, columns=12, size=96, hard=0.3):
-    """Frames over time, a row per video, a green line above the key expression; uint8 (H, W, 3), captions."""
+    """Frames over time: a row for each video, a green line above the key expression; uint8 (H, W, 3), and captions."""
     strips, captions = [], []
     for index in range(start, start + rows):
         plan = plan_video(seed, index, hard=hard)
@@ -55,7 +54,8 @@ def write_sheet(path, picture, captions, size):
     page.save(path)
 
 
-def main(arguments=None):
+def main(argv=None):
+    """Writes the picture as the command line says."""
     parser = argparse.ArgumentParser(
         prog="python -m training.synthetic.contact_sheet",
         description=__doc__,
@@ -63,15 +63,15 @@ def main(arguments=None):
     )
     parser.add_argument("--out", required=True, help="PNG to write")
     parser.add_argument(
-        "--strips", action="store_true", help="a row per video over time, not a row per class at the apex"
+        "--strips", action="store_true", help="a row for each video over time, not a row for each class at the apex"
     )
     parser.add_argument("--rows", type=int, default=14, help="videos (with --strips; default 14)")
-    parser.add_argument("--columns", type=int, default=10, help="identities, or frames of a strip (default 10)")
-    parser.add_argument("--start", type=int, default=0, help="first video (with --strips; default 0)")
-    parser.add_argument("--size", type=int, default=96, help="pixels of a frame's side (default 96)")
+    parser.add_argument("--columns", type=int, default=10, help="identities, or frames of a video (default 10)")
+    parser.add_argument("--start", type=int, default=0, help="number of the first video (with --strips; default 0)")
+    parser.add_argument("--size", type=int, default=96, help="height and width of a frame in pixels (default 96)")
     parser.add_argument("--hard", type=float, default=0.0, help="share of hard clips (default 0)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default 0)")
-    args = parser.parse_args(arguments)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the dataset (default 0)")
+    args = parser.parse_args(argv)
     if args.strips:
         picture, captions = strip_sheet(args.seed, args.start, args.rows, args.columns, args.size, args.hard)
     else:

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Writes synthetic videos as a folder data set: `D/<split>/<given_label>/<sample_id>.mp4`, truth.csv, dataset.json."""
+"""Writes synthetic videos in folders: `D/<split>/<given_label>/<sample_id>.mp4`, truth.csv, dataset.json, a card."""
 
 import concurrent.futures
 import csv
@@ -15,10 +15,10 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from modeling_rdfer.hub.card_facts import PEOPLE, DatasetCardFacts
 from modeling_rdfer.hub.card_files import write_card
 from modeling_rdfer.hub.dataset_card import dataset_card
 
+from .card import card_facts
 from .labels import LABELS, noise_matrix
 from .videos import FPS, make_truths, plan_video
 
@@ -36,20 +36,20 @@ TRUTH_COLUMNS = (
     "key_end",
     "num_frames",
 )
-# Raise whenever the same settings give other videos: a folder is never continued by another renderer.
+# To be raised when the same settings give other videos, so that no folder has videos of two renderers.
 RENDERER_VERSION = 2
 
 
 def write_video(path, frames, fps=FPS):
     """
-    Writes frames as .mp4: H.264 at crf 18, or MPEG-4 where PyAV comes without libx264.
+    Writes frames as an MP4 file: H.264 at crf 18, or MPEG-4 if PyAV has no libx264.
 
-    The file appears under its name when it is complete. One encoder thread: its output depends on their number.
+    The file gets its name when it is complete. There is one encoder thread because the output depends on their number.
 
     Args:
         path (`str` or `os.PathLike`): file to write; its folder is made.
-        frames (`numpy.ndarray` uint8 (T, 3, H, W)): RGB; H and W even, as yuv420p needs.
-        fps (`int`): frames per second.
+        frames (`numpy.ndarray` uint8 (T, 3, H, W)): RGB frames; H and W even, as yuv420p needs.
+        fps (`int`, *optional*, defaults to 25): frames per second.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,8 @@ def write_video(path, frames, fps=FPS):
         stream.height, stream.width = frames.shape[2:]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        # x264's macroblock tree reads memory that was never written: rarely, the same frames gave other bytes.
+        # The macroblock tree is off: x264 reads uninitialised memory there, so that the same frames rarely gave other
+        # bytes.
         x264 = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
         stream.options = x264 if codec == "libx264" else {"qscale": "2"}
         for frame in frames:
@@ -77,17 +78,17 @@ def video_codec():
 
 def split_ranges(num_videos, shares):
     """
-    Which videos belong to which split: consecutive ones, so that each split has all classes alike.
+    Divides videos among the splits. A split has consecutive videos, so the classes are balanced in each.
 
     Args:
-        num_videos (`int`): of all splits.
-        shares (sequence of 3 `float`): of train, validation and test; they add up to 1.
+        num_videos (`int`): number of all videos.
+        shares (sequence of 3 `float`): shares of train, validation and test, which add up to 1.
 
     Returns:
-        dict of split to `range` of indices.
+        `dict[str, range]`: numbers of the videos by split.
 
     Raises:
-        ValueError: shares are negative or do not add up to 1.
+        ValueError: if a share is negative or they do not add up to 1.
     """
     if len(shares) != 3 or min(shares) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise ValueError(
@@ -97,7 +98,7 @@ def split_ranges(num_videos, shares):
     return {split: range(bounds[i], bounds[i + 1]) for i, split in enumerate(SPLITS)}
 
 
-def plan(
+def plan_dataset(
     num_videos,
     *,
     noise=None,
@@ -111,13 +112,15 @@ def plan(
     num_frames=(24, 96),
 ):
     """
-    What a data set will hold; nothing is drawn yet. Arguments: see [`write_dataset`].
+    Plans a dataset without drawing it.
+
+    Args: see [`write_dataset`].
 
     Returns:
-        Everything that decides what is in the folder, a dict; and the rows of truth.csv, a `list` of dict.
+        `dict`: all settings that decide what is in the folder; and `list[dict]`: the rows of truth.csv.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: if an argument is out of range.
     """
     if size < 16 or size % 2:
         raise ValueError(f"size is {size}, expected an even number of pixels, at least 16")
@@ -137,7 +140,7 @@ def plan(
             path = f"{split}/{truth.given_label}/{truth.sample_id}.mp4"
             rows.append(asdict(truth) | {"split": split, "path": path})
 
-    # Of a matrix file that is what it says, not where it lies.
+    # Of a matrix file the settings keep the content, not the path.
     named = str(noise_type) in ("symmetric", "asymmetric")
     settings = {
         "renderer_version": RENDERER_VERSION,
@@ -159,34 +162,34 @@ def plan(
     return settings, rows
 
 
-def write_dataset(folder, num_videos, *, workers=1, progress=True, **options):
+def write_dataset(folder, num_videos, *, num_workers=1, progress=True, **options):
     """
-    Writes a data set, or what is missing of it, and its card.
+    Writes a dataset and its card, or what is missing of it.
 
     Args:
-        folder (`str` or `os.PathLike`): new, empty, or begun with the same settings.
-        num_videos (`int`): of all splits.
-        workers (`int`): processes. It changes nothing but the time.
-        progress (`bool`): whether to show a progress bar.
-        options: of [`plan`]:
-            noise, noise_type, hard, seed, noise_seed, num_frames: see [`plan_video`].
-            size (`int`): height and width, pixels; even.
-            splits: shares of train, validation and test.
-            noisy_splits (sequence of `str`): which of "train" and "validation" get wrong labels; the test set never.
+        folder (`str` or `os.PathLike`): folder that is new, empty, or begun with the same settings.
+        num_videos (`int`): number of videos in all splits.
+        num_workers (`int`, *optional*, defaults to 1): number of processes. The files do not depend on it.
+        progress (`bool`, *optional*, defaults to `True`): whether to show a progress bar.
+        noise, noise_type, hard, seed, noise_seed, num_frames: see [`~training.synthetic.videos.plan_video`].
+        size (`int`, *optional*, defaults to 112): height and width in pixels, even, at least 16.
+        splits (sequence of 3 `float`, *optional*, defaults to `(0.7, 0.1, 0.2)`): shares of train, validation, test.
+        noisy_splits (sequence of `str`, *optional*, defaults to `("train",)`): which of `"train"` and `"validation"`
+            get wrong labels. The test set has none.
 
     Returns:
-        `list` of dict, the rows of truth.csv.
+        `list[dict]`: the rows of truth.csv.
 
     Raises:
-        ValueError: an argument is out of range, or the folder holds something else.
+        ValueError: if an argument is out of range, or the folder has other settings or other files.
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}, expected at least 1")
-    settings, rows = plan(num_videos, **options)
+    if num_workers < 1:
+        raise ValueError(f"num_workers is {num_workers}, expected at least 1")
+    settings, rows = plan_dataset(num_videos, **options)
     folder = Path(folder)
     drawing = {"hard": settings["hard"], "num_frames": tuple(settings["num_frames"])}
     jobs = [(folder / row["path"], settings["seed"], row["index"], settings["size"], drawing) for row in rows]
-    _claim(folder, settings)
+    _begin_or_continue(folder, settings)
     for split in SPLITS:
         for label in LABELS:
             (folder / split / label).mkdir(parents=True, exist_ok=True)
@@ -195,14 +198,14 @@ def write_dataset(folder, num_videos, *, workers=1, progress=True, **options):
 
     missing = [job for job in jobs if not job[0].exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="videos", disable=not progress) as bar:
-        if workers == 1 or len(missing) < 2:
+        if num_workers == 1 or len(missing) < 2:
             for job in missing:
                 _write_job(job)
                 bar.update()
         else:
             # Spawned, not forked: the caller may run threads (PyTorch does).
             context = multiprocessing.get_context("spawn")
-            with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+            with concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context) as pool:
                 futures = [pool.submit(_write_job, job) for job in missing]
                 try:
                     for future in concurrent.futures.as_completed(futures):
@@ -219,21 +222,21 @@ def _write_job(job):
     write_video(path, plan_video(seed, index, **options).render(size))
 
 
-def _claim(folder, settings):
-    """Records the settings in a new folder; refuses a folder of other settings or with other things."""
+def _begin_or_continue(folder, settings):
+    """Writes the settings into a new folder; raises ValueError for a folder with other settings or other files."""
     path = folder / "dataset.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         other = sorted(key for key in settings.keys() | found.keys() if found.get(key) != settings.get(key))
         if other:
-            # The matrix is long, and noise and noise_type mostly say what differs in it.
+            # The matrix is long, and noise and noise_type usually tell how it differs.
             said = [key for key in other if key != "noise_matrix"]
             listed = [f"{key} is {found.get(key)} there and {settings.get(key)} asked for" for key in said]
             listed = "; ".join(listed) or "noise_matrix"
             raise ValueError(f"{path} was written with other settings ({listed}): choose another folder")
         return
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and has no dataset.json: not a synthetic data set to go on with")
+        raise ValueError(f"{folder} is not empty and has no dataset.json: it cannot be continued")
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
@@ -245,66 +248,14 @@ def _write_truth(path, rows):
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, TRUTH_COLUMNS, extrasaction="ignore")
         writer.writeheader()
-        # None is written as an empty cell: the key interval of a neutral video.
+        # The key interval of a neutral video is None, an empty cell.
         writer.writerows(rows)
     os.replace(partial, path)
 
 
-def card_facts(settings, rows):
-    """What the card of a data set says, from its settings and the rows of its truth.csv; [`DatasetCardFacts`]."""
-    share = {key: sum(row[key] for row in rows) / len(rows) for key in ("is_noisy", "is_hard")}
-    noise = {"symmetric": "any other label", "asymmetric": "a label that is easily confused", "matrix": "own matrix"}
-    counts = {
-        split: {label: sum(row["split"] == split and row["true_label"] == label for row in rows) for label in LABELS}
-        for split in SPLITS
-    }
-    height = settings["size"]
-    return DatasetCardFacts(
-        name="Synthetic facial expressions",
-        license="apache-2.0",
-        tags=["synthetic", "noisy-labels"],
-        summary="""\
-Videos of drawn faces that show seven expressions, some of them with wrong labels and some of them hard to tell. What
-is true of each video is known, so methods for wrong labels can be measured. Drawn by `python -m training.synthetic`
-of modeling-rdfer.""",
-        use="""\
-```bash
-python -m training.train --train_dir train --validation_dir validation --output_dir out
-python -m training.evaluate --model out --test_dir test --output_dir out/test
-```""",
-        counts={split: labels for split, labels in counts.items() if sum(labels.values())},
-        settings={
-            "videos": f"{len(rows):,}, {height} x {height} pixels, {settings['num_frames'][0]} to "
-            f"{settings['num_frames'][1]} frames at {settings['fps']} per second",
-            "wrong labels": f"{share['is_noisy']:.1%} of the videos, all in {', '.join(settings['noisy_splits'])}; "
-            f"the wrong label is {noise[settings['noise_type']]}"
-            if share["is_noisy"]
-            else "none",
-            "hard videos": f"{share['is_hard']:.1%}: the expression is brief, weak, blended with another, occluded or "
-            "turned away; their true label is known all the same",
-            "seeds": f"{settings['seed']} (videos), {settings['noise_seed']} (wrong labels)",
-            "renderer": f"version {settings['renderer_version']}",
-        },
-        files={
-            "<split>/<given label>/<sample id>.mp4": "the videos, by the label that they were given",
-            "truth.csv": "for each video the true and the given label, whether it is hard, and in which frames the "
-            "expression shows",
-            "dataset.json": "the settings",
-        },
-        people=PEOPLE["synthetic"],
-        limits=[
-            "Whoever draws the faces decides what an expression looks like: seven fixed patterns of facial action "
-            "units with random strengths.",
-            "Figures on these videos compare methods. They say nothing about how well a model reads people.",
-        ],
-    )
-
-
-def summary(rows):
-    """Table of videos per split and true label, true share of wrong labels and of hard clips; text."""
-    lines = [
-        f"{'split':<11}{'videos':>7} " + "".join(f"{label:>9}" for label in LABELS) + f"{'flipped':>10}{'hard':>8}"
-    ]
+def format_counts(rows):
+    """A table as text: videos of each split and true label, and the shares of wrong labels and of hard videos."""
+    lines = [f"{'split':<11}{'videos':>7} " + "".join(f"{label:>9}" for label in LABELS) + f"{'noisy':>10}{'hard':>8}"]
     for split in (*SPLITS, "all"):
         part = [row for row in rows if split in (row["split"], "all")]
         counts = [sum(row["true_label"] == label for row in part) for label in LABELS]

@@ -1,296 +1,56 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Draws synthetic parametric faces: who (identity), how the face moves (FACS action units) and what is around it (scene).
+Draws synthetic parametric faces: an identity, whose face moves by action units, in a scene.
 
-The faces are drawings. No claim about real faces is drawn from them.
+The faces are drawings. They say nothing about real faces.
 
 Lengths are in face units: the face is about 2 wide, x to the right, y down, (0, 0) between the eyes and the nose.
 Pixels are computed with + - * / sqrt min max floor only, which IEEE 754 defines to the last bit, so that the bytes of
 a frame do not depend on the vector instructions of the processor.
-Source: ours; what an action unit does to a face follows the Facial Action Coding System (Ekman & Friesen 1978).
-"""
 
-from types import SimpleNamespace
+In the drawing functions `me` is the identity, `a` has the mean strength of each action unit on both sides of the face,
+and `b` that on one side, each (N, 1, 1) for N frames.
+Source: ours; what an action unit does to a face follows the Facial Action Coding System (Ekman and Friesen 1978).
+"""
 
 import numpy as np
 
-# Action units the renderer knows. 18 (lip pucker) is used for talking only.
-AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 16, 17, 18, 20, 23, 25, 26, 43)
-POSE = ("yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "gaze_x", "gaze_y")
+from .appearance import ACTION_UNITS
+from .canvas import Canvas, cover, ellipse, soft, wave
 
+POSE = ("yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "gaze_x", "gaze_y")
 # Half the side of the frame in face units at scale 1: the face fills the frame as in a crop by a face detector.
 VIEW = 1.22
-# Pixels per channel drawn at once: a few arrays of this size stay in the processor's cache.
+# Pixels of a channel that are drawn at once: a few arrays of this size stay in the processor's cache.
 CHUNK_PIXELS = 40_000
 
-# Geometry of an identity: uniform ranges, face units.
-GEOMETRY = {
-    "face_w": (0.86, 1.02),
-    "face_top": (1.22, 1.42),
-    "chin": (1.12, 1.34),
-    "jaw": (0.62, 0.95),
-    "square": (0.0, 0.7),
-    "eye_x": (0.35, 0.44),
-    "eye_y": (-0.24, -0.12),
-    "eye_w": (0.17, 0.235),
-    "eye_open": (0.085, 0.13),
-    "eye_tilt": (-0.12, 0.2),
-    "iris": (0.08, 0.105),
-    "crease": (0.03, 0.08),
-    "brow_gap": (0.2, 0.29),
-    "brow_thick": (0.022, 0.058),
-    "brow_len": (0.38, 0.5),
-    "brow_inner": (0.12, 0.2),
-    "brow_arch": (0.0, 0.06),
-    "brow_slope": (-0.05, 0.05),
-    "nose_y": (0.26, 0.4),
-    "nose_w": (0.12, 0.21),
-    "nose_hook": (0.3, 1.0),
-    "mouth_gap": (0.3, 0.41),
-    "mouth_w": (0.25, 0.35),
-    "mouth_x": (-0.02, 0.02),
-    "mouth_curve": (-0.035, 0.035),
-    "lip_up": (0.04, 0.085),
-    "lip_low": (0.055, 0.11),
-    "cupid": (0.1, 0.6),
-    "age": (0.0, 1.0),
-}
 
-# From the lightest to the darkest; identities lie anywhere between. sRGB, 0..1.
-SKIN = np.array(
-    [
-        (0.98, 0.87, 0.80),
-        (0.94, 0.79, 0.68),
-        (0.87, 0.69, 0.55),
-        (0.77, 0.57, 0.42),
-        (0.64, 0.45, 0.32),
-        (0.51, 0.34, 0.24),
-        (0.38, 0.25, 0.18),
-        (0.29, 0.19, 0.14),
-    ]
-)
-HAIR = np.array(
-    [
-        (0.06, 0.05, 0.05),
-        (0.10, 0.07, 0.06),
-        (0.22, 0.13, 0.08),
-        (0.38, 0.24, 0.13),
-        (0.80, 0.64, 0.38),
-        (0.60, 0.26, 0.12),
-        (0.58, 0.57, 0.56),
-        (0.86, 0.85, 0.83),
-    ]
-)
-IRIS = np.array([(0.20, 0.11, 0.06), (0.34, 0.20, 0.10), (0.25, 0.38, 0.22), (0.28, 0.42, 0.56), (0.42, 0.46, 0.48)])
-HAIR_STYLES = ("bald", "short", "fringe", "long", "afro", "hat")
-BEARDS = ("none", "none", "none", "none", "stubble", "moustache", "goatee", "full")
-
-# Ways a resting face may lean towards an expression: action units and their strength.
-RESTING = (
-    {},
-    {},
-    {4: 0.3},
-    {4: 0.2, 7: 0.3},
-    {15: 0.35},
-    {12: 0.3},
-    {1: 0.3, 4: 0.15},
-    {2: 0.35, 1: 0.2},
-    {5: 0.3},
-    {43: 0.3},
-    {23: 0.35},
-    {10: 0.2, 25: 0.25},
-    {17: 0.35},
-)
-
-
-def make_identity(generator):
-    """
-    Draws an identity.
-
-    Args:
-        generator (`numpy.random.Generator`): source of all randomness.
-
-    Returns:
-        `SimpleNamespace`: the lengths of `GEOMETRY` (float, face units), colours `skin`, `lips`, `hair`, `brow`,
-        `iris_colour` (float (3,), sRGB 0..1), `hair_style`, `beard`, `glasses` (str), `resting` and `asymmetry`
-        (float (A,), in the order of `AUS`) and further drawing parameters.
-    """
-    low, high = np.array(list(GEOMETRY.values())).T
-    identity = SimpleNamespace(**dict(zip(GEOMETRY, generator.uniform(low, high).tolist())))
-
-    tone = generator.uniform(0, len(SKIN) - 1)
-    i = min(int(tone), len(SKIN) - 2)
-    skin = SKIN[i] + (SKIN[i + 1] - SKIN[i]) * (tone - i)
-    identity.skin = np.clip(skin * generator.uniform(0.95, 1.05, 3), 0, 1)
-    red = np.array([0.72, 0.36, 0.36]) if generator.random() < 0.75 else np.array([0.75, 0.15, 0.25])  # or lipstick
-    identity.lips = identity.skin * 0.55 + 0.4 * red * (0.35 + 0.65 * identity.skin[0])
-    # Light hair on dark skin is rare enough to be left to the dye.
-    dark = generator.random() < 0.25 + 0.1 * tone
-    hair = HAIR[generator.integers(2) if dark else generator.integers(len(HAIR))]
-    if generator.random() < 0.04:
-        hair = generator.uniform(0.1, 0.9, 3)
-    identity.hair = np.clip(hair * generator.uniform(0.85, 1.15, 3), 0, 1)
-    identity.brow = np.minimum(identity.hair * 0.75, identity.skin * generator.uniform(0.3, 0.62))
-    identity.iris_colour = IRIS[generator.integers(2) if dark else generator.integers(len(IRIS))]
-    identity.hair_style = HAIR_STYLES[generator.choice(6, p=[0.1, 0.28, 0.2, 0.24, 0.1, 0.08])]
-    identity.hat = generator.uniform(0.05, 0.9, 3)
-    identity.hairline = generator.uniform(-0.95, -0.68)
-    identity.part = generator.uniform(-0.5, 0.5)
-    identity.curls = generator.uniform(6, 16)
-    identity.beard = BEARDS[generator.integers(len(BEARDS))]
-    identity.beard_density = generator.uniform(0.5, 0.85)
-    identity.glasses = "none"
-    if generator.random() < 0.22:
-        identity.glasses = ("round", "square")[generator.integers(2)]
-    identity.frame_colour = (np.array([0.05, 0.05, 0.06]), np.array([0.4, 0.22, 0.1]), np.array([0.7, 0.65, 0.5]))[
-        generator.integers(3)
-    ]
-    identity.lash = generator.uniform(0.012, 0.032)
-    identity.blush = generator.uniform(0, 0.12)
-    identity.moles = generator.uniform((-0.7, -0.9, 0.008), (0.7, 1.0, 0.03), (generator.integers(4), 3))
-    identity.resting = np.zeros(len(AUS))
-    for unit, strength in RESTING[generator.integers(len(RESTING))].items():
-        identity.resting[AUS.index(unit)] = strength * generator.uniform(0.5, 1)
-    identity.asymmetry = generator.uniform(-0.18, 0.18, len(AUS))
-    return identity
-
-
-def make_scene(generator):
-    """
-    Draws what is around a face and how it is filmed: light, background, clothes, camera.
-
-    Args:
-        generator (`numpy.random.Generator`): source of all randomness.
-
-    Returns:
-        `SimpleNamespace` for [`draw_faces`]; `occluder` is None (see [`make_occluder`]).
-    """
-    angle = generator.uniform(0, 2 * np.pi)
-    side = generator.uniform(0, 0.8)
-    return SimpleNamespace(
-        light=np.array([side * np.cos(angle), side * np.sin(angle) - 0.25, 0.85]),
-        ambient=generator.uniform(0.4, 0.8),
-        tint=np.clip(1 + generator.uniform(-0.13, 0.13) * np.array([1, 0.1, -1]), 0, 2),
-        exposure=generator.uniform(0.8, 1.2),
-        contrast=generator.uniform(0.8, 1.15),
-        wall=generator.uniform(0.05, 0.95, (2, 3)),
-        clutter=[
-            (generator.integers(2), *generator.uniform((-1, -1, 0.05, 0.05), (1, 1, 0.6, 0.6)), generator.random(3))
-            for _ in range(generator.integers(2, 11))
-        ],
-        clothes=generator.uniform(0.03, 0.9, 3),
-        blur=generator.uniform(0, 0.18),
-        noise=generator.uniform(1, 8),
-        occluder=None,
-    )
-
-
-def make_occluder(generator):
-    """
-    Draws something that hides a part of a face: a box or disc, of the skin's or any colour, over the mouth, one eye or
-    a side.
-
-    Args:
-        generator (`numpy.random.Generator`): source of all randomness.
-
-    Returns:
-        `SimpleNamespace`: centre, radii (face units), shape and colour, for `scene.occluder`.
-    """
-    where = generator.integers(3)
-    side = 1 if generator.random() < 0.5 else -1
-    centre = [(generator.uniform(-0.1, 0.1), 0.85), (side * 0.45, -0.3), (side * 0.85, 0.35)][where]
-    radii = [(0.55, 0.3), (0.34, 0.3), (0.5, 0.8)][where]
-    return SimpleNamespace(
-        centre=np.array(centre) + generator.uniform(-0.06, 0.06, 2),
-        radii=np.array(radii) * generator.uniform(0.85, 1.15, 2),
-        box=generator.random() < 0.5,
-        colour=generator.uniform(0.1, 0.9, 3) if generator.random() < 0.5 else None,
-    )
-
-
-def draw_faces(identity, scene, aus, pose, size, generator):
+def draw_faces(identity, scene, strengths, pose, size, generator):
     """
     Draws the frames of a video.
 
     Args:
-        identity (`SimpleNamespace`): from [`make_identity`].
-        scene (`SimpleNamespace`): from [`make_scene`].
-        aus (`numpy.ndarray` float (T, A)): strengths of the action units `AUS`, 0 (relaxed) .. 1 (maximal); what the
-            face does at rest is the identity's own and is added here.
-        pose (`numpy.ndarray` float (T, 8)): columns of `POSE`: radians, face units, factor, iris radii.
-        size (`int`): height and width, pixels.
-        generator (`numpy.random.Generator`): source of the sensor's noise.
+        identity (`SimpleNamespace`): from [`~training.synthetic.appearance.make_identity`].
+        scene (`SimpleNamespace`): from [`~training.synthetic.appearance.make_scene`].
+        strengths (`numpy.ndarray` float (T, A)): strengths of `ACTION_UNITS`, 0 (relaxed) .. 1 (maximal). Those that
+            the identity shows at rest are added here.
+        pose (`numpy.ndarray` float (T, 8)): columns of `POSE`, in radians, face units, a factor and iris radii.
+        size (`int`): height and width in pixels.
+        generator (`numpy.random.Generator`): source of the sensor noise.
 
     Returns:
         `numpy.ndarray` uint8 (T, 3, size, size), RGB.
     """
-    length = len(aus)
+    length = len(strengths)
     frames = np.empty((length, 3, size, size), np.uint8)
     background = _background(scene, size)
-    # The resting face shows where the expression does not take over.
-    aus = np.clip(identity.resting + aus * (1 - 0.5 * identity.resting), 0, 1.15)
+    # The stronger an expression, the less the face at rest shows.
+    strengths = np.clip(identity.resting + strengths * (1 - 0.5 * identity.resting), 0, 1.15)
     step = max(1, CHUNK_PIXELS // size**2)
     for start in range(0, length, step):
         part = slice(start, min(start + step, length))
-        frames[part] = _finish(_draw(identity, scene, aus[part], pose[part], size, background), scene, generator)
+        frames[part] = _finish(_draw(identity, scene, strengths[part], pose[part], size, background), scene, generator)
     return frames
-
-
-# Elementary shapes. Distances are positive outside; a pixel's coverage falls from 1 to 0 over its own width.
-
-
-def _cover(distance, px):
-    return np.clip(0.5 - distance / px, 0, 1)
-
-
-def _soft(q):
-    """Smooth bump of a squared normalised distance: 1 at 0, 0 from 1 on."""
-    m = np.maximum(1 - q, 0)
-    return m * m
-
-
-def _ellipse(x, y, cx, cy, rx, ry):
-    return ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2
-
-
-def _wave(x):
-    """Triangle wave of period 1 between 0 and 1."""
-    return np.abs(x - np.floor(x) - 0.5) * 2
-
-
-class _Canvas:
-    """
-    Pixels of some frames: `image` float32 (N, 3, h, w), face coordinates `u`, `v` (N, h, w) of the surface seen there,
-    `px` (N, 1, 1) the width of a pixel in face units.
-    """
-
-    def __init__(self, image, u, v, px):
-        self.image, self.u, self.v, self.px = image, u, v, px
-
-    def crop(self, u0, u1, v0, v1):
-        """The part where u0 < u < u1 and v0 < v < v1 in any frame (paints into the same image), or None."""
-        inside = ((self.u > u0) & (self.u < u1) & (self.v > v0) & (self.v < v1)).any(0)
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if not len(rows):
-            return None
-        r, c = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        return _Canvas(self.image[:, :, r, c], self.u[:, r, c].copy(), self.v[:, r, c].copy(), self.px)
-
-    def paint(self, alpha, colour):
-        """Lays a colour, (3,) or (N, 3, h, w), over the image; alpha (N, h, w)."""
-        if np.ndim(colour) == 1:
-            colour = np.asarray(colour, np.float32)[:, None, None]
-        self.image += alpha[:, None] * (colour - self.image)
-
-    def darken(self, strength):
-        """Makes skin darker (negative: lighter) by strength (N, h, w), a little less in red, as skin does."""
-        strength = strength[:, None] * np.array([0.85, 1, 1], np.float32)[:, None, None]
-        self.image *= 1 - strength
-
-    def line_v(self, curve, slope, half, fade, strength):
-        """Darkens along v = curve(u)."""
-        distance = np.abs(self.v - curve) / np.sqrt(1 + slope * slope) - half
-        self.darken(_cover(distance, self.px) * fade * strength)
 
 
 def _background(scene, size):
@@ -302,48 +62,84 @@ def _background(scene, size):
     for round_, cx, cy, rx, ry, colour in scene.clutter:
         cx, cy, rx, ry = (np.float32(value) for value in (cx, cy, rx, ry))
         if round_:
-            distance = (np.sqrt(_ellipse(x, y, cx, cy, rx, ry)) - 1) * min(rx, ry)
+            distance = (np.sqrt(ellipse(x, y, cx, cy, rx, ry)) - 1) * min(rx, ry)
         else:
             distance = np.maximum(np.abs(x - cx) - rx, np.abs(y - cy) - ry)
-        alpha = _cover(distance, px)[:, None]
+        alpha = cover(distance, px)[:, None]
         image += alpha * (colour.astype(np.float32)[:, None, None] - image)
     return image
 
 
-def _draw(identity, scene, aus, pose, size, background):
-    """Frames before the camera, float32 (N, 3, size, size), 0..1."""
-    me = identity
-
-    def column(values):
-        return np.asarray(values, np.float32)[:, None, None]
-
-    mean = {unit: column(aus[:, i]) for i, unit in enumerate(AUS)}
+def _draw(me, scene, strengths, pose, size, background):
+    """Frames without the effects of the camera, float32 (N, 3, size, size), 0..1."""
+    mean = {unit: _column(strengths[:, i]) for i, unit in enumerate(ACTION_UNITS)}
     sides = {
-        side: {unit: column(aus[:, i] * (1 + side * me.asymmetry[i])) for i, unit in enumerate(AUS)}
+        side: {unit: _column(strengths[:, i] * (1 + side * me.asymmetry[i])) for i, unit in enumerate(ACTION_UNITS)}
         for side in (-1, 1)
     }
     at = {name: pose[:, i] for i, name in enumerate(POSE)}
+    yaw_sin, yaw_cos = _column(np.sin(at["yaw"])), _column(np.cos(at["yaw"]))
+    pitch_sin, pitch_cos = _column(np.sin(at["pitch"])), _column(np.cos(at["pitch"]))
+    x, y, px = _head_coordinates(at, size)
+    u, v = _surface_coordinates(x, y, yaw_sin, yaw_cos, pitch_sin, pitch_cos)
 
-    # Pixels to head coordinates (x, y: the head seen from the front) ...
+    image = np.repeat(background, len(strengths), axis=0)
+    back, face = Canvas(image, x, y, px), Canvas(image, u, v, px)
+    head_distance = _head_distance(back, me, mean, yaw_sin)
+    head = cover(head_distance, px)
+    strands = 0.85 + 0.25 * wave(u * me.curls + v * 2.3) * wave(v * 3.7 - u)
+    hair_colour = me.hair.astype(np.float32)[:, None, None] * strands[:, None]
+    outline, lit = _draw_behind_face(back, me, scene, head_distance, head, hair_colour, yaw_cos)
+
+    back.paint(head, me.skin)
+    _draw_skin(face, me, mean, sides)
+    for side in (-1, 1):
+        _draw_eye(face, me, sides[side], side, _column(at["gaze_x"]), _column(at["gaze_y"]))
+        _draw_brow(face, me, sides[side], mean, side)
+    # The nose stands out from the face, so it moves further when the head turns.
+    _draw_nose(face, me, mean, 0.22 * yaw_sin, 0.22 * pitch_sin)
+    _draw_mouth(face, me, mean, sides)
+    if me.beard != "none":
+        _draw_beard(face, me, mean, head)
+    _draw_moles(face, me)
+    light = _light(back, me, scene)
+    if me.hair_style != "bald":
+        _draw_hair(face, me, outline, hair_colour)
+    if me.glasses != "none":
+        _draw_glasses(face, me, yaw_sin)
+    image *= (1 + lit * (light - 1))[:, None] * np.asarray(scene.tint, np.float32)[:, None, None]
+    if scene.occluder is not None:
+        _draw_occluder(back, me, scene.occluder)
+    return image
+
+
+def _column(values):
+    """One value for each frame, (N, 1, 1), to be combined with its pixels."""
+    return np.asarray(values, np.float32)[:, None, None]
+
+
+def _head_coordinates(at, size):
+    """Coordinates x, y of the head seen from the front, for each pixel, and the width of a pixel in face units."""
     grid = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1) * np.float32(VIEW)
-    px = column(2 * VIEW / size / at["scale"])
-    sx = (grid[None, None, :] - column(at["shift_x"])) / column(at["scale"])
-    sy = (grid[None, :, None] - column(at["shift_y"])) / column(at["scale"])
-    cos, sin = column(np.cos(at["roll"])), column(np.sin(at["roll"]))
-    x, y = sx * cos + sy * sin, sy * cos - sx * sin
-    # ... and on to the coordinates of the turned surface, a paraboloid: u cos(yaw) + z(u, v) sin(yaw) = x.
-    yaw_sin, yaw_cos = column(np.sin(at["yaw"])), column(np.cos(at["yaw"]))
-    pitch_sin, pitch_cos = column(np.sin(at["pitch"])), column(np.cos(at["pitch"]))
+    px = _column(2 * VIEW / size / at["scale"])
+    sx = (grid[None, None, :] - _column(at["shift_x"])) / _column(at["scale"])
+    sy = (grid[None, :, None] - _column(at["shift_y"])) / _column(at["scale"])
+    cos, sin = _column(np.cos(at["roll"])), _column(np.sin(at["roll"]))
+    return sx * cos + sy * sin, sy * cos - sx * sin, px
+
+
+def _surface_coordinates(x, y, yaw_sin, yaw_cos, pitch_sin, pitch_cos):
+    """Coordinates u, v on the turned face, a paraboloid z(u, v): u cos(yaw) + z sin(yaw) = x, by fixed-point steps."""
     u, v = x, y
     for _ in range(3):
         z = 0.62 * np.maximum(1 - (u / 1.1) ** 2 - (v / 1.5) ** 2, 0)
         u, v = (x - z * yaw_sin) / yaw_cos, (y - z * pitch_sin) / pitch_cos
+    return u, v
 
-    image = np.repeat(background, len(aus), axis=0)
-    back = _Canvas(image, x, y, px)
-    face = _Canvas(image, u, v, px)
 
-    # Head: an ellipse above, a jaw below; the jaw drops with the chin.
+def _head_distance(back, me, mean, yaw_sin):
+    """Distance from the outline of the head: an ellipse above, a jaw below that drops with the chin."""
+    x, y = back.u, back.v
     chin = me.chin + 0.2 * mean[26] - 0.03 * mean[17]
     lower = np.clip(y / chin, 0, 1)
     width = me.face_w * (1 - (1 - me.jaw) * 0.55 * lower * lower)
@@ -351,79 +147,68 @@ def _draw(identity, scene, aus, pose, size, background):
     below = below * (1 - me.square) + below * below * me.square
     cx = 0.25 * yaw_sin * lower
     q = ((x - cx) / width) ** 2 + np.where(y < 0, (y / me.face_top) ** 2, below)
-    head_distance = (np.sqrt(q) - 1) * 0.9
-    head = _cover(head_distance, px)
+    return (np.sqrt(q) - 1) * 0.9
 
-    strands = 0.85 + 0.25 * _wave(u * me.curls + v * 2.3) * _wave(v * 3.7 - u)
-    hair_colour = me.hair.astype(np.float32)[:, None, None] * strands[:, None]
 
-    # Behind the head: hair, neck, clothes, ears.
+def _draw_behind_face(back, me, scene, head_distance, head, hair_colour, yaw_cos):
+    """Draws hair, neck, clothes, ears. Returns the outline of hair and head, and the coverage of all that is lit."""
+    x, y, px = back.u, back.v, back.px
     if me.hair_style == "bald":
         distance = head_distance
     elif me.hair_style == "long":
-        distance = (np.sqrt(_ellipse(x, y, 0, -0.35, 1.17, 1.22)) - 1) * 1.1
+        distance = (np.sqrt(ellipse(x, y, 0, -0.35, 1.17, 1.22)) - 1) * 1.1
         distance = np.minimum(distance, np.maximum(np.abs(x) - 1.15, -0.3 - y))
     elif me.hair_style == "afro":
-        distance = (np.sqrt(_ellipse(x, y, 0, -0.5, 1.35, 1.25)) - 1) * 1.2
+        distance = (np.sqrt(ellipse(x, y, 0, -0.5, 1.35, 1.25)) - 1) * 1.2
     else:
-        distance = np.sqrt(_ellipse(x, y, 0, -0.2, me.face_w * 1.08, me.face_top * 0.98)) - 1
+        distance = np.sqrt(ellipse(x, y, 0, -0.2, me.face_w * 1.08, me.face_top * 0.98)) - 1
         distance = np.maximum(distance, y - me.eye_y - 0.02)
-    outline = np.maximum(_cover(distance, px), head)
+    outline = np.maximum(cover(distance, px), head)
     if me.hair_style != "bald":
         back.paint(outline, hair_colour if me.hair_style != "hat" else me.hat)
-    lit = outline
-    neck = _cover(np.maximum(np.abs(x) - 0.55 * me.face_w, 0.6 - y), px)
+    neck = cover(np.maximum(np.abs(x) - 0.55 * me.face_w, 0.6 - y), px)
     back.paint(neck, me.skin * 0.8)
-    shirt = _cover(1.38 + 0.25 * np.abs(x) - y - 0.3 * _soft((x / 0.5) ** 2) * 0.5, px)
+    shirt = cover(1.38 + 0.25 * np.abs(x) - y - 0.3 * soft((x / 0.5) ** 2) * 0.5, px)
     back.paint(shirt, scene.clothes)
-    lit = np.maximum(lit, np.maximum(neck, shirt))
+    lit = np.maximum(outline, np.maximum(neck, shirt))
     if me.hair_style != "long":
         for side in (-1, 1):
-            q_ear = _ellipse(x, y, side * me.face_w * yaw_cos, me.eye_y + 0.2, 0.13, 0.24)
-            ear = _cover((np.sqrt(q_ear) - 1) * 0.13, px)
+            q_ear = ellipse(x, y, side * me.face_w * yaw_cos, me.eye_y + 0.2, 0.13, 0.24)
+            ear = cover((np.sqrt(q_ear) - 1) * 0.13, px)
             back.paint(ear, me.skin * 0.9)
             lit = np.maximum(lit, ear)
     # The chin throws a shadow on the neck.
-    back.darken(0.35 * _soft((np.maximum(head_distance, 0) / 0.25) ** 2) * neck * (1 - head))
+    back.darken(0.35 * soft((np.maximum(head_distance, 0) / 0.25) ** 2) * neck * (1 - head))
+    return outline, lit
 
-    back.paint(head, me.skin)
-    _draw_skin(face, me, mean, sides)
-    for side in (-1, 1):
-        _draw_eye(face, me, sides[side], side, column(at["gaze_x"]), column(at["gaze_y"]))
-        _draw_brow(face, me, sides[side], mean, side)
-    # The nose stands out from the face, so it moves further when the head turns.
-    _draw_nose(face, me, mean, 0.22 * yaw_sin, 0.22 * pitch_sin)
-    _draw_mouth(face, me, mean, sides)
-    if me.beard != "none":
-        _draw_beard(face, me, mean, head)
+
+def _draw_moles(face, me):
     for mole_u, mole_v, radius in me.moles:
         near = face.crop(mole_u - 0.1, mole_u + 0.1, mole_v - 0.1, mole_v + 0.1)
         if near is not None:
-            distance = (np.sqrt(_ellipse(near.u, near.v, mole_u, mole_v, radius, radius)) - 1) * radius
-            near.darken(0.45 * _cover(distance, px))
+            distance = (np.sqrt(ellipse(near.u, near.v, mole_u, mole_v, radius, radius)) - 1) * radius
+            near.darken(0.45 * cover(distance, face.px))
 
-    # Light of the whole head, before glossy things: Lambert on an ellipsoid.
-    nx, ny = x * (0.85 / me.face_w), y * 0.55
+
+def _light(back, me, scene):
+    """Light on the head: Lambert's law on an ellipsoid."""
+    nx, ny = back.u * (0.85 / me.face_w), back.v * 0.55
     nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0.04))
     lx, ly, lz = (np.float32(value) for value in scene.light)
-    light = scene.ambient + (1.05 - scene.ambient) * np.maximum(nx * lx + ny * ly + nz * lz, 0)
+    return scene.ambient + (1.05 - scene.ambient) * np.maximum(nx * lx + ny * ly + nz * lz, 0)
 
-    if me.hair_style != "bald":
-        _draw_hair(face, me, outline, hair_colour)
-    if me.glasses != "none":
-        _draw_glasses(face, me, yaw_sin)
-    image *= (1 + lit * (light - 1))[:, None] * np.asarray(scene.tint, np.float32)[:, None, None]
 
-    if scene.occluder is not None:
-        it = scene.occluder
-        if it.box:
-            distance = np.maximum(np.abs(x - it.centre[0]) - it.radii[0], np.abs(y - it.centre[1]) - it.radii[1])
-        else:
-            q = _ellipse(x, y, *it.centre.astype(np.float32), *it.radii.astype(np.float32))
-            distance = (np.sqrt(q) - 1) * np.float32(it.radii.min())
-        colour = me.skin * 0.85 if it.colour is None else it.colour
-        back.paint(_cover(distance, px), colour)
-    return image
+def _draw_occluder(back, me, occluder):
+    x, y = back.u, back.v
+    if occluder.box:
+        distance = np.maximum(
+            np.abs(x - occluder.centre[0]) - occluder.radii[0], np.abs(y - occluder.centre[1]) - occluder.radii[1]
+        )
+    else:
+        q = ellipse(x, y, *occluder.centre.astype(np.float32), *occluder.radii.astype(np.float32))
+        distance = (np.sqrt(q) - 1) * np.float32(occluder.radii.min())
+    colour = me.skin * 0.85 if occluder.colour is None else occluder.colour
+    back.paint(cover(distance, back.px), colour)
 
 
 def _draw_skin(face, me, a, sides):
@@ -432,12 +217,12 @@ def _draw_skin(face, me, a, sides):
     wrinkle = 0.55 + 0.45 * me.age
     for side in (-1, 1):
         b = sides[side]
-        face.darken(0.16 * _soft(_ellipse(u, v, side * me.eye_x, me.eye_y - 0.05, 0.36, 0.26)))
+        face.darken(0.16 * soft(ellipse(u, v, side * me.eye_x, me.eye_y - 0.05, 0.36, 0.26)))
         # 6 lifts and rounds the cheek, 12 fills it.
         cheek_y = me.eye_y + 0.5 - 0.1 * b[6] - 0.04 * b[12]
         full = 0.05 + 0.12 * b[6] + 0.05 * b[12]
-        face.darken(-full * _soft(_ellipse(u, v, side * 0.52, cheek_y, 0.3, 0.2)))
-        blush = (me.blush * _soft(_ellipse(u, v, side * 0.55, cheek_y + 0.02, 0.3, 0.24)))[:, None]
+        face.darken(-full * soft(ellipse(u, v, side * 0.52, cheek_y, 0.3, 0.2)))
+        blush = (me.blush * soft(ellipse(u, v, side * 0.55, cheek_y + 0.02, 0.3, 0.24)))[:, None]
         face.image *= 1 - blush * np.array([0, 0.8, 0.6], np.float32)[:, None, None]
         # Fold from the wing of the nose to the corner of the mouth.
         top = me.nose_y - 0.05 * b[9]
@@ -449,23 +234,23 @@ def _draw_skin(face, me, a, sides):
             curve = me.nose_w * 1.05 + (reach - me.nose_w) * np.clip(t, 0, 1) * (0.75 + 0.25 * np.clip(t, 0, 1))
             strength = 0.04 + 0.12 * me.age + wrinkle * (0.26 * b[12] + 0.3 * b[9] + 0.25 * b[10] + 0.1 * b[15])
             distance = (near.u * side - curve) / 0.055
-            near.darken(np.minimum(strength, 0.5) * _soft(distance**2) * _soft(((t - 0.45) / 0.75) ** 2))
+            near.darken(np.minimum(strength, 0.5) * soft(distance**2) * soft(((t - 0.45) / 0.75) ** 2))
     # Forehead: 1 folds its middle, 2 its sides.
     near = face.crop(-0.75, 0.75, me.eye_y - 0.75, me.eye_y - 0.2)
     if near is not None:
         brow = me.eye_y - me.brow_gap - 0.1 * a[1]
         folds = wrinkle * (
-            0.22 * a[1] * _soft((near.u / 0.45) ** 2)
-            + 0.26 * a[2] * (0.35 + _soft(((np.abs(near.u) - 0.42) / 0.4) ** 2)) * _soft((near.u / 0.85) ** 2)
+            0.22 * a[1] * soft((near.u / 0.45) ** 2)
+            + 0.26 * a[2] * (0.35 + soft(((np.abs(near.u) - 0.42) / 0.4) ** 2)) * soft((near.u / 0.85) ** 2)
         )
         for i in range(3):
             height = brow - 0.14 - 0.11 * i + 0.04 * near.u**2
-            near.darken((0.03 * me.age + folds) * _soft(((near.v - height) / 0.035) ** 2) * _soft((near.u / 0.8) ** 2))
+            near.darken((0.03 * me.age + folds) * soft(((near.v - height) / 0.035) ** 2) * soft((near.u / 0.8) ** 2))
     # Chin: 17 pushes it up and dimples it; the hollow under the lower lip.
     chin_y = me.nose_y + me.mouth_gap + 0.3 + 0.16 * a[26] - 0.04 * a[17]
     hollow = 0.1 + 0.16 * a[17]
-    face.darken(hollow * _soft(_ellipse(u, v, me.mouth_x, chin_y - 0.08, 0.26, 0.06)))
-    face.darken(-(0.04 + 0.08 * a[17]) * _soft(_ellipse(u, v, me.mouth_x, chin_y + 0.08, 0.22, 0.14)))
+    face.darken(hollow * soft(ellipse(u, v, me.mouth_x, chin_y - 0.08, 0.26, 0.06)))
+    face.darken(-(0.04 + 0.08 * a[17]) * soft(ellipse(u, v, me.mouth_x, chin_y + 0.08, 0.22, 0.14)))
 
 
 def _draw_eye(face, me, a, side, gaze_x, gaze_y):
@@ -482,36 +267,36 @@ def _draw_eye(face, me, a, side, gaze_x, gaze_y):
     upper = upper * (1 - closed) - lower * closed
     arch = 1 - t * t
     top, bottom = -upper * arch * (1 - 0.15 * t), lower * arch
-    eye = _cover(np.maximum(np.maximum(top - w, w - bottom) * 0.92, (np.abs(t) - 1) * me.eye_w), px)
+    eye = cover(np.maximum(np.maximum(top - w, w - bottom) * 0.92, (np.abs(t) - 1) * me.eye_w), px)
 
     face.paint(eye, (0.93, 0.91, 0.89))
-    face.paint(eye * 0.35 * _soft(((w - top) / 0.06) ** 2), (0.35, 0.3, 0.3))  # the lid's shadow
+    face.paint(eye * 0.35 * soft(((w - top) / 0.06) ** 2), (0.35, 0.3, 0.3))  # the lid's shadow
     cx = me.eye_x + side * gaze_x * me.iris
     cy = -0.02 + gaze_y * me.iris
     r = np.sqrt((face.u * side - cx) ** 2 + (w + 0.012 - cy) ** 2)
-    face.paint(eye * _cover(r - me.iris, px), me.iris_colour * 0.75)
-    face.paint(eye * _cover(r - me.iris * 0.75, px), me.iris_colour * 1.2)
-    face.paint(eye * _cover(r - me.iris * 0.42, px), (0.02, 0.02, 0.02))
-    glint = _ellipse(face.u, w, side * cx + 0.03, cy - 0.045, 0.022, 0.022)
-    face.paint(eye * _cover((np.sqrt(glint) - 1) * 0.022, px), (1, 1, 1))
+    face.paint(eye * cover(r - me.iris, px), me.iris_colour * 0.75)
+    face.paint(eye * cover(r - me.iris * 0.75, px), me.iris_colour * 1.2)
+    face.paint(eye * cover(r - me.iris * 0.42, px), (0.02, 0.02, 0.02))
+    glint = ellipse(face.u, w, side * cx + 0.03, cy - 0.045, 0.022, 0.022)
+    face.paint(eye * cover((np.sqrt(glint) - 1) * 0.022, px), (1, 1, 1))
 
     # Lids: lashes above, a thin rim below, the crease of the upper lid, bags.
-    within = _soft(np.maximum(np.abs(t) - 0.75, 0) ** 2 / 0.09)
+    within = soft(np.maximum(np.abs(t) - 0.75, 0) ** 2 / 0.09)
     slope = 2 * t * upper / me.eye_w
-    lash = _cover(np.abs(w - top) / np.sqrt(1 + slope * slope) - me.lash, px) * within
+    lash = cover(np.abs(w - top) / np.sqrt(1 + slope * slope) - me.lash, px) * within
     face.paint(lash * 0.85, (0.08, 0.05, 0.05))
-    face.darken(0.4 * _soft(((w - bottom - 0.01) / 0.022) ** 2) * within)
+    face.darken(0.4 * soft(((w - bottom - 0.01) / 0.022) ** 2) * within)
     crease = top - me.crease * (1 - 0.6 * a[5]) * (1 + 0.5 * closed)
-    face.darken(0.28 * _soft(((w - crease) / 0.025) ** 2) * within)
+    face.darken(0.28 * soft(((w - crease) / 0.025) ** 2) * within)
     # 6 and 7 fold the skin below the eye; 6 makes crow's feet.
     wrinkle = 0.6 + 0.4 * me.age
     below = bottom + 0.07 - 0.02 * a[7]
     strength = 0.07 * me.age + wrinkle * (0.3 * a[6] + 0.22 * a[7] + 0.14 * a[9])
-    face.darken(strength * _soft(((w - below) / 0.035) ** 2) * _soft((t / 1.25) ** 2))
+    face.darken(strength * soft(((w - below) / 0.035) ** 2) * soft((t / 1.25) ** 2))
     out = (t - 1.15) * me.eye_w
     for lean in (-0.5, 0.0, 0.5):
         feet = np.abs(w - lean * out) / 0.02
-        face.darken(wrinkle * 0.28 * a[6] * _soft(feet**2) * _soft(((out - 0.1) / 0.1) ** 2))
+        face.darken(wrinkle * 0.28 * a[6] * soft(feet**2) * soft(((out - 0.1) / 0.1) ** 2))
 
 
 def _draw_brow(face, me, a, mean, side):
@@ -532,13 +317,13 @@ def _draw_brow(face, me, a, mean, side):
     slope = ((outer - inner) - arch * 4 * (1 - 2 * c)) / me.brow_len
     thick = me.brow_thick * (1.1 - 0.6 * c * c)
     distance = np.sqrt(((face.v - curve) ** 2) / (1 + slope * slope) + ((t - c) * me.brow_len) ** 2) - thick
-    face.paint(_cover(distance, face.px) * 0.92, me.brow)
+    face.paint(cover(distance, face.px) * 0.92, me.brow)
     # Furrow beside the root of the nose.
     wrinkle = 0.6 + 0.4 * me.age
-    furrow = _soft(((x - 0.055) / 0.032) ** 2) * _soft(((face.v - inner - 0.02) / 0.15) ** 2)
+    furrow = soft(((x - 0.055) / 0.032) ** 2) * soft(((face.v - inner - 0.02) / 0.15) ** 2)
     face.darken(wrinkle * 0.42 * a[4] * furrow)
     # A lowered brow shades the eye.
-    face.darken(0.2 * knit * _soft(_ellipse(x, face.v, me.eye_x - 0.08, inner + 0.1, 0.24, 0.09)))
+    face.darken(0.2 * knit * soft(ellipse(x, face.v, me.eye_x - 0.08, inner + 0.1, 0.24, 0.09)))
 
 
 def _draw_nose(face, me, a, shift_x, shift_y):
@@ -549,25 +334,25 @@ def _draw_nose(face, me, a, shift_x, shift_y):
     tip = me.nose_y - 0.055 * a[9] - 0.02 * a[10]
     along = np.clip((face.v - me.eye_y) / (tip - me.eye_y), 0, 1)
     u, v = face.u - shift_x * along, face.v - shift_y * along
-    length = _soft(((v - (me.eye_y + 0.7 * (tip - me.eye_y))) / (tip - me.eye_y)) ** 2)
+    length = soft(((v - (me.eye_y + 0.7 * (tip - me.eye_y))) / (tip - me.eye_y)) ** 2)
     ridge = 0.055 + 0.03 * along
-    face.darken(-0.13 * me.nose_hook * _soft((u / ridge) ** 2) * length)
+    face.darken(-0.13 * me.nose_hook * soft((u / ridge) ** 2) * length)
     for side in (-1, 1):
-        face.darken(0.17 * me.nose_hook * _soft(((u * side - ridge - 0.045) / 0.07) ** 2) * length)
+        face.darken(0.17 * me.nose_hook * soft(((u * side - ridge - 0.045) / 0.07) ** 2) * length)
     wide = me.nose_w * (1 + 0.2 * a[9] + 0.08 * a[10] + 0.07 * a[12])
-    face.darken(-0.12 * _soft(_ellipse(u, v, 0, tip - 0.04, 0.09, 0.08)))
-    face.darken(0.22 * _soft(_ellipse(u, v, 0, tip + 0.065, wide * 1.0, 0.06)))
+    face.darken(-0.12 * soft(ellipse(u, v, 0, tip - 0.04, 0.09, 0.08)))
+    face.darken(0.22 * soft(ellipse(u, v, 0, tip + 0.065, wide * 1.0, 0.06)))
     for side in (-1, 1):
-        wing = np.abs(np.sqrt(_ellipse(u, v, side * wide * 0.62, tip - 0.01, wide * 0.42, 0.1)) - 1)
-        outside = _soft(((u * side - wide * 1.02) / (wide * 0.4)) ** 2)
-        face.darken((0.3 + 0.12 * a[9]) * _soft((wing / 0.35) ** 2) * outside)
-        hole = _ellipse(u, v, side * wide * 0.45, tip + 0.04, wide * 0.28, 0.028 + 0.008 * a[9])
-        face.darken(0.72 * _cover((np.sqrt(hole) - 1) * 0.03, px))
+        wing = np.abs(np.sqrt(ellipse(u, v, side * wide * 0.62, tip - 0.01, wide * 0.42, 0.1)) - 1)
+        outside = soft(((u * side - wide * 1.02) / (wide * 0.4)) ** 2)
+        face.darken((0.3 + 0.12 * a[9]) * soft((wing / 0.35) ** 2) * outside)
+        hole = ellipse(u, v, side * wide * 0.45, tip + 0.04, wide * 0.28, 0.028 + 0.008 * a[9])
+        face.darken(0.72 * cover((np.sqrt(hole) - 1) * 0.03, px))
     # 9 wrinkles the root and the sides of the nose.
     wrinkle = 0.7 + 0.3 * me.age
     for i in range(3):
         height = me.eye_y + 0.02 + 0.085 * i + 0.35 * np.abs(u)
-        face.darken(wrinkle * 0.4 * a[9] * _soft(((v - height) / 0.03) ** 2) * _soft((u / 0.24) ** 2))
+        face.darken(wrinkle * 0.4 * a[9] * soft(((v - height) / 0.03) ** 2) * soft((u / 0.24) ** 2))
 
 
 def _draw_mouth(face, me, a, sides):
@@ -600,7 +385,7 @@ def _draw_mouth(face, me, a, sides):
     tight = 1 - 0.62 * a[23]
     upper = me.lip_up * tight * (1 - 0.3 * a[12] - 0.2 * a[20] + 0.45 * a[18] - 0.15 * a[10])
     lower = me.lip_low * tight * (1 - 0.15 * a[12] - 0.2 * a[20] + 0.4 * a[18] - 0.25 * a[15] + 0.1 * a[16])
-    bow = 1 - me.cupid * 0.45 * _soft((t / 0.3) ** 2)
+    bow = 1 - me.cupid * 0.45 * soft((t / 0.3) ** 2)
     line = centre - corner
     raised = up * (1 - parted) * 0.75 * arch  # closed lips rise as a whole
     in_top, in_bottom = line - up_gap - raised, line + down_gap - raised
@@ -608,38 +393,38 @@ def _draw_mouth(face, me, a, sides):
     ends = (np.abs(t) - 1) * me.mouth_w
 
     # Shade above and below the lips, corners that dig in.
-    face.darken(0.1 * _soft(((u) / 0.045) ** 2) * _soft(((v - out_top + 0.09) / 0.1) ** 2))
-    face.darken(0.2 * _soft(((v - out_bottom - 0.035) / 0.06) ** 2) * arch)
+    face.darken(0.1 * soft(((u) / 0.045) ** 2) * soft(((v - out_top + 0.09) / 0.1) ** 2))
+    face.darken(0.2 * soft(((v - out_bottom - 0.035) / 0.06) ** 2) * arch)
     for side, b in sides.items():
         cx, cy = half[side] * side, centre - lift[side]
         dig = 0.22 + 0.25 * b[12] + 0.25 * b[15] + 0.12 * b[20] + 0.1 * b[23]
-        face.darken(dig * _soft(_ellipse(u, v, cx, cy, 0.07, 0.065)))
+        face.darken(dig * soft(ellipse(u, v, cx, cy, 0.07, 0.065)))
         # 15 draws a crease down from the corner.
-        crease = _soft(((u * side - half[side] - 0.03 - 0.35 * (v - cy)) / 0.035) ** 2)
-        face.darken(0.35 * b[15] * crease * _soft(((v - cy - 0.09) / 0.13) ** 2))
+        crease = soft(((u * side - half[side] - 0.03 - 0.35 * (v - cy)) / 0.035) ** 2)
+        face.darken(0.35 * b[15] * crease * soft(((v - cy - 0.09) / 0.13) ** 2))
 
-    lips = _cover(np.maximum(np.maximum(out_top - v, v - out_bottom), ends), px)
+    lips = cover(np.maximum(np.maximum(out_top - v, v - out_bottom), ends), px)
     face.paint(lips, me.lips)
-    face.darken(0.18 * lips * _cover(v - line + raised, px))  # the upper lip faces down
-    face.darken(-0.16 * lips * _soft(_ellipse(u, v - in_bottom, 0, lower * 0.5, me.mouth_w * 0.5, 0.03)))
+    face.darken(0.18 * lips * cover(v - line + raised, px))  # the upper lip faces down
+    face.darken(-0.16 * lips * soft(ellipse(u, v - in_bottom, 0, lower * 0.5, me.mouth_w * 0.5, 0.03)))
 
     # Inside: dark, tongue, teeth.
-    inner = _cover(np.maximum(np.maximum(in_top - v, v - in_bottom), ends), px)
+    inner = cover(np.maximum(np.maximum(in_top - v, v - in_bottom), ends), px)
     opened = inner * np.minimum((in_bottom - in_top) / 0.03, 1)
     face.paint(opened, (0.16, 0.05, 0.05))
-    tongue = _soft(_ellipse(u, v, 0, in_bottom + 0.02, me.mouth_w * 0.75, 0.13))
+    tongue = soft(ellipse(u, v, 0, in_bottom + 0.02, me.mouth_w * 0.75, 0.13))
     face.paint(opened * np.minimum(tongue * 1.6, 0.9), (0.62, 0.28, 0.28))
     upper_teeth = 0.02 + 0.06 * a[12] + 0.05 * a[10] + 0.03 * a[20] + 0.02 * a[25] + 0.03 * a[9]
-    teeth = _cover(np.maximum(v - in_top - upper_teeth * (0.3 + 0.7 * arch), np.abs(t) - 0.86), px)
+    teeth = cover(np.maximum(v - in_top - upper_teeth * (0.3 + 0.7 * arch), np.abs(t) - 0.86), px)
     face.paint(opened * teeth, (0.93, 0.91, 0.86))
     lower_teeth = 0.06 * a[16] + 0.035 * a[20]
-    teeth = _cover(np.maximum(in_bottom - lower_teeth * arch - v, np.abs(t) - 0.8), px) * np.minimum(
+    teeth = cover(np.maximum(in_bottom - lower_teeth * arch - v, np.abs(t) - 0.8), px) * np.minimum(
         lower_teeth * 60, 1
     )
     face.paint(opened * teeth, (0.88, 0.86, 0.8))
     # The line between closed lips.
     slope = lifted * (0.35 + 1.3 * c) / me.mouth_w
-    closed = _cover(np.abs(v - in_top) / np.sqrt(1 + slope * slope) - 0.012, px) * _cover(ends, px)
+    closed = cover(np.abs(v - in_top) / np.sqrt(1 + slope * slope) - 0.012, px) * cover(ends, px)
     face.paint(closed * (1 - opened) * 0.75, me.lips * 0.3)
 
 
@@ -647,13 +432,13 @@ def _draw_beard(face, me, a, head):
     u, v = face.u, face.v
     mouth = me.nose_y + me.mouth_gap
     wide = me.mouth_w * (1 + 0.3 * a[12])
-    outside_lips = 1 - _soft(_ellipse(u, v, 0, mouth + 0.06 * a[26], wide * 1.25, 0.19 + 0.12 * a[26]))
+    outside_lips = 1 - soft(ellipse(u, v, 0, mouth + 0.06 * a[26], wide * 1.25, 0.19 + 0.12 * a[26]))
     if me.beard in ("full", "stubble"):
         edge = mouth - 0.2 - 0.45 * np.maximum(np.abs(u) - 0.3, 0)
         area = np.clip((v - edge) / 0.12, 0, 1)
     elif me.beard == "goatee":
         drop = 0.16 * a[26]
-        area = np.minimum(2 * _soft(_ellipse(u, v, me.mouth_x, mouth + 0.36 + drop, 0.3, 0.3)), 1)
+        area = np.minimum(2 * soft(ellipse(u, v, me.mouth_x, mouth + 0.36 + drop, 0.3, 0.3)), 1)
     else:
         area = np.zeros_like(u)
     if me.beard in ("full", "goatee", "moustache"):
@@ -663,7 +448,7 @@ def _draw_beard(face, me, a, head):
     else:
         area = area * outside_lips
     density = 0.3 if me.beard == "stubble" else me.beard_density
-    grain = 0.7 + 0.3 * _wave(u * 17 + v * 6.1) * _wave(u * 12.7 - v * 7.3)
+    grain = 0.7 + 0.3 * wave(u * 17 + v * 6.1) * wave(u * 12.7 - v * 7.3)
     face.paint(area * head * density * grain, me.hair * 0.85)
 
 
@@ -671,19 +456,19 @@ def _draw_hair(face, me, outline, colour):
     u, v, px = face.u, face.v, face.px
     if me.hair_style == "hat":
         edge = me.hairline + 0.08 + 0.05 * u * u
-        face.paint(outline * _cover(v - edge, px), me.hat)
-        face.paint(outline * _cover(np.abs(v - edge + 0.07) - 0.05, px), me.hat * 0.6)
+        face.paint(outline * cover(v - edge, px), me.hat)
+        face.paint(outline * cover(np.abs(v - edge + 0.07) - 0.05, px), me.hat * 0.6)
         return
     line = me.hairline + (0.35 if me.hair_style != "afro" else 0.2) * (u - me.part * 0.4) ** 2
     if me.hair_style == "fringe":
-        line = line + 0.17 + 0.1 * (u - me.part) + 0.05 * _wave(u * 2.7 + 0.3)
+        line = line + 0.17 + 0.1 * (u - me.part) + 0.05 * wave(u * 2.7 + 0.3)
     else:
-        line = line + 0.03 * _wave(u * 3.1)
+        line = line + 0.03 * wave(u * 3.1)
     # Temples: the hair comes down at the sides.
     down = me.eye_y + (0.12 if me.hair_style != "long" else 2.0)
     rim = np.maximum(0.93 * me.face_w + 0.05 * v - np.abs(u), v - down)
     distance = np.minimum(v - line, rim)
-    face.paint(outline * _cover(distance, px), colour)
+    face.paint(outline * cover(distance, px), colour)
 
 
 def _draw_glasses(face, me, yaw_sin):
@@ -694,19 +479,19 @@ def _draw_glasses(face, me, yaw_sin):
     u, v = face.u - 0.1 * yaw_sin, face.v - me.eye_y - 0.04
     x = np.abs(u)
     if me.glasses == "round":
-        distance = (np.sqrt(_ellipse(x, v, me.eye_x + 0.01, 0, 0.3, 0.25)) - 1) * 0.27
+        distance = (np.sqrt(ellipse(x, v, me.eye_x + 0.01, 0, 0.3, 0.25)) - 1) * 0.27
     else:
         dx, dy = np.maximum(np.abs(x - me.eye_x - 0.01) - 0.24, 0), np.maximum(np.abs(v) - 0.15, 0)
         distance = np.sqrt(dx * dx + dy * dy) - 0.07
-    face.paint(_cover(distance, px) * 0.08, (1, 1, 1))
+    face.paint(cover(distance, px) * 0.08, (1, 1, 1))
     rim = np.abs(distance) - 0.018
     bridge = np.maximum(np.abs(v + 0.06) - 0.016, x - me.eye_x + 0.26)
     arm = np.maximum(np.abs(v + 0.06) - 0.02, me.eye_x + 0.29 - x)
-    face.paint(_cover(np.minimum(np.minimum(rim, bridge), arm), px) * 0.92, me.frame_colour)
+    face.paint(cover(np.minimum(np.minimum(rim, bridge), arm), px) * 0.92, me.frame_colour)
 
 
 def _finish(image, scene, generator):
-    """The camera: exposure, contrast, blur, sensor noise, 8 bits."""
+    """Effects of the camera: exposure, contrast, blur, sensor noise, 8 bits."""
     image = (image * scene.exposure - 0.5) * scene.contrast + 0.5
     np.clip(image, 0, 1, out=image)
     b = np.float32(scene.blur)
@@ -715,7 +500,7 @@ def _finish(image, scene, generator):
         inner = image.copy()
         inner[..., 1:-1] += b * (image[..., :-2] + image[..., 2:] - 2 * image[..., 1:-1])
         image = np.moveaxis(inner, -1, axis)
-    # Triangular noise out of random bytes; standard deviation 0.41 * noise levels.
+    # Triangular noise from random bytes. Its standard deviation is 0.41 * scene.noise levels.
     dice = generator.integers(0, 256, (2, *image.shape), np.uint8).astype(np.float32)
     image = image * 255 + (dice[0] + dice[1] - 255) * np.float32(scene.noise / 255)
     return np.clip(image + 0.5, 0, 255).astype(np.uint8)

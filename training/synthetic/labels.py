@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Classes of the synthetic videos and wrong labels for them."""
+"""Classes of the synthetic videos, and how wrong labels are drawn."""
 
 import csv
 import json
@@ -9,9 +9,9 @@ import numpy as np
 
 LABELS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
 
-# `--noise_type asymmetric`: what a mistaken video of a class is called, by probability. Fear and surprise, anger and
-# disgust share action units (1 + 2 + 5, and 4 or 9 which both lower the brows); weak expressions pass for neutral.
-# Source: ours, after the confusions people make most in expression recognition; synthetic all the same.
+# `--noise-type asymmetric`: probabilities of the wrong labels of each class. Fear and surprise, and anger and disgust,
+# share action units (1 + 2 + 5; 4 or 9, which both lower the brows). Weak expressions are taken for neutral.
+# Source: ours, after the confusions that people make most often.
 CONFUSIONS = {
     "neutral": {"sad": 0.6, "angry": 0.2, "happy": 0.2},
     "happy": {"neutral": 1.0},
@@ -28,18 +28,21 @@ def noise_matrix(noise=None, noise_type="symmetric"):
     The probability of each given label for each true label.
 
     Args:
-        noise (`float`, *optional*): share of wrong labels, 0..1; None is 0. Must be None with a matrix file, which
-            says it itself.
-        noise_type (`str` or `os.PathLike`): "symmetric" (any other class, all alike), "asymmetric" (`CONFUSIONS`), or
-            a matrix file. JSON: `{"fear": {"fear": 0.7, "surprise": 0.3}, ...}`, what is left out is 0. CSV: a header
-            with any word and the given labels, then a row per true label that starts with its name.
+        noise (`float`, *optional*): share of wrong labels, 0..1; 0 by default. Not allowed with a matrix file, which
+            contains it.
+        noise_type (`str` or `os.PathLike`, *optional*, defaults to `"symmetric"`): `"symmetric"` (all other classes,
+            equally often), `"asymmetric"` (`CONFUSIONS`), or a matrix file. JSON:
+            `{"fear": {"fear": 0.7, "surprise": 0.3}, ...}`, where missing labels have 0. CSV: a header with any word
+            and the given labels, then for each true label a row that starts with its name.
 
     Returns:
-        `numpy.ndarray` float64 (7, 7): rows true, columns given label, in the order of `LABELS`; rows add up to 1.
+        `numpy.ndarray` float64 (7, 7): a row for each true and a column for each given label, in the order of
+        `LABELS`; rows add up to 1.
 
     Raises:
-        ValueError: `noise` is out of range or given besides a file; the file has unknown, double or missing classes,
-            or a row that is no probability distribution. FileNotFoundError: there is no such file.
+        ValueError: if `noise` is out of range or given with a file; or the file has unknown, repeated or missing
+            classes, or a row that is not a probability distribution.
+        FileNotFoundError: if there is no such file.
 
     Source: ours.
     """
@@ -59,14 +62,19 @@ def noise_matrix(noise=None, noise_type="symmetric"):
             f"noise_type is {str(path)!r}: neither symmetric nor asymmetric nor a file that exists"
         )
     if noise is not None:
-        raise ValueError(f"noise is {noise}, but the matrix file {path} says itself how many labels are wrong")
+        raise ValueError(f"noise is {noise}, but the matrix file {path} already says how many labels are wrong")
+    matrix = _read_matrix(path)
+    return matrix / matrix.sum(1, keepdims=True)
+
+
+def _read_matrix(path):
     rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path)
     missing, unknown = set(LABELS) - set(rows), set(rows) - set(LABELS)
     if missing or unknown:
         raise ValueError(
             f"{path}: rows expected for {', '.join(LABELS)}; missing: {sorted(missing)}, unknown: {sorted(unknown)}"
         )
-    matrix = np.zeros((count, count))
+    matrix = np.zeros((len(LABELS), len(LABELS)))
     for true, row in rows.items():
         for given, probability in row.items():
             if given not in LABELS:
@@ -79,7 +87,7 @@ def noise_matrix(noise=None, noise_type="symmetric"):
         total = matrix[LABELS.index(true)].sum()
         if abs(total - 1) > 1e-3:
             raise ValueError(f"{path}: row {true!r} adds up to {total:.6g}, expected 1")
-    return matrix / matrix.sum(1, keepdims=True)
+    return matrix
 
 
 def _read_json(path):

@@ -1,6 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Measures where the signal of the synthetic faces sits: on frames at the apex of identities never seen before, a linear
+Measures how hard the synthetic faces are: on frames at the apex, of identities that were not in training, a linear
 classifier of pixels should fail and a small convolutional network should not.
 
 Examples:
@@ -26,29 +26,28 @@ def apex_frames(seed, start, count, size=64, hard=0.0):
     One frame at the apex of each video.
 
     Returns:
-        uint8 (count, 3, size, size), and int64 (count,) indices into `LABELS`.
+        `numpy.ndarray` uint8 (count, 3, size, size): frames; and int64 (count,): their labels, indices into `LABELS`.
     """
     frames, labels = np.empty((count, 3, size, size), np.uint8), np.empty(count, np.int64)
     for i in tqdm(range(count), desc="apex frames", leave=False):
         plan = plan_video(seed, start + i, hard=hard)
-        apex = int(plan.key.argmax()) if plan.key.any() else plan.truth.num_frames // 2
-        frames[i] = plan.take(slice(apex, apex + 1)).render(size)[0]
+        frames[i] = plan.render_apex(size)
         labels[i] = LABELS.index(plan.truth.true_label)
     return frames, labels
 
 
 def linear_accuracy(train, test):
-    """Accuracy on `test` of logistic regression on standardised raw pixels of `train`; pairs of frames and labels."""
+    """Accuracy of logistic regression on standardised pixels. `train` and `test` are (frames, labels)."""
     scaler = StandardScaler()
     x = scaler.fit_transform(train[0].reshape(len(train[0]), -1).astype(np.float32))
     y = scaler.transform(test[0].reshape(len(test[0]), -1).astype(np.float32))
-    # The better of two regularisations, chosen on the test frames: generous to the classifier that should fail.
+    # The better of two regularisations, chosen on the test frames, in favour of the classifier that should fail.
     models = [LogisticRegression(C=strength, max_iter=300, tol=1e-2).fit(x, train[1]) for strength in (1e-5, 1e-4)]
     return max(float(model.score(y, test[1])) for model in models)
 
 
 def cnn_accuracy(train, test, epochs=14, seed=0):
-    """Accuracy on `test`, and recall per class, of a convolutional network of 100 k parameters trained on `train`."""
+    """Accuracy and recall of each class of a convolutional network with 100 k parameters, trained on `train`."""
     torch.manual_seed(seed)
     layers, channels = [], 3
     for width in (16, 32, 64, 96):
@@ -81,20 +80,23 @@ def cnn_accuracy(train, test, epochs=14, seed=0):
     return float(right.mean()), {label: float(right[test[1] == i].mean()) for i, label in enumerate(LABELS)}
 
 
-def main(arguments=None):
+def main(argv=None):
+    """Prints both accuracies as JSON."""
     parser = argparse.ArgumentParser(
         prog="python -m training.synthetic.separability",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--train", type=int, default=4200, help="training frames, an identity each (default 4200)")
+    parser.add_argument(
+        "--train", type=int, default=4200, help="training frames of different identities (default 4200)"
+    )
     parser.add_argument("--test", type=int, default=1400, help="test frames of other identities (default 1400)")
-    parser.add_argument("--size", type=int, default=64, help="pixels of a frame's side (default 64)")
-    parser.add_argument("--epochs", type=int, default=14, help="of the network (default 14)")
+    parser.add_argument("--size", type=int, default=64, help="height and width of a frame in pixels (default 64)")
+    parser.add_argument("--epochs", type=int, default=14, help="epochs of the network (default 14)")
     parser.add_argument("--hard", type=float, default=0.0, help="share of hard clips (default 0)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the data set and the network (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the dataset and the network (default 0)")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default 1)")
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     train = apex_frames(args.seed, 0, args.train, args.size, args.hard)
     test = apex_frames(args.seed, args.train, args.test, args.size, args.hard)

@@ -1,8 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-Synthetic videos: what happens in video `index` of seed `seed`, its truth, and its frames.
+Synthetic videos: what happens in video `index` of seed `seed`, the truth about it, and its frames.
 
-The faces are drawings (`faces.py`). No claim about real faces is drawn from them.
+The faces are drawings (`faces.py`). They say nothing about real faces.
 """
 
 import dataclasses
@@ -11,44 +11,41 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .faces import AUS, POSE, draw_faces, make_identity, make_occluder, make_scene
+from .appearance import make_identity, make_occluder, make_scene
+from .faces import POSE, draw_faces
 from .labels import LABELS, noise_matrix
+from .motion import add_talk, move_head, plan_blinks, plan_expressions
 
 FPS = 25
 
-# What each generator is for: numpy.random.default_rng([seed, index, purpose]). A draw for one purpose never moves
-# another, so the same videos can be had with other labels, sizes or shares of hard clips.
+# Purposes of the random generators, numpy.random.default_rng([seed, index, purpose]). Draws for one purpose do not
+# change those for another, so the same videos can be made with other labels, sizes or shares of hard clips.
 _LABEL, _HARD, _IDENTITY, _SCENE, _SCRIPT, _MOTION, _SENSOR, _GIVEN = range(8)
 
-# Action units of the seven expressions at full strength, and those that join in: unit -> (strength, probability).
-# Source: EMFACS prototypes (Friesen & Ekman 1983); the strengths and the units that join in are ours.
-PROTOTYPES = {
-    "neutral": ({}, {}),
-    "happy": ({6: 0.9, 12: 1.0}, {25: (0.7, 0.6), 26: (0.3, 0.2)}),
-    "sad": ({1: 1.0, 4: 0.8, 15: 0.95}, {17: (0.6, 0.4), 43: (0.35, 0.25)}),
-    "angry": ({4: 1.0, 5: 0.75, 7: 0.8, 23: 0.95}, {17: (0.4, 0.3), 10: (0.3, 0.15)}),
-    "fear": ({1: 0.95, 2: 0.75, 4: 0.8, 5: 0.9, 7: 0.5, 20: 0.95, 26: 0.45}, {25: (0.5, 0.5)}),
-    "disgust": ({9: 0.95, 15: 0.6, 16: 0.7}, {10: (0.7, 0.6), 4: (0.35, 0.3), 25: (0.4, 0.3)}),
-    "surprise": ({1: 0.9, 2: 1.0, 5: 0.6, 26: 0.95}, {25: (0.5, 0.3)}),
-}
-
-# Why a clip is hard, and how often: brief (key expression < 30 % of the frames), weak, blended with a second
-# expression, partly occluded, turned away. A neutral video has no key expression that could be brief, weak or blended:
-# it is "distracted" instead, with another expression in it, as weak and short as in any neutral video.
+# Reasons why a video is hard, with their shares: the key expression is brief (less than 30 % of the frames), weak or
+# blended with a second one, or the face is partly occluded or turned away. A neutral video cannot be brief, weak or
+# blended. It is "distracted" instead: it shows another expression, weakly and briefly.
 HARD_KINDS = {"brief": 0.35, "weak": 0.2, "blend": 0.2, "occluded": 0.125, "turned": 0.125}
-BRIEF = 0.3
 
 
 @dataclass(frozen=True)
 class Truth:
     """
-    What is true of a synthetic video.
+    The truth about a synthetic video.
 
-    `given_label` is what a careless annotator wrote; `is_noisy` whether it differs from `true_label`. `is_hard` clips
-    have one of `HARD_KINDS` or "distracted" as `hard_kind` ("" otherwise); their `true_label` is right all the same.
-    `second_label` is another expression that shows, blended in or elsewhere in the video ("" if none), always weaker.
-    The key expression fills the frames `key_start` <= t < `key_end`, onset and offset included (None for neutral);
-    `intensity` (0..1) is its strength at the apex.
+    Attributes:
+        sample_id (`str`): id of the video.
+        index (`int`): number of the video.
+        true_label (`str`): the expression that it shows.
+        given_label (`str`): the label that it gets, right or wrong.
+        is_noisy (`bool`): whether the given label is wrong.
+        is_hard (`bool`): whether it is hard to recognise.
+        hard_kind (`str`): one of `HARD_KINDS` or `"distracted"`; `""` if it is not hard.
+        second_label (`str`): a second, weaker expression, blended in or elsewhere in the video; `""` if there is none.
+        key_start, key_end (`int`, *optional*): the key expression shows in the frames `key_start` <= t < `key_end`,
+            with onset and offset; `None` for neutral.
+        num_frames (`int`): number of frames.
+        intensity (`float`): strength of the key expression at its apex, 0..1.
     """
 
     sample_id: str
@@ -68,13 +65,21 @@ class Truth:
 @dataclass(frozen=True)
 class Plan:
     """
-    Everything [`Plan.render`] needs. `aus` and `other_aus` are float64 (T, A) strengths of the action units
-    `faces.AUS`: all that happens, and all but the key expression. `key` (T,) is the course of that expression, 0..1.
+    A video that is not drawn yet.
+
+    Attributes:
+        truth ([`Truth`]): the truth about it.
+        strengths (`numpy.ndarray` float64 (T, A)): strengths of `ACTION_UNITS`.
+        other_strengths (`numpy.ndarray` float64 (T, A)): the same without the key expression.
+        key (`numpy.ndarray` float64 (T,)): course of the key expression, 0..1.
+        pose (`numpy.ndarray` float64 (T, 8)): columns of `faces.POSE`.
+        identity, scene (`SimpleNamespace`): see [`~training.synthetic.faces.draw_faces`].
+        sensor_key (`tuple` of `int`): seed of the sensor noise.
     """
 
     truth: Truth
-    aus: np.ndarray
-    other_aus: np.ndarray
+    strengths: np.ndarray
+    other_strengths: np.ndarray
     key: np.ndarray
     pose: np.ndarray
     identity: SimpleNamespace
@@ -84,40 +89,52 @@ class Plan:
     def render(self, size=64):
         """Draws the video: uint8 (T, 3, size, size), RGB."""
         sensor = np.random.default_rng(self.sensor_key)
-        return draw_faces(self.identity, self.scene, self.aus, self.pose, size, sensor)
+        return draw_faces(self.identity, self.scene, self.strengths, self.pose, size, sensor)
+
+    def render_apex(self, size=64):
+        """Draws the frame with the key expression at its strongest, the middle frame if neutral: (3, size, size)."""
+        apex = int(self.key.argmax()) if self.key.any() else self.truth.num_frames // 2
+        return self.take(slice(apex, apex + 1)).render(size)[0]
 
     def without_key(self):
-        """The same video had the key expression never shown."""
-        return dataclasses.replace(self, aus=self.other_aus)
+        """The same video without the key expression."""
+        return dataclasses.replace(self, strengths=self.other_strengths)
 
     def take(self, frames):
-        """The plan of some frames only (a slice or an index array), for contact sheets and classifiers of frames."""
-        aus, other, key, pose = self.aus[frames], self.other_aus[frames], self.key[frames], self.pose[frames]
-        return dataclasses.replace(self, aus=aus, other_aus=other, key=key, pose=pose)
+        """The plan of some frames only (a slice or an index array)."""
+        return dataclasses.replace(
+            self,
+            strengths=self.strengths[frames],
+            other_strengths=self.other_strengths[frames],
+            key=self.key[frames],
+            pose=self.pose[frames],
+        )
 
 
 def plan_video(
     seed, index, *, hard=0.3, hard_kinds=None, num_frames=(24, 96), noise=None, noise_type="symmetric", noise_seed=None
 ):
     """
-    Decides what happens in a video, without drawing it (fast).
+    Decides what happens in a video without drawing it, which is fast.
 
     Args:
-        seed (`int`): of the data set, >= 0.
-        index (`int`): of the video in it, >= 0. Any 7 videos from a multiple of 7 on show the 7 expressions once each,
-            and every video shows another identity.
-        hard (`float`): probability that the video is hard, 0..1. A video that is not hard for `hard=0.3` is the same
-            with `hard=0`.
-        hard_kinds (sequence of `str`, *optional*): restricts what makes a video hard to some of `HARD_KINDS`.
-        num_frames (`tuple` of two `int`): least and greatest number of frames, at 25 per second.
-        noise, noise_type: wrong labels, see [`noise_matrix`]; `noise_type` may also be its (7, 7) result.
-        noise_seed (`int`, *optional*): seed of the wrong labels; the data set's by default.
+        seed (`int`): seed of the dataset, at least 0.
+        index (`int`): number of the video, at least 0. Seven videos in a row, from a multiple of 7, show the seven
+            expressions. Every video shows another identity.
+        hard (`float`, *optional*, defaults to 0.3): probability that the video is hard, 0..1. A video that is not hard
+            with `hard=0.3` is the same with `hard=0`.
+        hard_kinds (sequence of `str`, *optional*): the possible reasons, some of `HARD_KINDS`; all by default.
+        num_frames (`tuple` of two `int`, *optional*, defaults to `(24, 96)`): least and greatest number of frames, at
+            25 per second.
+        noise, noise_type: share and kind of wrong labels, see [`~training.synthetic.labels.noise_matrix`];
+            `noise_type` may also be its result.
+        noise_seed (`int`, *optional*): seed of the wrong labels; `seed` by default.
 
     Returns:
-        [`Plan`].
+        [`Plan`]: the plan of the video.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: if an argument is out of range.
     """
     if seed < 0 or index < 0:
         raise ValueError(f"seed is {seed} and index {index}, expected neither to be negative")
@@ -133,29 +150,19 @@ def plan_video(
     def generator(purpose):
         return np.random.default_rng([seed, index, purpose])
 
-    block = np.random.default_rng([seed, index // len(LABELS), _LABEL])
-    label = LABELS[block.permutation(len(LABELS))[index % len(LABELS)]]
-    chance = _chance(seed if noise_seed is None else noise_seed, label, index // len(LABELS), _GIVEN)
-    # The right label comes first, so that even shares of wrong ones fall on whole tenths of `_chance`.
-    order = np.roll(np.arange(len(LABELS)), -LABELS.index(label))
-    cumulative = np.cumsum(matrix[LABELS.index(label)][order])
-    given_label = LABELS[order[np.searchsorted(cumulative, chance * cumulative[-1], side="right")]]
-
+    label = _true_label(seed, index)
+    given_label = _given_label(matrix, label, index, seed if noise_seed is None else noise_seed)
     identity, scene = make_identity(generator(_IDENTITY)), make_scene(generator(_SCENE))
     dice = generator(_HARD)
     is_hard = bool(_chance(seed, label, index // len(LABELS), _HARD) < hard)
-    kind = ""
-    if is_hard:
-        chances = np.array([HARD_KINDS[name] for name in kinds])
-        kind = kinds[dice.choice(len(kinds), p=chances / chances.sum())]
-        if label == "neutral" and kind in ("brief", "weak", "blend"):
-            kind = "distracted"
-
-    length, key, intensity, aus, other, second = _script(generator(_SCRIPT), dice, label, kind, num_frames)
+    kind = _hard_kind(dice, kinds, label) if is_hard else ""
+    length, key, intensity, strengths, other, second = plan_expressions(
+        generator(_SCRIPT), dice, label, kind, num_frames
+    )
     motion = generator(_MOTION)
-    other = np.maximum(other, _blinks(motion, length))
+    other = np.maximum(other, plan_blinks(motion, length))
     if motion.random() < 0.4:
-        other = _talk(motion, other)
+        other = add_talk(motion, other)
     pose = move_head(motion, length)
     if kind == "turned":
         side = 1 if dice.random() < 0.5 else -1
@@ -178,7 +185,26 @@ def plan_video(
         num_frames=length,
         intensity=float(intensity),
     )
-    return Plan(truth, np.maximum(aus, other), other, key, pose, identity, scene, (seed, index, _SENSOR))
+    return Plan(truth, np.maximum(strengths, other), other, key, pose, identity, scene, (seed, index, _SENSOR))
+
+
+def _true_label(seed, index):
+    block = np.random.default_rng([seed, index // len(LABELS), _LABEL])
+    return LABELS[block.permutation(len(LABELS))[index % len(LABELS)]]
+
+
+def _given_label(matrix, label, index, seed):
+    chance = _chance(seed, label, index // len(LABELS), _GIVEN)
+    # The right label comes first: then shares of wrong labels such as 0.3 are met exactly by the tenths of `_chance`.
+    order = np.roll(np.arange(len(LABELS)), -LABELS.index(label))
+    cumulative = np.cumsum(matrix[LABELS.index(label)][order])
+    return LABELS[order[np.searchsorted(cumulative, chance * cumulative[-1], side="right")]]
+
+
+def _hard_kind(dice, kinds, label):
+    chances = np.array([HARD_KINDS[name] for name in kinds])
+    kind = kinds[dice.choice(len(kinds), p=chances / chances.sum())]
+    return "distracted" if label == "neutral" and kind in ("brief", "weak", "blend") else kind
 
 
 def render_video(seed, index, size=64, **options):
@@ -186,12 +212,12 @@ def render_video(seed, index, size=64, **options):
     Draws a video.
 
     Args:
-        seed, index (`int`): which video; the same two give the same bytes.
-        size (`int`): height and width, pixels.
-        options: those of [`plan_video`]: hard, hard_kinds, num_frames, noise, noise_type, noise_seed.
+        seed, index (`int`): which video. The same numbers give the same bytes.
+        size (`int`, *optional*, defaults to 64): height and width in pixels.
+        options: options of [`plan_video`]: hard, hard_kinds, num_frames, noise, noise_type, noise_seed.
 
     Returns:
-        frames, `numpy.ndarray` uint8 (T, 3, size, size), RGB, 25 frames per second; and their [`Truth`].
+        `numpy.ndarray` uint8 (T, 3, size, size): RGB frames, 25 per second; and [`Truth`]: the truth about them.
     """
     plan = plan_video(seed, index, **options)
     return plan.render(size), plan.truth
@@ -199,11 +225,11 @@ def render_video(seed, index, size=64, **options):
 
 def make_truths(num_videos, seed, noise=None, noise_type="symmetric", hard=0.3, *, start=0, **options):
     """
-    The truth of videos `start` .. `start + num_videos - 1`, without drawing them.
+    The truth about videos `start` .. `start + num_videos - 1`, without drawing them.
 
     Args:
         num_videos, start (`int`): which videos.
-        seed, noise, noise_type, hard, options: those of [`plan_video`].
+        seed, noise, noise_type, hard, options: see [`plan_video`].
 
     Returns:
         `list` of [`Truth`].
@@ -218,156 +244,9 @@ def make_truths(num_videos, seed, noise=None, noise_type="symmetric", hard=0.3, 
 
 def _chance(seed, label, number, purpose, group=10):
     """
-    A number in [0, 1) for the `number`-th video of a class. Each is uniform, and any 10 in a row (from a multiple of
-    10) have one in each tenth, so that the shares of wrong labels and of hard clips come close to what was asked for.
+    A random number in [0, 1) for the `number`-th video of a class. Ten in a row, from a multiple of 10, have one in
+    each tenth, so that the shares of wrong labels and of hard videos are close to those asked for.
     """
     generator = np.random.default_rng([seed, LABELS.index(label), number // group, purpose, group])
     chance = (generator.permutation(group)[number % group] + generator.random(group)[number % group]) / group
-    return min(chance, 1 - 2.0**-53)  # where the sum was rounded up
-
-
-def _smooth(t):
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def _strengths(generator, label):
-    """Action units of one showing of an expression at full intensity, (A,): no two are quite the same."""
-    main, joining = PROTOTYPES[label]
-    aus = np.zeros(len(AUS))
-    for unit, strength in main.items():
-        aus[AUS.index(unit)] = strength * generator.uniform(0.72, 1.12)
-    for unit, (strength, probability) in joining.items():
-        joins, varied = generator.random() < probability, generator.uniform(0.6, 1.2)
-        if joins:
-            aus[AUS.index(unit)] = max(aus[AUS.index(unit)], strength * varied)
-    return aus
-
-
-def _course(length, start, end, onset, offset):
-    """0 outside start <= t < end, rising in `onset`, falling in `offset` frames, 1 between; never 0 inside; (T,)."""
-    t = np.arange(length)
-    rise, fall = _smooth((t - start + 1) / (onset + 1)), _smooth((end - t) / (offset + 1))
-    return np.where((t >= start) & (t < end), np.minimum(rise, fall), 0.0)
-
-
-def _other_label(generator, *taken):
-    choices = [name for name in LABELS if name != "neutral" and name not in taken]
-    return choices[generator.integers(len(choices))]
-
-
-def _script(generator, dice, label, kind, num_frames):
-    """
-    Length, course of the key expression, its intensity, its action units, the others (T, A), the second expression.
-    `dice` draws for hard clips only, so that the others do not depend on the share of hard ones.
-    """
-    length = int(generator.integers(num_frames[0], num_frames[1], endpoint=True))
-    fraction, place, intensity = generator.uniform(0.4, 0.85), generator.random(), generator.uniform(0.75, 1.0)
-    edges = generator.uniform(0.12, 0.32, 2)
-    target = _strengths(generator, label)
-    wobble = 1 + 0.06 * np.sin(generator.uniform(0.1, 0.35) * np.arange(length) + generator.uniform(0, 6))
-    distracted = generator.random() < 0.45
-    distraction = _other_label(generator, label)
-    distraction_strengths = _strengths(generator, distraction)
-    weight, extent, spot = generator.uniform((0.25, 0.3, 0), (0.5, 0.9, 1))
-
-    if kind == "brief":
-        fraction = dice.uniform(0.12, BRIEF - 0.02)
-    elif kind == "weak":
-        intensity = dice.uniform(0.35, 0.5)
-    key_length = max(int(fraction * length), 3)
-    start = int(place * (length - key_length + 1))
-    end = start + key_length
-    if label == "neutral":
-        key, intensity = np.zeros(length), 0.0
-    else:
-        key = _course(length, start, end, *np.maximum((edges * key_length).round(), 1))
-    aus = (key * intensity * wobble)[:, None] * target
-
-    second = ""
-    other = np.zeros_like(aus)
-    if kind == "blend":
-        second = _other_label(dice, label)
-        share = dice.uniform(0.4, 0.62)
-        aus = np.maximum(aus, (key * intensity * share * wobble)[:, None] * _strengths(dice, second))
-        distracted = False
-    elif kind == "distracted":
-        distracted, weight, extent = True, dice.uniform(0.42, 0.5), dice.uniform(0.7, 0.9)
-    if distracted:
-        # Before or after the key expression, where there is more room (anywhere in a neutral video); weaker, shorter.
-        if label == "neutral":
-            low, high, weight, extent = 0, length, weight * 0.7, extent * 0.35
-        elif start > length - end:
-            low, high = 0, start
-        else:
-            low, high = end, length
-        longest = min(high - low, key_length if label != "neutral" else length)
-        span = int(extent * longest)
-        if span >= 4:
-            second = distraction
-            first = low + int(spot * (high - low - span + 1))
-            course = _course(length, first, first + span, span // 4, span // 4)
-            peak = weight * (intensity if label != "neutral" else 1.0)
-            other = np.maximum(other, (course * peak)[:, None] * distraction_strengths)
-    return length, key, intensity, aus, other, second
-
-
-def _blinks(generator, length):
-    """Closing of the eyes (T, A): about one in two and a half seconds, for five frames."""
-    aus = np.zeros((length, len(AUS)))
-    at = generator.exponential(40)
-    while at < length:
-        t = np.abs(np.arange(length) - at)
-        aus[:, AUS.index(43)] = np.maximum(aus[:, AUS.index(43)], np.clip(1.5 - t / 2, 0, 1))
-        at += 12 + generator.exponential(50)
-    return aus
-
-
-def _talk(generator, aus):
-    """Adds a passage of talking, syllables of five to ten frames: parted, dropped and puckered lips."""
-    length = len(aus)
-    span = int(length * generator.uniform(0.3, 1))
-    start = int(generator.random() * (length - span + 1))
-    loud = _course(length, start, start + span, 4, 4) * generator.uniform(0.5, 1)
-    t = np.arange(length)
-    rate, phase, slow = generator.uniform(0.6, 1.2), generator.uniform(0, 6, 2), generator.uniform(0.15, 0.3)
-    syllable = np.clip(0.55 + 0.6 * np.sin(rate * t + phase[0]), 0, 1) * (0.6 + 0.4 * np.sin(slow * t + phase[1]))
-    shape = np.sin(0.37 * rate * t + phase[1])
-    aus = aus.copy()
-    for unit, strength in ((25, syllable), (26, 0.4 * syllable), (18, 0.6 * np.maximum(shape, 0))):
-        i = AUS.index(unit)
-        aus[:, i] = np.maximum(aus[:, i], loud * strength)
-    shape = loud * 0.3 * np.maximum(-shape, 0)
-    aus[:, AUS.index(20)] = np.maximum(aus[:, AUS.index(20)], shape)
-    return aus
-
-
-def move_head(generator, length):
-    """Slow motion of the head and the eyes: columns of `POSE` (length, 8), drawn from `generator`."""
-    t = np.arange(length)
-
-    def drift(amount, count=2):
-        value = np.zeros(length)
-        for _ in range(count):
-            value += generator.uniform(0, amount) * np.sin(
-                generator.uniform(0.02, 0.12) * t + generator.uniform(0, 6.3)
-            )
-        return value
-
-    gaze = np.zeros((length, 2))
-    at = 0
-    while at < length:
-        gaze[at:] = generator.normal(0, (0.35, 0.15))
-        at += 5 + int(generator.exponential(20))
-    # Spread enough, between videos, that no pixel belongs to the same part of the face in all of them.
-    columns = {
-        "yaw": np.clip(generator.normal(0, 0.18), -0.35, 0.35) + drift(0.08),
-        "pitch": np.clip(generator.normal(0, 0.12), -0.25, 0.25) + drift(0.05),
-        "roll": np.clip(generator.normal(0, 0.15), -0.35, 0.35) + drift(0.04),
-        "shift_x": np.clip(generator.normal(0, 0.12), -0.24, 0.24) + drift(0.03),
-        "shift_y": np.clip(generator.normal(0, 0.13), -0.24, 0.24) + drift(0.03),
-        "scale": generator.uniform(0.84, 1.18) + drift(0.015),
-        "gaze_x": gaze[:, 0],
-        "gaze_y": gaze[:, 1],
-    }
-    return np.stack([columns[name] for name in POSE], axis=1)
+    return min(chance, 1 - 2.0**-53)  # the sum can be rounded up to 1

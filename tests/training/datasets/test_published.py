@@ -138,7 +138,7 @@ def test_dfew_lists_without_first_and_last_label_count_as_their_names_say(tmp_pa
     splits = load("dfew", root, fold=2)
     assert labels_of(splits["train"]) == {"00001": DFEW[2 - base], "00022": DFEW[3 - base]}
     assert labels_of(splits["test"]) == {"00008": DFEW[4 - base]}
-    # One list tells for both: 7 occurs in one of them only.
+    # The number 7, which shows the base of both lists, occurs in only one of them.
     write_text(root / file.format("train"), ["video_name,label", "1,2", "22,7"])
     assert labels_of(load("dfew", root, fold=2)["test"]) == {"00008": DFEW[3]}
 

@@ -182,7 +182,7 @@ def test_a_set_says_whose_pseudo_labels_it_holds(guided, prepared, teacher, fram
 
 
 def test_a_set_prepared_from_one_with_pseudo_labels_has_none(guided, tmp_path):
-    """Its frames are others, which nobody has asked the teacher about."""
+    """It takes other frames, for which there are no pseudo-labels."""
     options = {"dataset_options": {"config": "fold_1"}, "face_crop": False}
     prepare_dataset("hub", guided, tmp_path, **{**SETTINGS, "num_frames": 3}, **options)
     assert LabelledVideos.from_dataset(load("hub", tmp_path)["test"], "test").frame_teacher is None

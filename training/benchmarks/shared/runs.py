@@ -27,9 +27,10 @@ from training.benchmarks.shared.synthetic_videos import (
     counted_videos,
     video_truths,
 )
-from training.synthetic.faces import AUS, draw_faces, make_identity, make_scene
+from training.synthetic.appearance import ACTION_UNITS, make_identity, make_scene
+from training.synthetic.faces import draw_faces
 from training.synthetic.labels import LABELS
-from training.synthetic.videos import move_head
+from training.synthetic.motion import move_head
 
 # Weights that every run starts from, whenever it is run.
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -69,7 +70,7 @@ def _draw_face(number: int) -> tuple[np.ndarray, np.ndarray]:
     """Four frames of one face, and their action units: drawn at random, not those of an expression."""
     generator = np.random.default_rng([7, number])
     identity, scene = make_identity(generator), make_scene(generator)
-    units = (generator.random((4, len(AUS))) < 0.3) * generator.uniform(0.2, 1, (4, len(AUS)))
+    units = (generator.random((4, len(ACTION_UNITS))) < 0.3) * generator.uniform(0.2, 1, (4, len(ACTION_UNITS)))
     pose = np.concatenate([move_head(generator, 1) for _ in units])
     return draw_faces(identity, scene, units, pose, SIZE + MARGIN, generator), units.astype(np.float32)
 
@@ -89,7 +90,7 @@ def pretrain_backbones(faces: int = 3000, epochs: int = 24):
     torch.manual_seed(0)
     model = RDFERForVideoClassification(new_config())
     backbones = nn.ModuleDict({"backbone": model.rdfer.backbone, "detector_backbone": model.rdfer.detector.backbone})
-    heads = nn.ModuleDict({name: nn.Linear(b.channels[-1], len(AUS)) for name, b in backbones.items()})
+    heads = nn.ModuleDict({name: nn.Linear(b.channels[-1], len(ACTION_UNITS)) for name, b in backbones.items()})
     steps = epochs * (len(frames) // 64)
     optimizer = torch.optim.AdamW([*backbones.parameters(), *heads.parameters()], weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
