@@ -101,17 +101,21 @@ add_hub_methods(RDFERForVideoClassification, RDFERModel, RDFERConfig, RDFERVideo
 add_hub_methods(AENForVideoClassification, AENModel, AENConfig)
 
 
-def __getattr__(name: str):
-    if name not in _LAZY_MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _LAZY_MODULES[name]
-    if module.startswith(".trainer"):
-        missing = [package for found, package in _TRAINING_PACKAGES.items() if importlib.util.find_spec(found) is None]
-        if missing:
-            raise ImportError(f"{name} needs {' and '.join(missing)}: pip install 'modeling-rdfer[training]'")
-    value = getattr(importlib.import_module(module, __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
+
+    def __getattr__(name: str):
+        if name not in _LAZY_MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _LAZY_MODULES[name]
+        if module.startswith(".trainer"):
+            missing = [
+                package for found, package in _TRAINING_PACKAGES.items() if importlib.util.find_spec(found) is None
+            ]
+            if missing:
+                raise ImportError(f"{name} needs {' and '.join(missing)}: pip install 'modeling-rdfer[training]'")
+        value = getattr(importlib.import_module(module, __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
+import torch
 from transformers.utils import logging
 
 from . import __version__
@@ -142,8 +143,6 @@ def _env(arguments) -> int:
         *("huggingface-hub", "onnxruntime", "matplotlib", "gradio", "timm", "datasets", "accelerate", "evaluate"),
     ):
         lines[package] = _version(package)
-    import torch
-
     lines["GPU"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     lines["CPU threads"] = str(torch.get_num_threads())
     lines["embedded checkpoint"] = embedded_checkpoint()

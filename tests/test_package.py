@@ -31,6 +31,22 @@ def test_type_checkers_see_the_names_that_are_imported_on_first_use():
     assert (Path(modeling_rdfer.__file__).parent / "py.typed").is_file()
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    folder = Path(modeling_rdfer.__file__).parent
+    imports: dict[str, set[str]] = {}
+    for file in folder.rglob("*.py"):
+        package = ["modeling_rdfer", *file.relative_to(folder).parent.parts]
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        relative = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
+        names = {".".join([*package[: len(package) - node.level + 1], node.module or ""]) for node in relative}
+        imports[".".join([*package, file.stem])] = names
+    while imports:
+        free = [module for module, names in imports.items() if not names & imports.keys()]
+        assert free, f"a circle among {sorted(imports)}"
+        for module in free:
+            del imports[module]
+
+
 def test_importing_the_package_imports_neither_inference_nor_training():
     """In a process of its own, in which the package is not installed, as in a Space."""
     script = """
