@@ -21,6 +21,7 @@ from training import evaluate, figures
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_dataset import ScoringVideoDataset, VideoDataset
 from training.datasets import load
+from training.reports.figure_data import collect_figure_data
 from training.reports.plots import plot_confusions
 from training.synthetic.__main__ import main as draw_videos
 
@@ -120,9 +121,7 @@ def test_strips_show_the_frames_and_answers_of_the_clips(videos, drawn):
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, do_face_crop=False)
     found = LabelledVideos.from_dataset(load("videofolder", videos)["train"], "test")
     one = found.select([found.sample_ids.index(name)])
-    data = figures.collect_figure_data(
-        model, ScoringVideoDataset(one, model.config.label2id, processor), videos_per_level=1
-    )
+    data = collect_figure_data(model, ScoringVideoDataset(one, model.config.label2id, processor), videos_per_level=1)
     (((_, _, shown),),) = data.shown.values()
     with torch.no_grad():
         inputs = processor(one.sources[0], return_tensors="pt")
@@ -133,9 +132,9 @@ def test_strips_show_the_frames_and_answers_of_the_clips(videos, drawn):
     assert shown.clips == [model.config.id2label[answer] for answer in answers]
     assert shown.key_expression == model.config.id2label[outputs.detector_logits.argmax().item()]
     assert (shown.given, shown.sample_id) == (name.split("/")[0], name)
-    places = np.stack(shown.places)
+    positions = np.stack(shown.positions)
     last = inputs["frame_mask"].sum().item() - 1
-    assert places * last == pytest.approx(outputs.key_frame_indices[0].numpy())
+    assert positions * last == pytest.approx(outputs.key_frame_indices[0].numpy())
     assert shown.saliency[0].min() >= 0 and shown.saliency.max() <= 1
 
 

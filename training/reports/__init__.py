@@ -1,2 +1,2 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Tables and figures that several scripts write."""
+"""Plots, tables and card facts that scripts write."""

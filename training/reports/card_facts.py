@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What a run's model card says about its data and settings."""
+"""Facts about a training that its model card states: dataset, settings, decisions."""
 
 import json
 from dataclasses import fields
@@ -25,7 +25,7 @@ TITLES = {
 
 def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
     """
-    What the arguments of a training say about the run, for its card; the trainer adds the rest.
+    The facts that the arguments of a training state, for the model card. The trainer adds the rest.
 
     Args:
         model_arguments ([`ModelArguments`]), data ([`DataArguments`]): the arguments.

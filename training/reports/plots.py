@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What training and evaluation leave for people to look at: confusion matrix, curves, the table of partitions."""
+"""Plots that scripts write: confusion matrices, training curves, agreement and loss of an audit's videos."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,10 @@ def write_confusion(matrix, label_names: list[str], folder):
 
 def plot_confusions(matrices: dict[str, tuple], path):
     """
-    Draws confusion matrices side by side: shares of each row as shades and per cent, counts below them.
+    Draws confusion matrices side by side: shares of each row as shades and per cent, with the counts below.
 
     Args:
-        matrices (`dict` of title to (C rows of C counts, C names)): rows are references, columns predictions.
+        matrices (`dict`): title -> (matrix of counts `(C, C)`, C label names). Rows are references, columns predictions.
         path (`str` or `Path`): picture to write.
     """
     import matplotlib
@@ -32,7 +32,7 @@ def plot_confusions(matrices: dict[str, tuple], path):
     per_row = min(3, len(matrices))
     rows = -(-len(matrices) // per_row)
     most = max(len(names) for _, names in matrices.values())
-    # No figures in the cells of very many labels: nobody could read them.
+    # With many labels, numbers in the cells would be too small to read.
     with_text = most <= 15
     size = 1.5 + (0.75 if with_text else 0.25) * most
     figure, panels = pyplot.subplots(
@@ -59,14 +59,14 @@ def plot_confusions(matrices: dict[str, tuple], path):
 
 
 def text_colour(background) -> str:
-    """Black or white, whichever contrasts more (at least 4.5 : 1, WCAG 2.2) with an RGB colour 0..1."""
+    """Black or white, whichever has the higher contrast (at least 4.5 : 1, WCAG 2.2) to an RGB colour 0..1."""
     linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in background[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "black" if luminance > 0.179 else "white"
 
 
 def save_figure(figure, path):
-    """Writes a figure and closes it. The same one gives the same bytes; an SVG file keeps its text as text."""
+    """Writes a figure and closes it. Equal figures give equal bytes; the text of an SVG file stays text."""
     from matplotlib import pyplot
 
     path = Path(path)
@@ -119,7 +119,7 @@ def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, 
     agreement, loss = (table[name].to_numpy().astype(float) for name in ("clip_agreement", "loss"))
     seen = np.isfinite(loss)
     hard, noisy = thresholds["hard_agreement_threshold"], thresholds["noisy_loss_threshold"]
-    # Single looks take few values: they are spread, the same way every time, and what is at the border is hard.
+    # Agreement of one pass has few values: points are spread, reproducibly; points on the border are hard.
     width = 0.03 if len(np.unique(agreement[seen])) < 10 else 0.0
     spread, border = np.random.default_rng(0).uniform(-width, width, len(loss)), hard + 1.2 * width
     loss = np.maximum(loss, LEAST_LOSS)
@@ -151,9 +151,9 @@ def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, 
     save_figure(figure, path)
 
 
-# Losses below it are drawn there: the axis is logarithmic.
+# Smaller losses are drawn at this value, as the axis is logarithmic.
 LEAST_LOSS = 1e-3
-# Okabe and Ito's, which people of all kinds of colour vision tell apart.
+# The palette of Okabe and Ito, which people of all kinds of colour vision can tell apart.
 COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
 
 

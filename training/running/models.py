@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The model that a training starts from."""
+"""The model to train: a checkpoint, or a new one from a preset."""
 
 import yaml
 from transformers import AutoConfig, AutoModelForVideoClassification, PreTrainedModel
