@@ -8,9 +8,14 @@ import numpy as np
 
 from modeling_rdfer.trainer.verdicts import PARTITIONS
 
+# Smaller losses are drawn at this value, as the axis is logarithmic.
+LEAST_LOSS = 1e-3
+# The palette of Okabe and Ito, which people of all kinds of colour vision can tell apart.
+COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
+
 
 def write_confusion(matrix, label_names: list[str], folder):
-    """Writes a confusion matrix as `confusion_matrix.json` and draws it as `confusion_matrix.png`."""
+    """Writes a confusion matrix (rows: references) as `confusion_matrix.json` and `confusion_matrix.png`."""
     text = json.dumps({"labels": list(label_names), "rows": "reference", "counts": matrix}, indent=2)
     (Path(folder) / "confusion_matrix.json").write_text(text + "\n")
     plot_confusions({"": (matrix, label_names)}, Path(folder) / "confusion_matrix.png")
@@ -21,7 +26,7 @@ def plot_confusions(matrices: dict[str, tuple], path):
     Draws confusion matrices side by side: shares of each row as shades and per cent, with the counts below.
 
     Args:
-        matrices (`dict`): title -> (matrix of counts `(C, C)`, C label names). Rows are references, columns predictions.
+        matrices (`dict`): title -> (counts `(C, C)`, C label names). Rows are references, columns predictions.
         path (`str` or `Path`): picture to write.
     """
     import matplotlib
@@ -106,8 +111,8 @@ def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, 
 
     Args:
         table (`pyarrow.Table`): with `clip_agreement`, `loss`, `partition`.
-        thresholds (`dict`): `hard_agreement_threshold` and `noisy_loss_threshold` (None: nothing is noisy).
-        title (`str`): above the picture.
+        thresholds (`dict`): `hard_agreement_threshold` and `noisy_loss_threshold` (None: no video is noisy).
+        title (`str`): title of the picture.
         path (`str` or `Path`): picture to write.
     """
     import matplotlib
@@ -149,12 +154,6 @@ def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, 
     axis.set(xlabel="agreement of the clips", ylabel="loss for the given label")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     save_figure(figure, path)
-
-
-# Smaller losses are drawn at this value, as the axis is logarithmic.
-LEAST_LOSS = 1e-3
-# The palette of Okabe and Ito, which people of all kinds of colour vision can tell apart.
-COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
 
 
 __all__ = [
