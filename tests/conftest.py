@@ -56,6 +56,19 @@ def hub_folders(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def trained_folder(tmp_path, hub_folders) -> Path:
+    """A folder as a training leaves it."""
+    folder = tmp_path / "out"
+    shutil.copytree(hub_folders / "rdfer-small", folder)
+    for name in ("training_args.bin", "optimizer.pt", "trainer_state.json", "sample_table.parquet", "notes.py"):
+        (folder / name).write_text(f"private: {tmp_path}")
+    (folder / "checkpoint-8").mkdir()
+    shutil.copyfile(CHECKPOINT / "model.safetensors", folder / "checkpoint-8" / "model.safetensors")
+    (folder / "all_results.json").write_text('{"eval_war": 0.5}')
+    return folder
+
+
 @pytest.fixture(scope="session")
 def _running_hub():
     serve(_HUB)

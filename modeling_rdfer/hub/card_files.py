@@ -97,7 +97,7 @@ def pinned_revision(text: str) -> str | None:
 def example_code(repo_id: str | None, revision: str | None, can_run: bool = True) -> str:
     """The example of a model card: Python code that loads the model and classifies a video."""
     if not can_run:
-        return f'# No example yet: model and processor have to be here; processor.push_to_hub("{repo_id}") adds it.'
+        return f'# No example yet: push the processor, too: processor.push_to_hub("{repo_id}")'
     if not repo_id:
         where, note = 'model="."', "  # in the folder of this card"
     else:

@@ -158,42 +158,64 @@ def push_files(
         api.create_branch(repo_id, branch=revision, token=token, exist_ok=True)
     options = {"token": token, "revision": revision}
     info = api.repo_info(repo_id, **options)
-    head, can_run = info.sha, _can_run({file.rfilename for file in info.siblings} | set(files))
-    operations = {name: CommitOperationAdd(name, str(path)) for name, path in files.items()}
-    card, remote = None, _remote_card(repo_id, **options)
-    if CARD_NAME in files:
-        text = files[CARD_NAME].read_text(encoding="utf-8")
-        edited_there = remote is not None and not is_unedited(remote)
-        if remote is not None and not overwrite_card and (keep_card or (edited_there and is_unedited(text))):
-            operations.pop(CARD_NAME)
-            if not keep_card:
-                logger.warning_once(
-                    f"Kept the card of {repo_id}: it was edited there. python -m training.push --overwrite-card "
-                    "replaces it (in Python: overwrite_card=True)."
-                )
-        elif is_unedited(text):
-            # The same pin as now, so that nothing is committed if nothing has changed.
-            revision_there = pinned_revision(remote) if remote is not None and can_run else None
-            card = pin_card(text, repo_id, revision_there, folder_name=files[CARD_NAME].parent.name, can_run=can_run)
-            operations[CARD_NAME] = CommitOperationAdd(CARD_NAME, card.encode())
-    if CARD_NAME not in operations and remote is not None and is_unedited(remote):
-        # The new files may complete what its example needs. But an example that pins another model stays.
-        card = None if keep_card and CARD_NAME in files and pinned_revision(remote) else remote
+    can_run = _can_run({file.rfilename for file in info.siblings} | set(files))
+    content, card = _choose_card(
+        files.get(CARD_NAME), _remote_card(repo_id, **options), repo_id, can_run, overwrite_card, keep_card
+    )
+    operations = [CommitOperationAdd(name, str(path)) for name, path in files.items() if name != CARD_NAME]
+    if content is not None:
+        operations.append(CommitOperationAdd(CARD_NAME, content))
     commit = api.create_commit(
         repo_id,
-        list(operations.values()),
+        operations,
         commit_message=commit_message,
         commit_description=commit_description,
         create_pr=create_pr,
         **options,
     )
-    nothing_new = commit.oid == head and pinned_revision(card or "") is not None
+    nothing_new = commit.oid == info.sha and pinned_revision(card or "") is not None
     if card is None or not pin or not can_run or create_pr or nothing_new:
         return commit
     pinned = CommitOperationAdd(CARD_NAME, pin_card(card, repo_id, commit.oid).encode())
     return api.create_commit(
         repo_id, [pinned], commit_message=f"Pin {commit.oid[:8]} in the example of the card", **options
     )
+
+
+def _choose_card(
+    path: Path | None, remote: str | None, repo_id: str, can_run: bool, overwrite_card: bool, keep_card: bool
+) -> tuple[bytes | None, str | None]:
+    """
+    What to upload as the card, and the unedited card whose example is pinned afterwards; None if there is none.
+
+    Args:
+        path (`Path`, *optional*): the card among the files.
+        remote (`str`, *optional*): the card of the repository.
+        repo_id, can_run: see [`pin_card`].
+        overwrite_card, keep_card: see [`push_files`].
+    """
+    if path is not None:
+        text = path.read_text(encoding="utf-8")
+        edited_there = remote is not None and not is_unedited(remote)
+        keep = keep_card or (edited_there and is_unedited(text))
+        if remote is None or overwrite_card or not keep:
+            if not is_unedited(text):
+                return path.read_bytes(), None
+            # The same pin as now, so that nothing is committed if nothing has changed.
+            revision = pinned_revision(remote) if remote is not None and can_run else None
+            card = pin_card(text, repo_id, revision, folder_name=path.parent.name, can_run=can_run)
+            return card.encode(), card
+        if not keep_card:
+            logger.warning_once(
+                f"Kept the card of {repo_id}: it was edited there. python -m training.push --overwrite-card "
+                "replaces it (in Python: overwrite_card=True)."
+            )
+    if remote is None or not is_unedited(remote):
+        return None, None
+    # The new files may complete what its example needs. But an example that pins another model stays.
+    if keep_card and path is not None and pinned_revision(remote):
+        return None, None
+    return None, remote
 
 
 def _can_run(names: set[str]) -> bool:

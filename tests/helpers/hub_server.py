@@ -1,7 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
-A server of the Hub's protocol on the loopback interface, in memory: the routes that huggingface_hub calls to make
-repositories, to upload, commit, list and download.
+A server of the Hub's protocol in memory, on the loopback interface: the routes by which huggingface_hub makes
+repositories, uploads, commits, lists and downloads.
 """
 
 import base64
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 TOKEN = "hf_" + "right" * 7
 LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".parquet", ".png")
 LFS_BYTES = 10_000_000
-PART_BYTES = 1_000_000  # a part of a large file; on the Hub far more
+PART_BYTES = 1_000_000  # size of the parts of a large file; on the Hub far larger
 
 
 @dataclass
@@ -64,19 +64,21 @@ def file_oid(name: str, content: bytes) -> str:
 
 class HubServer(ThreadingHTTPServer):
     """
-    Attributes for the tests:
+    A server of the Hub's protocol.
+
+    Attributes:
         repos (`dict[str, Repo]`): repositories by name.
         requests (list of (method, path)): all requests, in order.
-        uploaded (`list[str]`): sha256 of the large files that arrived whole, in order.
-        cut_above (`int`, *optional*): an upload of more bytes breaks in the middle, and is refused when it is tried
-            again, as where a signed address has expired.
+        uploaded (`list[str]`): sha256 of the large files that arrived completely, in order.
+        cut_above (`int`, *optional*): an upload of more bytes is cut off in the middle. When it is tried again, it is
+            refused, like an expired signed address.
     """
 
     daemon_threads = True
 
     def __init__(self, address=("127.0.0.1", 0)):
         super().__init__(address, Handler, bind_and_activate=False)
-        self.server_bind()  # it has an address, and refuses connections until `serve`
+        self.server_bind()  # takes a free port; connections are refused until `serve`
         self.lock = threading.Lock()
         self.repos, self.large_files, self.parts = {}, {}, {}
         self.requests, self.uploaded, self.cut_above, self.broken = [], [], None, set()
@@ -86,11 +88,11 @@ class HubServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request, client_address):
-        pass  # clients that hang up
+        pass  # a client closed the connection
 
 
 class Refused(Exception):
-    """An answer that is an error."""
+    """An error answer."""
 
     def __init__(self, status: int, message: str, code: str | None = None):
         super().__init__(message)
@@ -326,5 +328,5 @@ _numbers = itertools.count()
 
 
 def new_repo_id() -> str:
-    """A name that no repository has yet: the client keeps what it has downloaded."""
+    """A name that no repository has yet, since the client caches downloads."""
     return f"user/model-{next(_numbers)}"

@@ -74,24 +74,44 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
     """Scores each fold of the training set with a model trained on the others, and compares with the truth."""
     start = time.time()
     run = Run(f"audit-{kind}-{seed}", kind, seed, AUDIT)
-    labels, truths = given_labels(run), training_truths(run)
+    record, used_settings = _score_folds(run, cache)
+    return {
+        "run": dataclasses.asdict(run),
+        "settings": used_settings,
+        "folds": FOLDS,
+        "train_videos": len(record.given_labels),
+        **_compare_with_truth(record, training_truths(run), seed),
+        "minutes": round((time.time() - start) / 60, 2),
+        "machine": machine(*LIBRARIES),
+    }
+
+
+def _score_folds(run: Run, cache: Path) -> tuple[SampleRecord, dict]:
+    """The sample record of the training set, each fold scored by a model of the others, and the settings of these."""
+    labels = given_labels(run)
     videos = LabelledVideos(
         [None] * len(labels), [LABELS[label] for label in labels], [str(n) for n in range(len(labels))]
     )
-    looks = []
-    for part in videos.folds(FOLDS, seed):
+    predictions = []
+    for part in videos.folds(FOLDS, run.seed):
         others = sorted(set(range(len(labels))) - set(part))
         with tempfile.TemporaryDirectory() as output_dir:
             trainer = new_trainer(run, new_model(run), cache, output_dir, numbers=others)
             trainer.train()
         fields = ("logits", "clip_logits", "agreement", "key_frame_indices")
         outputs = {name: values[part] for name, values in outputs_of(trainer.model, cache, "train", fields).items()}
-        looks.append(SamplePredictions.from_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
+        predictions.append(SamplePredictions.from_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
         used_settings = settings(trainer.args)
         del trainer
         gc.collect()
     record = SampleRecord(torch.tensor(labels), len(LABELS))
-    record.update(SamplePredictions.concatenate(looks))
+    record.update(SamplePredictions.concatenate(predictions))
+    return record, used_settings
+
+
+def _compare_with_truth(record: SampleRecord, truths, seed: int) -> dict:
+    """How well scores and verdicts find wrong labels, and how often the suggestions are right."""
+    labels = record.given_labels.numpy()
     wrong, hard = (np.array([getattr(truth, name) for truth in truths]) for name in ("is_noisy", "is_hard"))
     true = np.array([LABELS.index(truth.true_label) for truth in truths])
     noisy, suggested = (record.partition == NOISY).numpy(), record.suggested_labels.numpy()
@@ -103,12 +123,8 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
     right = suggested == true
     scores = label_scores(record.means["probabilities"].numpy(), labels, loss, noisy)
     return {
-        "run": dataclasses.asdict(run),
-        "settings": used_settings,
-        "folds": FOLDS,
-        "train_videos": len(labels),
         "wrong": int(wrong.sum()),
-        "war_of_folds": float((record.means["probabilities"].argmax(1).numpy() == true).mean()),
+        "war_of_folds": float((predicted == true).mean()),
         "detection": detection_quality(scores, wrong, hard, seed),
         "noisy": {
             "videos": int(noisy.sum()),
@@ -134,8 +150,6 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
         "order": order.tolist(),
         "suggested": {int(number): int(suggested[number]) for number in np.flatnonzero(noisy)},
         "predicted": predicted.tolist(),
-        "minutes": round((time.time() - start) / 60, 2),
-        "machine": machine(*LIBRARIES),
     }
 
 

@@ -21,6 +21,9 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio
@@ -56,6 +59,56 @@ def page_latency(url: str) -> float:
     return time.perf_counter() - start
 
 
+@contextmanager
+def running_demo(folder: str) -> Iterator[tuple[int, str]]:
+    """Process id and address of a demo whose uploads go into a folder; ends it afterwards."""
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "modeling_rdfer", "demo"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": folder},
+    )
+    try:
+        yield server.pid, re.search(r"(http://\S+?)/? in", server.stdout.readline())[1]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@dataclass
+class Answers:
+    """What the clients saw: labels, seconds from upload to answer, and errors."""
+
+    labels: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def start_clients(url: str, video: bytes, clips: int, clients: int, answers: Answers) -> list[threading.Thread]:
+    """Starts clients that send a video `clips` times in all; each sends the next one after an answer."""
+    waiting = queue.Queue()
+    for number in range(clips):
+        waiting.put(number)
+
+    def client():
+        while True:
+            try:
+                waiting.get_nowait()
+            except queue.Empty:
+                return
+            start = time.perf_counter()
+            try:
+                answers.labels.append(ask(url, video))
+                answers.seconds.append(time.perf_counter() - start)
+            except Exception as error:
+                answers.errors.append(str(error))
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=20, help="videos in all (default: 20)")
@@ -63,58 +116,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--video", type=Path, default=CLIP, help="video to send (default: the real clip, 30.6 s)")
     arguments = parser.parse_args(argv)
 
-    video = arguments.video.read_bytes()
-    waiting = queue.Queue()
-    for number in range(arguments.clips):
-        waiting.put(number)
-    seconds, labels, lost, pages = [], [], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        server = subprocess.Popen(
-            [sys.executable, "-u", "-m", "modeling_rdfer", "demo"],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "TMPDIR": folder},
-        )
-        try:
-            url = re.search(r"(http://\S+?)/? in", server.stdout.readline())[1]
-            memory = {"before": round(peak_megabytes(server.pid))}
-
-            def client():
-                while True:
-                    try:
-                        waiting.get_nowait()
-                    except queue.Empty:
-                        return
-                    start = time.perf_counter()
-                    try:
-                        labels.append(ask(url, video))
-                        seconds.append(time.perf_counter() - start)
-                    except Exception as error:
-                        lost.append(str(error))
-
-            begin = time.perf_counter()
-            clients = [threading.Thread(target=client) for _ in range(arguments.clients)]
-            for thread in clients:
-                thread.start()
-            while any(thread.is_alive() for thread in clients):
-                if 2 * len(labels) >= arguments.clips:
-                    memory.setdefault("after half of the clips", round(peak_megabytes(server.pid)))
-                pages.append(page_latency(url))
-                time.sleep(0.2)
-            total = time.perf_counter() - begin
-            memory["after all clips"] = round(peak_megabytes(server.pid))
-            left = [path.name for path in Path(folder).rglob("*") if path.is_file()]
-        finally:
-            server.terminate()
-            server.wait()
+    answers, pages = Answers(), []
+    with tempfile.TemporaryDirectory() as folder, running_demo(folder) as (process, url):
+        memory = {"before": round(peak_megabytes(process))}
+        begin = time.perf_counter()
+        clients = start_clients(url, arguments.video.read_bytes(), arguments.clips, arguments.clients, answers)
+        while any(thread.is_alive() for thread in clients):
+            if 2 * len(answers.labels) >= arguments.clips:
+                memory.setdefault("after half of the clips", round(peak_megabytes(process)))
+            pages.append(page_latency(url))
+            time.sleep(0.2)
+        total = time.perf_counter() - begin
+        memory["after all clips"] = round(peak_megabytes(process))
+        left = [path.name for path in Path(folder).rglob("*") if path.is_file()]
     figures = {
         "clips": arguments.clips,
         "clients": arguments.clients,
-        "answered": len(labels),
-        "lost": len(lost),
-        "labels": {label: labels.count(label) for label in sorted(set(labels))},
-        "latency_median_seconds": round(statistics.median(seconds), 2) if seconds else None,
-        "latency_worst_seconds": round(max(seconds), 2) if seconds else None,
+        "answered": len(answers.labels),
+        "lost": len(answers.errors),
+        "labels": {label: answers.labels.count(label) for label in sorted(set(answers.labels))},
+        "latency_median_seconds": round(statistics.median(answers.seconds), 2) if answers.seconds else None,
+        "latency_worst_seconds": round(max(answers.seconds), 2) if answers.seconds else None,
         "total_seconds": round(total, 1),
         "page_median_seconds": round(statistics.median(pages), 3),
         "page_worst_seconds": round(max(pages), 3),
@@ -124,9 +146,9 @@ def main(argv: list[str] | None = None) -> int:
         "versions": f"torch {torch.__version__}, gradio {gradio.__version__}",
     }
     print(json.dumps(figures, indent=2))
-    for error in lost:
+    for error in answers.errors:
         print(f"lost: {error}", file=sys.stderr)
-    return 1 if lost or left else 0
+    return 1 if answers.errors or left else 0
 
 
 if __name__ == "__main__":

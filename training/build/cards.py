@@ -19,6 +19,9 @@ SYNTHETIC = {"videos": 700, "noise": 0.3}
 
 
 # For both checkpoints.
+NO_CODE = """\
+In the source repository this folder has no code, so `trust_remote_code=True` fails there. `make hub` makes a folder
+with the code, as on the Hub, in `output/hub/`."""
 PEOPLE = """\
 not known. The makers of the image classifier name "public datasets
 and images from the web" and itemise nothing."""
@@ -56,7 +59,7 @@ Measured on real video: on 426 hand-labelled frames of three videos of two peopl
             FACE_DETECTOR_ORIGIN,
             CODE_ORIGIN,
         ],
-        rebuild="`python -m training.build.rdfer_small` rebuilds all of it, bit for bit.",
+        rebuild=f"`python -m training.build.rdfer_small` rebuilds all of it, bit for bit.\n\n{NO_CODE}",
     )
 
 
@@ -101,7 +104,7 @@ The model averages the scores (logits) of the frames, which is more confident th
             FACE_DETECTOR_ORIGIN,
             CODE_ORIGIN,
         ],
-        rebuild="`python -m training.build.aen_small` rebuilds all of it from rdfer-small, bit for bit.",
+        rebuild=f"`python -m training.build.aen_small` rebuilds all of it from rdfer-small, bit for bit.\n\n{NO_CODE}",
     )
 
 
