@@ -258,9 +258,9 @@ def where_time_goes(classifiers: dict, path: str, turns: int) -> dict:
         classify = classifiers[system]
         places = [
             (video_processing_rdfer, "open_video", "open: the index of frames"),
-            (VideoSource, "get_frames", "decode, first looks for faces"),
-            (video_processing_rdfer, "track_faces", "further looks, crop"),
-            (video_processing_rdfer, "crop_faces", "further looks, crop"),
+            (VideoSource, "get_frames", "decode, first face detections"),
+            (video_processing_rdfer, "track_faces", "further face detections, crop"),
+            (video_processing_rdfer, "crop_faces", "further face detections, crop"),
             (VideoBackbonePreTrainedModel, "_normalise", "normalise"),
             (classify.model, "forward", "forward"),
         ]
@@ -312,7 +312,7 @@ def against_ffmpeg(path: str, turns: int) -> dict:
     return {
         name: {
             "ms": summary([1000 * value for value in values]),
-            "this package's time in units of it": ratio(seconds["this package"], values),
+            "time of this package relative to it": ratio(seconds["this package"], values),
         }
         for name, values in seconds.items()
     }
@@ -441,7 +441,7 @@ def scaling(work: Path, repeats: int) -> dict:
             raise RuntimeError(f"{' '.join(command)} failed:\n{run.stderr}")
         return json.loads(run.stdout.splitlines()[-1])
 
-    memory = {"the libraries, imported": alone("nothing")}
+    memory = {"libraries imported": alone("nothing")}
     for name in PIPELINES:
         memory[f"{name}: file to label"] = alone("pipeline", name)
     for name in NETWORKS:
