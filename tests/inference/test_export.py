@@ -24,7 +24,6 @@ from modeling_rdfer.inference.onnx import ONNXModel
 from tests.helpers.paths import DATA, ROOT
 
 CLIP = DATA / "cap13_edit2.mp4"
-REPOSITORY = ROOT
 TOLERANCE = 1e-4
 
 
@@ -70,12 +69,12 @@ def test_batch_and_padding_change_nothing_in_the_file_itself(rdfer, cached_file)
         real = inputs["pixel_values_videos"][row : row + 1, : mask.sum()]
         (alone,) = runtime.run(["logits"], {"pixel_values_videos": real, "frame_mask": mask[None, : mask.sum()]})
         np.testing.assert_allclose(together[row], alone[0], atol=TOLERANCE)
-    # No answer rather than a wrong one.
+    # A video without real frames raises an error.
     with pytest.raises(Exception, match="invalid index"):
         runtime.run(["logits"], {**inputs, "frame_mask": np.zeros_like(inputs["frame_mask"])})
 
 
-def test_metadata_tells_what_a_user_without_the_package_needs(rdfer, cached_file, aen, aen_file):
+def test_metadata_has_what_a_user_without_the_package_needs(rdfer, cached_file, aen, aen_file):
     facts = onnxruntime.InferenceSession(cached_file).get_modelmeta().custom_metadata_map
     assert json.loads(facts["labels"]) == [rdfer.config.id2label[i] for i in range(7)]
     assert (facts["model_type"], facts["image_size"], facts["num_frames"]) == ("rdfer", "112", "64")
@@ -92,15 +91,15 @@ def test_metadata_tells_what_a_user_without_the_package_needs(rdfer, cached_file
 
 
 def without(code: str, *modules: str) -> str:
-    """Code that runs as where these modules are not installed."""
+    """Code that runs as if these modules were not installed."""
     return f"import sys\nsys.modules.update(dict.fromkeys({modules!r}))\n{code}"
 
 
 def test_the_example_of_the_docs_needs_no_package(cached_file, tmp_path):
-    page = (REPOSITORY / "docs" / "guides" / "export.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guides" / "export.md").read_text(encoding="utf-8")
     code = re.search(r"<!-- Example without the package -->\n```python\n(.*?)```", page, re.S)[1]
     shutil.copy(cached_file, tmp_path / "rdfer.onnx")
-    (tmp_path / "tests").symlink_to(REPOSITORY / "tests")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
     code = without(code, "torch", "transformers", "modeling_rdfer")
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -110,7 +109,7 @@ def test_the_example_of_the_docs_needs_no_package(cached_file, tmp_path):
 def test_torch_export_runs_without_the_package(aen, tmp_path):
     config, model = aen.config, copy.deepcopy(aen).bfloat16().train()
     assert export(model, tmp_path / "tiny.pt2", "torch-export") <= TOLERANCE
-    assert model.training and model.dtype == torch.bfloat16  # as it was
+    assert model.training and model.dtype == torch.bfloat16  # not changed
     inputs = videos(config, 2, 9)
     torch.save(inputs, tmp_path / "inputs.pt")
     code = """
@@ -129,7 +128,7 @@ print(json.dumps([json.loads(json.loads(facts["metadata.json"])["labels"]), outp
         expected = model.float().eval()(**inputs).logits
     torch.testing.assert_close(torch.tensor(logits), expected, atol=TOLERANCE, rtol=0)
 
-    # A model that fails the comparison leaves nothing, and what was there stays.
+    # If the comparison fails, no file is written, and an earlier file stays.
     model.frame_classifier.weight.data.fill_(torch.nan)
     before = (tmp_path / "tiny.pt2").read_bytes()
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -147,7 +146,7 @@ def test_what_cannot_be_exported_is_one_error(rdfer, tmp_path, capsys, monkeypat
     assert isinstance(rdfer.base_model, RDFERModel)
     assert main(["predict", str(CLIP), "--engine", "onnx", "--device", "cuda"]) == 1
     assert "CPU" in capsys.readouterr().err
-    # As where onnxruntime is not installed.
+    # As if onnxruntime were not installed.
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     for arguments in (["export", "--out", str(tmp_path / "a.onnx")], ["predict", str(CLIP), "--engine", "onnx"]):
         from modeling_rdfer.inference.loading import _load_onnx

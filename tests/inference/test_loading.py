@@ -27,7 +27,7 @@ def test_pipeline(expected, caplog, monkeypatch):
 
 
 def test_pipeline_in_batches(expected):
-    # transformers collates with the `feature_extractor` of a pipeline, and has no other place for a video processor.
+    # A pipeline collates batches with its `feature_extractor`; it has no other argument for a video processor.
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT)
     classify = pipeline("video-classification", model=str(CHECKPOINT), feature_extractor=processor)
     answers = classify([str(CLIP)] * 3, batch_size=2, top_k=7)
@@ -42,7 +42,7 @@ def test_remote_code_where_the_package_is_not_installed(expected, tmp_path, hub_
     shutil.copytree(hub_folders / "rdfer-small", folder)
     script = f"""
 import json, sys
-sys.modules["modeling_rdfer"] = None  # importing it fails, as where it is not installed
+sys.modules["modeling_rdfer"] = None  # as if it were not installed
 if {loading == "pipeline"}:
     from transformers import pipeline
     classify = pipeline("video-classification", model={str(folder)!r}, trust_remote_code=True)
@@ -54,7 +54,7 @@ else:
     processor = AutoVideoProcessor.from_pretrained({str(folder)!r}, trust_remote_code=True)
     scores = model(**processor({str(CLIP)!r}, return_tensors="pt")).logits.softmax(-1)[0].tolist()
     print(json.dumps([{{"label": config.id2label[i], "score": score}} for i, score in enumerate(scores)]))
-    # What was loaded with remote code can be saved and loaded again the same way.
+    # A model loaded with remote code can be saved, and loaded again in the same way.
     model.save_pretrained({str(tmp_path / "again")!r})
     processor.save_pretrained({str(tmp_path / "again")!r})
     AutoModelForVideoClassification.from_pretrained({str(tmp_path / "again")!r}, trust_remote_code=True)

@@ -37,8 +37,8 @@ def test_predict_one_video(expected):
     assert answer["agreement"] == 1.0
 
 
-def test_predict_gives_the_clips_it_looked_at():
-    """They are in the order of time, and the model finds in each of them alone what it told about it."""
+def test_predict_returns_the_clips_that_it_classified():
+    """Clips are sorted in time. Classified alone, each gets the label and score that `predict` reports for it."""
     answer = predict(CLIP, return_clips=True)
     model, _ = load()
     clips = answer.pop("clips")
@@ -75,7 +75,7 @@ def test_predict_many_keeps_order_and_goes_on_after_a_bad_file(expected, noise_v
 
 @pytest.fixture
 def threads():
-    """Several threads of torch, as users have them; the other tests have one."""
+    """Several threads of torch, as for users. The other tests use one."""
     torch.set_num_threads(3)
     yield 3
     torch.set_num_threads(1)
@@ -87,7 +87,7 @@ def threads_of_a_new_thread() -> int:
 
 
 def test_predict_in_threads_gives_what_one_by_one_gives(threads, tmp_path):
-    """Different videos, a broken one among them: the same answers in the same order, and torch's threads are kept."""
+    """Different videos and a broken one get the same answers in the same order; torch keeps its number of threads."""
     frames = RDFERVideoProcessor(do_resize=False, num_frames=765)(CLIP, return_tensors="pt").pixel_values_videos[0]
     videos = [frames[start : start + 20] for start in range(0, 760, 95)]
     broken = tmp_path / "broken.mp4"
@@ -115,7 +115,7 @@ class CountedFile(io.BytesIO):
         return super().read(*arguments)
 
 
-def test_predict_begins_no_further_videos_after_an_error(threads, tmp_path):
+def test_predict_starts_no_further_videos_after_an_error(threads, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     rest = [CountedFile(CLIP.read_bytes()) for _ in range(30)]
     with pytest.raises(VideoReadError, match="broken.mp4"):
@@ -127,7 +127,7 @@ def test_predict_stops_on_ctrl_c():
     script = f"""
 import os, signal, threading, torch
 from modeling_rdfer import predict
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 torch.set_num_threads(2)
 predict({str(CLIP)!r})
 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -136,7 +136,7 @@ try:
 except KeyboardInterrupt:
     print("stopped", torch.get_num_threads())
 """
-    # The timeout is for a dead-lock, or for going on with 5,000 videos.
+    # The timeout ends a deadlock, or a run that goes on with 5,000 videos.
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert result.stdout == "stopped 2\n", result.stderr
 
@@ -211,7 +211,7 @@ def test_predict_with_another_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("temperature", [None, 2.5])
-def test_predict_tells_the_sentiment_of_aen(tmp_path, temperature):
+def test_predict_returns_the_sentiment_of_aen(tmp_path, temperature):
     labels = {0: "happy", 1: "sad", 2: "bored", 3: "surprise", 4: "angry"}
     config = AENConfig.from_preset("tiny", id2label=labels, emotion_groups={"bored": "negative"})
     model = AENForVideoClassification(config)
@@ -231,4 +231,4 @@ def test_predict_tells_the_sentiment_of_aen(tmp_path, temperature):
         scores = {prediction["label"]: prediction[name] for prediction in answer["predictions"]}
         assert sentiment[name] == pytest.approx(scores["sad"] + scores["bored"] + scores["angry"])
     assert predict(frames, model=str(tmp_path), top_k=1)["sentiment"] == sentiment
-    assert "sentiment" not in predict(frames, do_face_crop=False)  # RDFER's answer is as it was
+    assert "sentiment" not in predict(frames, do_face_crop=False)  # RDFER has none

@@ -64,18 +64,18 @@ def test_windows_cover_the_video_and_none_is_empty():
     assert [(start, end) for start, end, _ in spans] == [(s / 2, s / 2 + 1) for s in range(7)]
     assert all(len(frames) in (25, 26) for _, _, frames in spans)
     assert {frame for _, _, frames in spans for frame in frames} == set(range(100))
-    # A rest at the end gets a window of full length.
+    # The last window has full length and ends with the video.
     assert module._windows(times, 4.0, window=1.0, step=0.7)[-1][:2] == (3.0, 4.0)
-    # A video shorter than a window makes one.
+    # A video shorter than one window gives one window.
     assert module._windows(times, 4.0, window=10.0, step=1.0) == [(0.0, 4.0, range(0, 100))]
     assert module._windows([0.0], 0.04, window=1.0, step=1.0) == [(0.0, 0.04, range(0, 1))]
-    # Variable frame rate: where nothing new comes, the frame on display is the window's; the end is the video's own.
+    # Variable frame rate: a window without new frames has the frame that is shown at its start.
     spans = module._windows([0.0, 0.1, 0.2, 5.0, 5.1], 5.14, window=0.5, step=0.5)
     assert all(len(frames) >= 1 for _, _, frames in spans)
     assert spans[4][2] == range(2, 3) and spans[-1][1] == 5.14
 
 
-def test_windows_keep_their_key_frame_alone():
+def test_windows_keep_only_their_key_frame_in_memory():
     """A view would keep every frame of the video in memory."""
     for window in timeline(CLIP, window=4.0, step=8.0):
         assert window.key_frame.untyped_storage().nbytes() == window.key_frame.nbytes
