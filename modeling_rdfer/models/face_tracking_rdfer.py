@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Follows the faces of a video over time, puts the largest persistent one first, and crops them."""
+"""Follows the faces of a video over time, chooses one or all of them, and crops them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -131,6 +131,22 @@ def track_faces(
         step = -(-len(unclear) // (max_detections - len(found)))
         model = _detect(frames, detector, model, unclear[::step], found)
     return _make_tracks(found, num_frames, steadiness)
+
+
+def choose_faces(tracks: list[FaceTrack], face: Literal["largest", "all"] | int) -> list[FaceTrack]:
+    """Chooses faces of a video: the largest persistent one, all, or number `face` in the order of size, from 0.
+
+    Args:
+        tracks (`list[FaceTrack]`): what `track_faces` returned.
+        face (`"largest"`, `"all"` or `int`): which face.
+
+    Returns:
+        `list[FaceTrack]`: the chosen faces; empty if there is no such face.
+    """
+    if face == "all":
+        return tracks
+    number = 0 if face == "largest" else face
+    return tracks[number : number + 1]
 
 
 def crop_faces(
@@ -348,4 +364,4 @@ def _smooth(path, step, steadiness):
     return smooth + rest.sign() * (rest.abs() - unit).clamp(min=0)
 
 
-__all__ = ["FaceTrack", "crop_faces", "detect_ahead", "track_faces"]
+__all__ = ["FaceTrack", "choose_faces", "crop_faces", "detect_ahead", "track_faces"]

@@ -20,7 +20,7 @@ from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
 from .face_detection_rdfer import RDFERFaceDetector
-from .face_tracking_rdfer import FaceTrack, crop_faces, detect_ahead, track_faces
+from .face_tracking_rdfer import FaceTrack, choose_faces, crop_faces, detect_ahead, track_faces
 from .package_data_rdfer import packaged_file
 from .video_decoding_rdfer import VideoReadError, VideoSource, is_frame, open_video
 
@@ -344,12 +344,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             video_index.extend([number] * len(found))
 
         length = num_frames or max(len(frames) for frames in rows)
-        pixel_values, masks = [], []
+        masks = [torch.arange(length, device=frames.device) < len(frames) for frames in rows]
+        pixel_values = []
         for frames in rows:
-            num_real = len(frames)
-            masks.append(torch.arange(length, device=frames.device) < num_real)
-            if num_real < length:
-                frames = torch.cat([frames, frames[-1:].expand(length - num_real, -1, -1, -1)])
+            frames = _repeat_last_frame(frames, length)
             if do_center_crop:
                 frames = self.center_crop(frames, crop_size)
             frames = self.rescale_and_normalize(
@@ -358,14 +356,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             pixel_values.append(frames)
 
         data = {"pixel_values_videos": pixel_values, "frame_mask": torch.stack(masks)}
-        shapes = {tuple(frames.shape[-2:]) for frames in pixel_values}
-        if len(shapes) == 1:
-            data["pixel_values_videos"] = torch.stack(pixel_values)
-        elif return_tensors is not None:
-            raise ValueError(
-                f"The frames of these videos differ in size, {sorted(shapes)}, and cannot be one tensor: use "
-                "do_resize=True with size={'height': ..., 'width': ...}, or pass the videos one by one."
-            )
+        if len({frames.shape for frames in pixel_values}) == 1 or return_tensors is not None:
+            data["pixel_values_videos"] = _stack(pixel_values)
         if do_face_crop and face == "all":
             data["video_index"] = torch.tensor(video_index)
         return BatchFeature(data, tensor_type=return_tensors)
@@ -380,14 +372,11 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
         video = sampled.video
         frames, tracks = self._track_faces(video, sampled.metadata.frames_indices, face)
-        if isinstance(face, int) and tracks:
-            if face >= len(tracks):
-                raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")
-            tracks = [tracks[face]]
-        elif face == "largest":
-            tracks = tracks[:1]
+        chosen = choose_faces(tracks, face)
+        if chosen:
+            return [crop_faces(frames, track.boxes, (size.height, size.width), face_margin) for track in chosen]
         if tracks:
-            return [crop_faces(frames, track.boxes, (size.height, size.width), face_margin) for track in tracks]
+            raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")
         if on_missing_face != "full_frame":
             raise VideoReadError(
                 video.name,
@@ -412,6 +401,22 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             meanwhile=lambda frames, positions: detections.update(detect_ahead(frames, positions, detector, net)),
         )
         return frames, track_faces(frames, detector, net, detections=detections)
+
+
+def _repeat_last_frame(frames: torch.Tensor, length: int) -> torch.Tensor:
+    """Fills a video up to `length` frames."""
+    missing = length - len(frames)
+    return torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)]) if missing > 0 else frames
+
+
+def _stack(videos: list[torch.Tensor]) -> torch.Tensor:
+    sizes = {tuple(frames.shape[-2:]) for frames in videos}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"The frames of these videos differ in size, {sorted(sizes)}, and cannot be one tensor: use "
+            "do_resize=True with size={'height': ..., 'width': ...}, or pass the videos one by one."
+        )
+    return torch.stack(videos)
 
 
 def _frame_times(sampled: _SampledVideo) -> list[float] | None:
