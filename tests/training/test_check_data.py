@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 
-from tests.training.datasets.test_own import write_list
-from tests.training.datasets.test_published import dfew, write_frames, write_video
+from tests.helpers.dataset_replicas import dfew, write_frames, write_list, write_video
 from training import check_data
 from training.datasets import DATASETS, dataset_options, get_loader
 

@@ -16,7 +16,7 @@ To add a dataset:
 4. In it find the clips with `find_clips` and the lists with `find_lists` (`loading.py` has all parts in order), make
    a row `{"sample_id", "label", ...}` of each clip, and return `build_splits(...)`.
 5. Add NAME to `DATASETS` below.
-6. Write a small replica of its layout in `tests/training/datasets/test_published.py`, and load it there.
+6. Test it in `tests/training/datasets/test_NAME.py` with a small replica of its layout.
 All scripts then know it as `--dataset NAME --root FOLDER`.
 """
 

@@ -10,7 +10,7 @@ from training.synthetic.__main__ import main
 
 def test_command_line(tmp_path, capsys):
     command = ["--output-dir", str(tmp_path / "data"), "--videos", "14", "--noise", "0.3", "--size", "32"]
-    command += ["--num-frames", "12", "14", "--splits", "0.5", "0", "0.5"]
+    command += ["--num_frames", "12", "14", "--splits", "0.5", "0", "0.5"]  # hyphens and underscores are the same
     main(command)
     table = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     with (tmp_path / "data" / "truth.csv").open(newline="") as file:

@@ -1,0 +1,66 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Miniature replicas of datasets, in their layouts, and files to make some of."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+DFEW_LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
+WORDS = ["Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"]
+# One clip of each label in train, three in test; ids of one to five digits.
+DFEW_TRAIN = {1: 1, 22: 2, 333: 3, 4444: 4, 15555: 5, 6: 6, 7: 7}
+DFEW_TEST = {8: 2, 90: 3, 16000: 4}
+
+
+def write_frames(folder: Path, suffix="jpg"):
+    folder.mkdir(parents=True)
+    for number in range(1, 3):
+        Image.new("RGB", (16, 16), (number * 40, 90, 30)).save(folder / f"{number:05d}.{suffix}")
+
+
+def write_video(path: Path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 16
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), 60 * number, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def write_text(path: Path, lines, encoding="utf-8", end="\n"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(line + end for line in lines).encode(encoding))
+
+
+def write_list(file: Path, header, rows) -> Path:
+    if file.suffix == ".jsonl":
+        file.write_text("\n".join(json.dumps(dict(zip(header, row))) for row in rows))
+    else:
+        comma = "\t" if file.suffix == ".tsv" else ","
+        file.write_text("\n".join(comma.join(map(str, row)) for row in [header, *rows]), encoding="utf-8-sig")
+    return file
+
+
+def labels_of(dataset) -> dict[str, str]:
+    return dict(zip(dataset["sample_id"], dataset.features["label"].int2str(list(dataset["label"]))))
+
+
+def dfew(root: Path, nested="Clip/clip_224x224", lists="authors") -> Path:
+    for number in [*DFEW_TRAIN, *DFEW_TEST]:
+        write_frames(root / nested / f"{number:05d}")
+    for split, rows in {"train": DFEW_TRAIN, "test": DFEW_TEST}.items():
+        if lists == "authors":
+            file = root / "EmoLabel_DataSplit" / f"{split}(single-labeled)" / "set_2.csv"
+            write_text(file, ["video_name,label", *(f"{name},{label}" for name, label in rows.items())])
+        elif lists == "padded":
+            file = root / "annotation" / f"{split}_set_2.csv"
+            write_text(file, ["video_name,label", *(f"{name:05d},{label - 1}" for name, label in rows.items())])
+        else:
+            file = root / "annotation" / f"DFEW_set_2_{split}.txt"
+            write_text(file, [f"/data2/my clips/{name:05d} 77 {label - 1}" for name, label in rows.items()])
+    return root
