@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy
 from transformers.utils import PushInProgress, logging
 from transformers.utils.hub import hf_api
@@ -17,8 +17,11 @@ from ..hub.card_files import write_card
 from ..hub.model_card import model_card
 from ..hub.public_names import public_name
 from ..hub.push import files_to_push, prepare_repo, push_files, push_folder
+from ..models.labels_rdfer import class_names
 from ..models.video_processing_rdfer import RDFERVideoProcessor
 from .arguments import RDFERTrainingArguments
+from .guidance import GuidanceLoss
+from .sample_record import SampleRecord
 from .verdicts import VerdictThresholds
 
 logger = logging.get_logger(__name__)
@@ -33,18 +36,38 @@ CARD_SETTINGS = (
 )
 
 
-class PublishingMixin:
+class PublishingTrainer(Trainer):
     """
-    For `transformers.Trainer`: cards that say what happened, and pushes of what is allowed only.
+    `transformers.Trainer` whose model cards say what happened, and which pushes only what is allowed, see
+    [`files_to_push`]. A subclass sets the attributes as it trains.
 
-    It uses these attributes of [`RDFERTrainer`]: `card_facts`, `record`, `guidance`, `resumed`, `class_names`, and
-    `last_evaluation` (metrics, step and circumstances of the last evaluation).
+    Args:
+        kwargs: see `transformers.Trainer`. `args` is an [`RDFERTrainingArguments`].
+
+    Attributes:
+        card_facts ([`CardFacts`]): what the trainer cannot know; it comes first in cards.
+        base_model (`str`, *optional*): name of what the model was loaded from.
+        record ([`SampleRecord`], *optional*): of the training set.
+        guidance ([`GuidanceLoss`], *optional*): of the training.
+        resumed (`bool`): whether the training was resumed, so that its duration is not known.
+        last_evaluation (`dict`, *optional*): metrics, step and circumstances of the last evaluation.
     """
 
-    def init_publishing(self):
-        """Notes what the model was loaded from; called after `Trainer.__init__`."""
+    args: RDFERTrainingArguments
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.card_facts = CardFacts()
         self.base_model = public_name(self.model.name_or_path) if self.model.name_or_path else None
+        self.record: SampleRecord | None = None
+        self.guidance: GuidanceLoss | None = None
+        self.resumed = False
+        self.last_evaluation: dict | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the model's labels, in the order of their numbers (`label_names` of `Trainer` are columns)."""
+        return class_names(self.model.config)
 
     # Card ------------------------------------------------------------------------------------------------------------
 
@@ -265,4 +288,4 @@ def changed_settings(args: RDFERTrainingArguments) -> dict:
     return changed
 
 
-__all__ = ["PublishingMixin", "changed_settings", "without_prefix"]
+__all__ = ["PublishingTrainer", "changed_settings", "without_prefix"]

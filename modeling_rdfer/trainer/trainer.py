@@ -9,11 +9,10 @@ import torch
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, HubStrategy
 from transformers.utils import logging
 
-from ..models.labels_rdfer import class_names
 from ..models.modeling_rdfer import distinct_clips
 from .arguments import RDFERTrainingArguments
 from .callbacks import EpochCallback, ShortPrinterCallback, ShortProgressCallback
@@ -22,7 +21,7 @@ from .guidance import GuidanceLoss
 from .losses import cross_entropy, sample_loss_function, weighted_loss
 from .metrics import recognition_metrics
 from .optimizer import parameter_groups
-from .publishing import PublishingMixin, without_prefix
+from .publishing import PublishingTrainer, without_prefix
 from .sample_record import RECORD_NAME, SamplePredictions, SampleRecord, load_predictions, save_predictions
 from .sample_table import write_sample_table
 from .sampler import BalancedSampler
@@ -34,7 +33,7 @@ logger = logging.get_logger(__name__)
 WIPED_OUT_SHARE = 0.4
 
 
-class RDFERTrainer(PublishingMixin, Trainer):
+class RDFERTrainer(PublishingTrainer):
     """
     `transformers.Trainer` that weights samples by the agreement of their clips and keeps a record of every sample.
 
@@ -75,7 +74,6 @@ class RDFERTrainer(PublishingMixin, Trainer):
     def __init__(self, model=None, args: RDFERTrainingArguments | None = None, train_dataset=None, **kwargs):
         kwargs.setdefault("data_collator", collate_videos)
         super().__init__(model=model, args=args, train_dataset=train_dataset, **kwargs)
-        self.init_publishing()
         args = self.args
         if args.label_names is None:
             self.label_names = ["labels"]  # not AEN's `pseudo_labels`, which evaluation does not have
@@ -93,22 +91,13 @@ class RDFERTrainer(PublishingMixin, Trainer):
             sce_alpha=args.sce_alpha,
             sce_beta=args.sce_beta,
         )
-        self.resumed = False
-        self.last_evaluation: dict | None = None
-        self.record: SampleRecord | None = None
         self.weighting: SampleWeighting | None = None
-        self.guidance: GuidanceLoss | None = None
         self._sampler = self._batches = None
         self._predictions, self._predictions_epoch = [], 0
         if train_dataset is not None:
             self._set_up_record(train_dataset)
             self.guidance = GuidanceLoss(self.model, args, train_dataset)
             self.add_callback(EpochCallback(self))
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the model's labels, in the order of their numbers (`label_names` of `Trainer` are columns)."""
-        return class_names(self.model.config)
 
     def _set_up_record(self, dataset: Dataset):
         args, num_labels = self.args, self.model.config.num_labels

@@ -18,7 +18,7 @@ def test_dynamics_are_those_of_all_epochs_alike(tmp_path):
     given = np.array([[0.2, 0.7, 0.6], [0.5, 0.4, 0.9]])
     other = np.array([[0.5, 0.2, 0.3], [0.3, 0.5, 0.05]])
 
-    def look(record, epochs):
+    def update(record, epochs):
         for epoch in epochs:
             for sample in range(2):
                 row = np.full(3, 1 - given[sample, epoch] - other[sample, epoch])
@@ -26,11 +26,11 @@ def test_dynamics_are_those_of_all_epochs_alike(tmp_path):
                 seen = predictions_of([sample], [1.0], probabilities=torch.tensor(row[None], dtype=torch.float))
                 record.update(seen) if sample else record.update(SamplePredictions.concatenate([seen, seen]))
 
-    look(record, range(2))
+    update(record, range(2))
     resumed = SampleRecord(torch.tensor([0, 1, 2]), 3, running_mean_decay=0.9)
     resumed.load_state_dict(record.state_dict())
     for each in (record, resumed):
-        look(each, [2])
+        update(each, [2])
     assert all(torch.equal(resumed.state_dict()[name], value) for name, value in record.state_dict().items())
     write_sample_table(tmp_path, record, ["a", "b", "c"], {"sample_id": ["x", "y", "z"]})
     *rows, unseen = pq.read_table(tmp_path / "sample_table.parquet").to_pylist()
