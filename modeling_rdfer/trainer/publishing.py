@@ -55,7 +55,7 @@ class PublishingTrainer(Trainer):
 
     args: RDFERTrainingArguments
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self.card_facts = CardFacts()
         self.base_model = public_name(self.model.name_or_path) if self.model.name_or_path else None
