@@ -18,8 +18,8 @@ from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_vide
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
-from training.data.sources import SourceArguments, VideoSource, find_source, parse_options
-from training.datasets import DATASETS, dataset_options, load
+from training.data.sources import SourceArguments, VideoSource, find_source, load_splits, parse_options
+from training.datasets import DATASETS, dataset_options
 from training.running.script_parser import ScriptParser
 
 EXAMPLES = """examples:
@@ -121,11 +121,11 @@ def check_splits(
     options = chosen if fold is None else {**chosen, "fold": fold}
     name = f"fold {fold}" if fold is not None else "splits"
     try:
-        splits = load(source.loader, source.location, **options)
+        splits = load_splits(source, options)
     except (ValueError, FileNotFoundError) as error:
         problems.append(f"{name}: {error}")
         try:
-            splits = load(source.loader, source.location, **{**options, "on_missing": "skip"})
+            splits = load_splits(source, {**options, "on_missing": "skip"})
         except (ValueError, FileNotFoundError):  # the error has another reason
             return {}
     print(f"{name}:")

@@ -45,14 +45,14 @@ def explain(error: Exception, repo_id: str) -> str | None:
     wrapped = f"{error} " if cause is not error and isinstance(error, RuntimeError) else ""
     again = "Run the same command again: files that have arrived are not sent again."
     if isinstance(cause, HfHubHTTPError) and cause.response is not None:
-        status, said = cause.response.status_code, cause.server_message or ""
-        line = f"the Hub refused the push (HTTP {status}). {said}"
+        status, message = cause.response.status_code, cause.server_message or ""
+        line = f"the Hub refused the push (HTTP {status}). {message}"
         if wrapped:
-            line = f"{wrapped}(HTTP {status}) {said} {again}"
+            line = f"{wrapped}(HTTP {status}) {message} {again}"
         elif status == 401:
-            line = f"the Hub does not accept the token, or there is none (401): run `hf auth login`. {said}"
+            line = f"the Hub does not accept the token, or there is none (401): run `hf auth login`. {message}"
         elif status == 403:
-            line = f"the token may not write to {repo_id} (403): take one that may. {said}"
+            line = f"the token may not write to {repo_id} (403): take one that may. {message}"
     elif isinstance(cause, HTTPError) or isinstance(error, (LocalEntryNotFoundError, ConnectionError)):
         line = f"{wrapped}the connection broke ({cause or error}). {again}"
     elif isinstance(error, (HFValidationError, ValueError)):

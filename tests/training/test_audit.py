@@ -14,7 +14,7 @@ from PIL import Image
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from tests.helpers.paths import AEN_CHECKPOINT
-from tests.training.test_train import FAST, TINY
+from tests.helpers.training_options import FAST, TINY
 from training import audit, train
 from training.auditing.cards import Cards
 from training.auditing.scoring import score

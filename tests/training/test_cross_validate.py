@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.training.test_train import FAST, TINY
+from tests.helpers.training_options import FAST, TINY
 from training import cross_validate
 from training.running.run_folders import last_checkpoint
 
@@ -136,7 +136,7 @@ def test_other_settings_are_refused(done, videos, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("selection, words", [("held_out", "held out of"), ("best_on_test", "too good")])
-def test_how_the_model_was_chosen_is_said(videos, tmp_path, selection, words):
+def test_the_report_says_how_the_model_was_selected(videos, tmp_path, selection, words):
     chosen = ["--model_selection", selection, "--held_out_share", "0.34", "--folds", "2"]
     merged = cross_validate.main(arguments(videos, tmp_path, *chosen))
     assert merged["model_selection"] == selection and words in (tmp_path / "cross_validation.md").read_text()

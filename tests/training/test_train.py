@@ -12,15 +12,11 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 
-from modeling_rdfer import RDFERForVideoClassification, predict
-from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
+from modeling_rdfer import predict
+from tests.helpers.training_options import FAST, TINY
 from training import audit, evaluate, train
-from training.running.arguments import ModelArguments, evaluation_parser, parse_training_arguments
-from training.running.models import build_model, parse_overrides
+from training.running.arguments import parse_training_arguments
 from training.running.video_sets import load_video_sets
-
-FAST = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
-TINY = ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +90,7 @@ def test_evaluation_of_the_trained_model(trained, root, tmp_path):
     assert four["num_views"] == 4 and four["eval_war"] >= 0.9
 
 
-def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
+def test_calibration_is_written_and_used(trained, root, tmp_path, capsys):
     model = shutil.copytree(trained, tmp_path / "model")
     before = json.loads((model / "config.json").read_text())
     arguments = ["--dataset", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
@@ -114,47 +110,6 @@ def test_calibration_is_written_and_told(trained, root, tmp_path, capsys):
     assert "--model must be a folder" in capsys.readouterr().err
 
 
-def test_recipe_file_is_overridden_by_the_command_line(tmp_path):
-    (tmp_path / "recipe.yaml").write_text("learning_rate: 0.01\nloss: gce\npreset: base\nfreeze_backbone: true\n")
-    model, _, args = parse_training_arguments(
-        ["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path), "--loss", "sce"]
-    )
-    assert (args.learning_rate, args.loss, args.freeze_backbone, model.preset) == (0.01, "sce", True, "base")
-
-
-def test_unknown_settings_of_a_recipe_are_named(tmp_path, capsys):
-    (tmp_path / "recipe.yaml").write_text("learning_rat: 0.01\n")
-    with pytest.raises(SystemExit):
-        parse_training_arguments(["--config", str(tmp_path / "recipe.yaml"), "--output_dir", str(tmp_path)])
-    assert "learning_rat" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "recipe", sorted((Path(train.__file__).parent / "recipes").glob("*.yaml")), ids=lambda p: p.stem
-)
-def test_committed_recipes_are_valid(recipe, tmp_path):
-    args = parse_training_arguments(
-        ["--config", str(recipe), "--output_dir", str(tmp_path), "--use_cpu", "--bf16", "false"]
-    )
-    assert args[2].output_dir == str(tmp_path)
-
-
-def test_labels_of_a_checkpoint_are_kept_by_name():
-    arguments = ModelArguments()
-    model, _ = build_model(arguments, ["happy", "neutral"])
-    assert model.config.id2label[0] == "neutral" and model.config.num_labels == 7  # rdfer-small's own order
-    assert model.classifier.weight.shape[0] == 7
-
-
-def test_other_labels_replace_the_heads():
-    model, _ = build_model(ModelArguments(), ["boredom", "happy"])
-    assert model.config.id2label == {0: "boredom", 1: "happy"}
-    original = RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
-    name = "rdfer.backbone.blocks.3.convolutions.3.pointwise.weight"
-    assert model.classifier.weight.shape[0] == 2
-    assert (model.state_dict()[name] == original.state_dict()[name]).all()
-
-
 def test_unknown_arguments_are_named(capsys):
     with pytest.raises(SystemExit):
         train.main(["--dataset", "D", "--output_dir", "O", "--learing_rate", "1e-3"])
@@ -162,11 +117,6 @@ def test_unknown_arguments_are_named(capsys):
     with pytest.raises(SystemExit):
         evaluate.main(["--dataset", "D", "--output_dir", "O", "--views", "4"])
     assert "unrecognized arguments: --views 4" in capsys.readouterr().err
-
-
-def test_wrong_overrides_are_named():
-    with pytest.raises(ValueError, match="image_sise"):
-        parse_overrides("image_sise=64")
 
 
 def test_a_bad_video_stops_training_before_it_starts(root, tmp_path):
@@ -265,13 +215,8 @@ def test_labels_that_a_checkpoint_has_under_other_names_are_kept(root, tmp_path)
 SYNONYMS = [("happy", "Happiness"), ("sad", "sadness")]
 
 
-def test_new_heads_follow_the_order_of_the_dataset():
-    model, _ = build_model(ModelArguments(), ["happy", "sad", "boredom"])
-    assert list(model.config.label2id) == ["happy", "sad", "boredom"]
-
-
 @pytest.mark.parametrize("choice", [["--load_best_model_at_end", "true"], ["--early_stopping_patience", "2"]])
-def test_the_test_set_chooses_nothing_unless_asked(root, tmp_path, choice, capsys):
+def test_the_test_set_selects_nothing_unless_asked(root, tmp_path, choice, capsys):
     arguments = ["--dataset", str(root), "--output_dir", str(tmp_path), *TINY, *FAST]
     every_epoch = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
     with pytest.raises(SystemExit):
@@ -279,7 +224,7 @@ def test_the_test_set_chooses_nothing_unless_asked(root, tmp_path, choice, capsy
     assert "would select the model on the test set" in capsys.readouterr().err
 
 
-def test_a_validation_split_beside_the_test_split_chooses(root, tmp_path):
+def test_a_validation_split_beside_the_test_split_selects(root, tmp_path):
     """Nothing is held out of the training set then."""
     (tmp_path / "data").mkdir()
     for split, source in {"train": "train", "val": "train", "test": "test"}.items():
@@ -321,16 +266,6 @@ def test_videos_and_people_in_both_sets_are_counted(root, tmp_path, caplog, monk
         f"1 videos of the reported set are also in the training set (same content): {tmp_path / 'copy'}" in caplog.text
     )
     assert "1 people are in the training set and in the reported set: ann" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "written, meant",
-    [([], None), (["--face_crop"], True), (["--face_crop", "false"], False), (["--no-face_crop"], False)],
-)
-def test_every_script_takes_a_switch_in_the_same_ways(written, meant, tmp_path):
-    places = ["--output_dir", str(tmp_path), "--use_cpu"]
-    assert parse_training_arguments([*written, *places])[1].face_crop is meant
-    assert evaluation_parser("evaluate", "", "").parse_known_args([*written, *places])[0].face_crop is meant
 
 
 def test_an_unknown_argument_is_refused_by_the_script_that_was_called(capsys, tmp_path):

@@ -167,20 +167,34 @@ def load_source(arguments: SourceArguments) -> dict[str, LabelledVideos]:
     return load_videos(source, chosen_options(arguments))
 
 
-def load_videos(source: VideoSource, options: dict, option: str = "--dataset") -> dict[str, LabelledVideos]:
+def load_splits(source: VideoSource, options: dict, option: str = "--dataset"):
     """
-    Loads the videos of each split of a source.
+    Loads a source.
+
+    Args:
+        source ([`VideoSource`]): the source.
+        options (`dict`): options of its loader.
+        option (`str`, *optional*, defaults to `"--dataset"`): name of the option, for messages.
+
+    Returns:
+        `datasets.DatasetDict`
 
     Raises:
-        ValueError, FileNotFoundError: see [`training.datasets.load`].
+        ValueError, FileNotFoundError: see [`training.datasets.load`]; or the Hub has no such dataset, or is
+            unreachable.
     """
     try:
-        splits = load(source.loader, source.location, **options)
+        return load(source.loader, source.location, **options)
     except (FileNotFoundError, ConnectionError) as error:
-        if source.is_on_hub:  # as likely a folder's name with a typing error
+        if source.is_on_hub:  # often a misspelled folder
             reason = f"{option} {source.location} is no folder or file here, and as a Hub id: {error}"
             raise FileNotFoundError(reason) from error
         raise
+
+
+def load_videos(source: VideoSource, options: dict, option: str = "--dataset") -> dict[str, LabelledVideos]:
+    """Loads the videos of each split of a source. Arguments and errors are those of [`load_splits`]."""
+    splits = load_splits(source, options, option)
     return {split: LabelledVideos.from_dataset(dataset, split) for split, dataset in splits.items()}
 
 
@@ -190,6 +204,7 @@ __all__ = [
     "chosen_options",
     "find_source",
     "load_source",
+    "load_splits",
     "load_videos",
     "parse_options",
 ]

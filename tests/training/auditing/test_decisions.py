@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.training.test_train import FAST, TINY
+from tests.helpers.training_options import FAST, TINY
 from training import train
 from training.auditing.decisions import COLUMNS, apply_decisions, decisions_hash
 from training.data.labelled_videos import LabelledVideos, content_hash

@@ -2,10 +2,8 @@
 from dataclasses import dataclass, field
 
 import pytest
-import torch
 
 from training.data.sources import SourceArguments
-from training.running.arguments import parse_training_arguments
 from training.running.script_parser import BooleanAction, ScriptParser
 
 
@@ -54,27 +52,3 @@ def test_parts_of_names_are_no_options(capsys):
     with pytest.raises(SystemExit):
         make_parser().parse_args_into_dataclasses(["--output-dir", "x", "--batch", "4"])
     assert "python -m training.example: error: unrecognized arguments: --batch 4" in capsys.readouterr().err
-
-
-def test_training_takes_the_names_of_transformers_and_the_short_ones(tmp_path):
-    model, data, args = parse_training_arguments(
-        ["--model_name_or_path", "m", "--train_dir", "d", "--validation_dir", "e", "--num-workers", "3"]
-        + ["--device", "cpu", "--output-dir", str(tmp_path)]
-    )
-    assert (model.model, data.dataset, data.eval_dataset, args.dataloader_num_workers) == ("m", "d", "e", 3)
-    assert args.device == torch.device("cpu") and args.use_cpu
-
-
-@pytest.mark.parametrize("name, message", [("gpu0", "expected cpu, cuda or cuda:N"), ("cuda:99", "no such GPU")])
-def test_devices_that_are_not_there_are_named(tmp_path, capsys, name, message):
-    with pytest.raises(SystemExit):
-        parse_training_arguments(["--device", name, "--output-dir", str(tmp_path)])
-    assert message in capsys.readouterr().err
-
-
-def test_settings_of_a_file_are_spelled_as_on_the_command_line(tmp_path):
-    (tmp_path / "recipe.yaml").write_text("train-dir: D\nnum_workers: 2\nlearning_rate: 0.01\nface_crop: false\n")
-    _, data, args = parse_training_arguments(
-        ["--config", str(tmp_path / "recipe.yaml"), "--output-dir", str(tmp_path), "--learning_rate", "0.1"]
-    )
-    assert (data.dataset, args.dataloader_num_workers, args.learning_rate, data.face_crop) == ("D", 2, 0.1, False)

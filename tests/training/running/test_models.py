@@ -1,0 +1,33 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import pytest
+
+from modeling_rdfer import RDFERForVideoClassification
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
+from training.running.arguments import ModelArguments
+from training.running.models import build_model, parse_overrides
+
+
+def test_labels_of_a_checkpoint_are_kept_by_name():
+    arguments = ModelArguments()
+    model, _ = build_model(arguments, ["happy", "neutral"])
+    assert model.config.id2label[0] == "neutral" and model.config.num_labels == 7  # rdfer-small's own order
+    assert model.classifier.weight.shape[0] == 7
+
+
+def test_other_labels_replace_the_heads():
+    model, _ = build_model(ModelArguments(), ["boredom", "happy"])
+    assert model.config.id2label == {0: "boredom", 1: "happy"}
+    original = RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
+    name = "rdfer.backbone.blocks.3.convolutions.3.pointwise.weight"
+    assert model.classifier.weight.shape[0] == 2
+    assert (model.state_dict()[name] == original.state_dict()[name]).all()
+
+
+def test_wrong_overrides_are_named():
+    with pytest.raises(ValueError, match="image_sise"):
+        parse_overrides("image_sise=64")
+
+
+def test_new_heads_follow_the_order_of_the_dataset():
+    model, _ = build_model(ModelArguments(), ["happy", "sad", "boredom"])
+    assert list(model.config.label2id) == ["happy", "sad", "boredom"]
