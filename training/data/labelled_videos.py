@@ -133,8 +133,8 @@ class LabelledVideos:
 
     def folds(self, count: int, seed: int) -> list[list[int]]:
         """
-        Divides the videos into folds, stratified by label. If the persons are known, each is in one fold only;
-        otherwise copies of the same file are.
+        Divides the videos into folds, stratified by label. If the persons are known, all videos of a person are in the
+        same fold. If not, all copies of the same file are.
 
         Args:
             count (`int`): number of folds, at least 2.
