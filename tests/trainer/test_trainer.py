@@ -17,7 +17,7 @@ JOB = Path(__file__).parents[1] / "helpers" / "training_job.py"
 
 
 def run_job(tmp_path, *arguments, processes=1, **popen):
-    """Runs tests/training_job.py, by torchrun for more than one process."""
+    """Runs tests/helpers/training_job.py, with torchrun for more than one process."""
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
