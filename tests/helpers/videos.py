@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Videos whose frames show their own number, and what is read from them."""
+"""Videos whose frames show their own number, and reading the numbers back."""
 
 from fractions import Fraction
 
@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 48, 80
 
 
 def picture(number, height=HEIGHT, width=WIDTH):
-    """RGB frame whose grey level tells its number, with a red corner at the top left and a green one at the right."""
+    """RGB frame whose grey level encodes its number, with a red corner at the left and a green one at the right."""
     frame = np.full((height, width, 3), (30 + 5 * number) % 256, np.uint8)
     frame[: height // 3, : width // 4] = (220, 20, 20)
     frame[: height // 3, -(width // 4) :] = (20, 220, 20)

@@ -99,7 +99,7 @@ def test_label2id_follows_id2label(tmp_path):
     config = RDFERConfig(label2id={"sad": 1, "happy": 0})
     assert config.id2label == {0: "happy", 1: "sad"} == RDFERConfig(id2label=["happy", "sad"]).id2label
     config.save_pretrained(tmp_path)
-    # `from_pretrained` sets what it is given after the file's values.
+    # `from_pretrained` sets its arguments after the values of the file.
     loaded = RDFERConfig.from_pretrained(tmp_path, id2label={0: "angry", 1: "happy", 2: "sad"})
     assert loaded.label2id == {"angry": 0, "happy": 1, "sad": 2}
     loaded.num_labels = 4

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The decoder that is asked for reads, and is imported only then."""
+"""The decoder that is asked for is used, and imported only then."""
 
 import os
 import subprocess

@@ -40,7 +40,7 @@ def test_short_videos(detector, clip, num_frames):
     assert float(box_iou(track.boxes, everywhere[:, :4]).diagonal().min()) > 0.8
 
 
-def test_a_still_face_does_not_tremble(detector, clip):
+def test_the_box_of_a_still_face_is_steady(detector, clip):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(64, 3, 300, 400, generator=generator) * 12
     frames = (clip[10] + noise).clamp(0, 255).to(torch.uint8)
@@ -66,7 +66,7 @@ MOVES = {
 def test_a_moving_face_stays_in_its_crop(detector, face, move, num_frames):
     places = [MOVES[move](t / (num_frames - 1)) for t in range(num_frames)]
     (track,) = track_faces(paste([face] * num_frames, places), detector)
-    assert furthest(track.boxes, places) < 0.25  # the crop's margin is 0.15 of the face's side, besides the box's own
+    assert furthest(track.boxes, places) < 0.25  # the crop's margin is 0.15 of the face's side, beyond the box
     assert float(sides(track.boxes).min()) / FACE_SIDE > 0.8 and float(sides(track.boxes).max()) / FACE_SIDE < 1.2
 
 
@@ -127,7 +127,7 @@ def test_a_false_alarm_in_a_frame_without_the_face_does_not_move_the_box(detecto
 
 
 @pytest.mark.parametrize("first", [5, 20, 32, 50])
-def test_a_face_that_comes_late_is_held_before(detector, face, first):
+def test_before_a_late_face_the_box_is_constant(detector, face, first):
     frames = paste([None] * first + [face] * (64 - first), [(150, 80)] * 64)
     (track,) = track_faces(frames, detector)
     assert furthest(track.boxes, [(150, 80)] * 64) < 0.1
@@ -135,7 +135,7 @@ def test_a_face_that_comes_late_is_held_before(detector, face, first):
     assert not track.detected[:first].any() and track.detected[first:].any()
 
 
-def test_a_face_that_goes_is_held_after(detector, face):
+def test_after_a_face_has_left_the_box_is_constant(detector, face):
     frames = paste([face] * 32 + [None] * 32, [(30 + 10 * t, 80) for t in range(32)] + [(0, 0)] * 32)
     (track,) = track_faces(frames, detector)
     assert furthest(track.boxes[:32], [(30 + 10 * t, 80) for t in range(32)]) < 0.2
@@ -250,7 +250,7 @@ def test_detecting_ahead_leaves_little_to_do_and_changes_nothing(detector, clip,
     assert torch.equal(track.boxes, expected.boxes) and torch.equal(track.detected, expected.detected)
     assert len(detections) == 16 and not set(later) & set(detections)
     assert len(later) == track.examined.sum() - 16
-    # Where the video broke off, what is missing is examined later.
+    # If reading broke off, the other frames are examined later.
     part = detect_ahead(frames, range(40), detector, model)
     assert 0 < len(part) < 16
     assert torch.equal(track_faces(frames, detector, model, detections=part)[0].boxes, expected.boxes)

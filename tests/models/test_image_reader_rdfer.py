@@ -71,9 +71,9 @@ def test_image_modes_become_rgb(tmp_path):
     assert torch.equal(frames[1, 0], frames[1, 2])
 
 
-def test_photo_turned_by_exif(tmp_path):
+def test_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned clockwise
+    exif[0x0112] = 6  # rotate clockwise for display
     Image.fromarray(picture(0)).save(tmp_path / "0.png", exif=exif)
     assert open_video(tmp_path).get_frames([0]).shape == (1, 3, WIDTH, HEIGHT)
 
@@ -122,7 +122,7 @@ def test_grey_and_alpha_arrays():
     assert numbers_of(frames) == list(range(6)) and (frames[:, :, 0, 0] == 255).all()
 
 
-def test_layout_decides_where_shape_does_not():
+def test_layout_decides_if_the_shape_does_not():
     array = torch.arange(3 * 3 * 5 * 3, dtype=torch.uint8).reshape(3, 3, 5, 3)
     assert torch.equal(open_video(array, layout="channels_last").get_frames([1])[0], array[1].permute(2, 0, 1))
     assert torch.equal(open_video(array, layout="channels_first").get_frames([1])[0], array[1])

@@ -20,7 +20,7 @@ def scores(*shape, seed=0) -> torch.Tensor:
     return 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_emotion_inside_its_group():
+def test_emotion_within_its_group():
     emotions, groups = scores(5, 4), scores(5, 3, seed=1)
     answer, log_groups = grouped_log_probabilities(emotions, groups, GROUPS)
     p = groups.softmax(-1)
@@ -29,7 +29,7 @@ def test_emotion_inside_its_group():
     torch.testing.assert_close(answer.exp(), expected)
     torch.testing.assert_close(log_groups.exp(), p)
     torch.testing.assert_close(answer.exp().sum(-1), torch.ones(5))
-    # Scores of groups that are the sums of the emotions' change nothing.
+    # Group scores that are the sums over the emotions change nothing.
     answer, _ = grouped_log_probabilities(emotions, group_log_sums(emotions, GROUPS), GROUPS)
     torch.testing.assert_close(answer, emotions.log_softmax(-1))
 
@@ -43,18 +43,18 @@ def test_sentiment_cross_entropy():
     )
 
 
-def test_consistency_is_zero_where_both_heads_tell_the_same_sentiment():
+def test_consistency_is_zero_if_both_heads_give_the_same_sentiment():
     emotions = scores(5, 4)
     same = group_log_sums(emotions, GROUPS)
     torch.testing.assert_close(consistency_loss(same + 1.7, emotions, GROUPS), torch.zeros(5), atol=1e-6, rtol=0)
     other = same + scores(5, 3, seed=1)
     losses = consistency_loss(other, emotions, GROUPS)
     assert (losses > 0.01).all()
-    # The divergence itself, in plain terms.
+    # The formula of the divergence.
     p, q = other.softmax(-1), emotions.softmax(-1)
     q = torch.stack([q[:, 0], q[:, 1] + q[:, 2], q[:, 3]], dim=1)
     torch.testing.assert_close(losses, (p * (p / q).log()).sum(-1))
-    # One group for all: nothing to disagree about.
+    # With one group for all, both heads always agree.
     assert consistency_loss(scores(5, 1), emotions, [0] * 4).abs().max() < 1e-6
 
 
@@ -71,7 +71,7 @@ def test_frame_guidance_pulls_frames_to_their_pseudo_labels():
     torch.testing.assert_close(logits.softmax(-1), targets, atol=0.01, rtol=0.05)
 
 
-def test_what_the_teacher_does_not_know_gets_no_guidance():
+def test_unknown_pseudo_labels_give_no_guidance():
     logits = scores(2, 3, 4).requires_grad_()
     targets = scores(2, 3, 4, seed=1).softmax(-1)
     targets[:, :, 2] = UNKNOWN  # a class
@@ -87,11 +87,11 @@ def test_what_the_teacher_does_not_know_gets_no_guidance():
     mass = t.sum(-1)
     t = t / mass[:, None]
     torch.testing.assert_close(losses[0], (mass * (t * (t.log() - p)).sum(-1)).mean())
-    # Frames of other numbers do not dilute those that are guided.
+    # Frames without guidance do not reduce the loss of the others.
     torch.testing.assert_close(frame_guidance_loss(logits[:1, [0, 2]], targets[:1, [0, 2]])[0], losses[0])
 
 
-def test_clip_guidance_keeps_what_shows_in_a_few_frames():
+def test_clip_guidance_keeps_expressions_of_few_frames():
     targets = torch.tensor([[0.9, 0.05, 0.05]] * 7 + [[0.05, 0.9, 0.05]])[None]
     brief = torch.tensor([[0.9, 0.9, 0.05]])
     assert clip_guidance_loss(brief.log(), targets) < 1e-6
@@ -99,7 +99,7 @@ def test_clip_guidance_keeps_what_shows_in_a_few_frames():
     assert clip_guidance_loss(brief.log(), torch.full((1, 8, 3), UNKNOWN)) == 0
 
 
-def test_guidance_takes_the_pseudo_labels_of_the_frames_that_were_looked_at():
+def test_guidance_takes_the_pseudo_labels_of_the_frames_that_were_used():
     index = torch.tensor([[0, 2, 5], [1, 1, 4]])
     pseudo_labels = scores(2, 6, 4, seed=1).softmax(-1)
     seen = torch.stack([pseudo_labels[video, index[video]] for video in range(2)])

@@ -17,7 +17,7 @@ from modeling_rdfer import (
 )
 from modeling_rdfer.models.loss_aen import consistency_loss, frame_guidance_loss
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT
-from tests.models.test_modeling_rdfer import assert_same, videos
+from tests.helpers.tiny_models import assert_same, videos
 
 LABELS = ["neutral", "happy", "sad", "angry", "surprise"]  # three groups of one label
 LOSSES = ("emotion_loss", "sentiment_loss", "consistency_loss", "frame_guidance", "clip_guidance")
@@ -84,7 +84,7 @@ def test_tuple_and_dataclass_are_equivalent():
 
 
 @torch.no_grad()
-def test_emotion_is_sentiment_times_emotion_inside_it(model):
+def test_emotion_is_sentiment_times_emotion_within_it(model):
     outputs = model(videos())
     emotions, sentiments = outputs.logits.softmax(-1), outputs.sentiment_logits.softmax(-1)
     assert_same(outputs.logits.exp(), emotions)  # log-probabilities already
@@ -95,7 +95,7 @@ def test_emotion_is_sentiment_times_emotion_inside_it(model):
     inside = outputs.emotion_scores[:, 2:4].softmax(-1)
     assert_same(emotions[:, 2:4] / sentiments[:, 2:3], inside)
     assert_same(outputs.clip_logits.exp().sum(-1), torch.ones(2, 4))
-    # The sentiment has a head of its own: emotions alone would tell another.
+    # The sentiment has a head of its own: the emotions alone would give another one.
     assert (outputs.emotion_scores.softmax(-1) - emotions).abs().max() > 0.01
 
 
@@ -131,15 +131,15 @@ def test_groups_of_all_labels_and_of_one(names, num_groups):
     outputs = model(videos(), labels=torch.tensor([1, 3]), pseudo_labels=pseudo())
     assert_same(outputs.logits.exp().sum(-1), torch.ones(2))
     assert outputs.sentiment_logits.shape == (2, num_groups)
-    if num_groups == 1:  # nothing is known of the sentiment: emotions alone decide
+    if num_groups == 1:  # the sentiment is always the same: emotions alone decide
         assert_same(outputs.logits, outputs.emotion_scores.log_softmax(-1))
-    if num_groups == 5:  # nothing is left inside the groups
+    if num_groups == 5:  # each group has one emotion: sentiments alone decide
         assert_same(outputs.logits, outputs.sentiment_logits)
     assert outputs.loss.isfinite()
 
 
 @torch.no_grad()
-def test_a_new_model_is_an_ensemble_over_its_frames(model):
+def test_a_new_model_averages_its_frames(model):
     model = tiny_model(randomise_heads=False)
     outputs = model(videos())
     assert_same(outputs.logits, outputs.frame_logits.mean(1).log_softmax(-1))
@@ -155,7 +155,7 @@ def test_frames_are_classified_alone_as_in_their_video():
 
 
 @torch.no_grad()
-def test_agreement_counts_the_clips_that_differ():
+def test_agreement_counts_distinct_clips():
     model = tiny_model()
     outputs = model(videos(num_frames=2))
     assert outputs.num_valid_clips.tolist() == [2, 2]
@@ -165,7 +165,7 @@ def test_agreement_counts_the_clips_that_differ():
 
 
 @torch.no_grad()
-def test_frames_are_spread_over_the_video_and_jittered_inside_their_parts():
+def test_frames_are_spread_over_the_video_and_jittered_within_their_parts():
     model = tiny_model()
     assert model(videos(num_frames=64)).frame_indices[0].tolist() == list(range(2, 64, 4))
     jitter = torch.tensor([[0.0, 0.3, 0.6, 0.9]] * 2)
@@ -275,7 +275,7 @@ def test_guidance_in_training_needs_pseudo_labels():
 
 
 @torch.no_grad()
-def test_pseudo_labels_never_change_the_answer():
+def test_pseudo_labels_never_change_the_scores():
     model = tiny_model()
     assert torch.equal(model(videos()).logits, model(videos(), pseudo_labels=pseudo()).logits)
 
@@ -300,7 +300,7 @@ def test_it_learns(guided):
         optimizer.step()
     assert outputs.logits.argmax(-1).tolist() == [2, 4]
     shown = targets.argmax(-1).gather(1, outputs.frame_indices)
-    # Frames learn what they show, whatever their video is called, and only if they are guided.
+    # Frames learn what they show, whatever the label of the video, and only with guidance.
     assert ((outputs.frame_logits.argmax(-1) == shown).float().mean() > 0.9) == guided
 
 
@@ -409,7 +409,7 @@ def test_half_precision(model, dtype):
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compiled_model_gives_eager_logits(backend):
     model = tiny_model()
-    # `fullgraph` fails at any break of the graph but the one at recurrent layers, which `allow_rnn` lifts.
+    # `fullgraph` fails at any break of the graph, except at recurrent layers, which `allow_rnn` permits.
     with torch._dynamo.config.patch(allow_rnn=True):
         compiled = torch.compile(model, backend=backend, fullgraph=True)
         for num_frames in (20, 7):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
-    AutoBackbone,
     AutoModel,
     AutoModelForVideoClassification,
     ResNetConfig,
@@ -15,55 +14,21 @@ from transformers import (
 )
 
 from modeling_rdfer import (
-    RDFERConfig,
     RDFERForVideoClassification,
     RDFERFrameNet,
     RDFERFrameNetConfig,
     RDFERModel,
-    clip_agreement,
     distinct_clips,
     interpolate_saliency,
     resample_clips,
 )
 from tests.helpers.paths import CHECKPOINT, DATA
-
-FRAME_NET = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 16, 32]}
-TIMM = {"model_type": "timm_backbone", "backbone": "resnet10t", "out_indices": [4]}
-VARIANTS = {
-    "resnet": {},
-    "temporal_shift": {"temporal_shift": True},
-    "frame_net": {"backbone_config": FRAME_NET, "detector_backbone_config": FRAME_NET},
-    "timm": {"backbone_config": TIMM},
-}
-
-
-def tiny_config(**overrides) -> RDFERConfig:
-    return RDFERConfig.from_preset("tiny", **{"num_labels": 5, "detector_image_size": 28, **overrides})
-
-
-def tiny_model(randomise_heads: bool = True, **overrides) -> RDFERForVideoClassification:
-    torch.manual_seed(0)
-    model = RDFERForVideoClassification(tiny_config(**overrides))
-    if randomise_heads:
-        # The residual heads start at zero and would hide most of the model from the tests.
-        for parameter in model.parameters():
-            if parameter.abs().max() == 0:
-                torch.nn.init.normal_(parameter, std=0.3)
-    return model.eval()
-
-
-def videos(batch=2, num_frames=20, size=56, seed=0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (batch, num_frames, 3, size, size), dtype=torch.uint8, generator=generator)
+from tests.helpers.tiny_models import VARIANTS, assert_same, tiny_config, tiny_model, videos
 
 
 @pytest.fixture(params=VARIANTS)
 def model(request) -> RDFERForVideoClassification:
     return tiny_model(**VARIANTS[request.param])
-
-
-def assert_same(actual, expected, tolerance=1e-5):
-    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
 # Shapes and outputs --------------------------------------------------------------------------------------------------
@@ -174,7 +139,7 @@ def test_padding_may_stand_anywhere(model):
 
 
 @torch.no_grad()
-def test_one_clip_is_full_agreement_and_said_so():
+def test_a_single_clip_has_full_agreement_and_num_valid_clips_1():
     outputs = tiny_model()(videos(num_frames=3))
     assert outputs.num_valid_clips.tolist() == [1, 1]
     assert outputs.agreement.tolist() == [1.0, 1.0]
@@ -216,7 +181,7 @@ def test_clips_are_well_formed_for_every_length(clip_stride, min_clip_separation
         if length - 1 - span >= 3 * min_clip_separation:
             assert (positions[:, :, 0].diff(dim=1) >= min_clip_separation).all()
         if min_clip_separation:
-            # As many distinct clips as there is room for.
+            # As many distinct clips as fit into the video.
             assert (distinct_clips(positions).sum(1) == min(4, max(length - span, 1))).all()
 
 
@@ -233,12 +198,12 @@ def test_clips_follow_the_saliency():
     assert centres[0] < centres[1] < centres[2]
 
 
-def test_even_saliency_takes_the_middles_of_equal_parts():
+def test_constant_saliency_takes_the_middles_of_equal_parts():
     positions = resample_clips(torch.ones(1, 64), torch.tensor([64]), **RESAMPLING)
     assert (positions.float().mean(-1) - torch.tensor([8.0, 24.0, 40.0, 56.0])).abs().max() <= 1
 
 
-def test_no_part_of_a_video_is_out_of_reach():
+def test_every_frame_of_a_video_can_be_drawn():
     saliency = torch.zeros(1, 64)
     saliency[0, :8] = 1
     generator = torch.Generator().manual_seed(0)
@@ -263,13 +228,13 @@ def test_interpolated_saliency():
     )
     saliency = torch.rand(1, 16)
     assert_same(interpolate_saliency(saliency, torch.tensor([16]), 16), saliency)
-    # A short video sees each detector frame where it was taken.
+    # In a short video each detector frame keeps its place.
     assert_same(interpolate_saliency(torch.arange(4.0)[None], torch.tensor([2]), 5)[:, :2], torch.tensor([[0.5, 2.5]]))
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("start", [0, 14, 28])
-def test_resampled_frames_move_with_what_the_detector_sees(start):
+def test_resampled_frames_follow_what_the_detector_sees(start):
     model = RDFERForVideoClassification.from_pretrained(CHECKPOINT)
     with np.load(DATA / "face_expression_reference.npz") as reference:
         crops = torch.from_numpy(reference["crops"]).permute(0, 3, 1, 2)
@@ -287,29 +252,11 @@ def test_resampled_frames_move_with_what_the_detector_sees(start):
     assert share_in_key_expression() <= 0.65
 
 
-# Agreement -----------------------------------------------------------------------------------------------------------
-
-
-def test_agreement_is_the_share_of_the_most_frequent_class():
-    def logits(*classes):
-        return torch.nn.functional.one_hot(torch.tensor(classes), 5).float()
-
-    clip_logits = torch.stack([logits(1, 1, 1, 1), logits(1, 1, 2, 1), logits(0, 0, 3, 3), logits(0, 1, 2, 3)])
-    assert clip_agreement(clip_logits).tolist() == [1.0, 0.75, 0.5, 0.25]
-    clip_mask = torch.tensor([[1, 0, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]).bool()
-    assert_same(clip_agreement(clip_logits, clip_mask), torch.tensor([1.0, 0.5, 2 / 3, 0.25]))
-
-
-def test_distinct_clips_leaves_out_copies():
-    indices = torch.tensor([[[0, 1], [0, 1], [0, 2], [5, 6]], [[0, 0], [0, 0], [0, 0], [0, 0]]])
-    assert distinct_clips(indices).tolist() == [[True, False, True, True], [True, False, False, False]]
-
-
 # Residual form -------------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def test_a_new_model_is_an_ensemble_over_its_key_frames():
+def test_a_new_model_averages_its_key_frames():
     model = tiny_model(randomise_heads=False)
     outputs = model.rdfer(videos())
     frame_answers = model.classifier(outputs.clip_features)
@@ -320,7 +267,7 @@ def test_a_new_model_is_an_ensemble_over_its_key_frames():
 @torch.no_grad()
 def test_copies_of_a_clip_do_not_count_twice():
     model = tiny_model(randomise_heads=False)
-    outputs = model(videos(num_frames=6))  # three distinct clips, the second of four stands twice
+    outputs = model(videos(num_frames=6))  # three distinct clips: the second of four is there twice
     mask = distinct_clips(outputs.key_frame_indices)
     assert mask.sum(1).tolist() == [3, 3]
     for index in range(2):
@@ -337,7 +284,7 @@ def test_gradients_reach_every_parameter(model):
     assert without == []
 
 
-def test_the_detector_learns_from_its_own_loss_alone():
+def test_the_detector_learns_from_its_own_loss_only():
     model = tiny_model(detector_loss_weight=0.0).train()
     model(videos(), labels=torch.tensor([0, 3])).loss.backward()
     assert all(p.grad is None or p.grad.abs().sum() == 0 for p in model.rdfer.detector.parameters())
@@ -489,7 +436,7 @@ def test_base_model_loads_from_the_classifier_and_back(tmp_path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_weights_missing_from_a_checkpoint_are_initialised(variant, tmp_path):
-    """Loading goes through the meta device: what a checkpoint lacks would otherwise be uninitialised memory."""
+    """Models load through the meta device: missing weights would otherwise be uninitialised memory."""
     from safetensors.torch import load_file, save_file
 
     model = tiny_model(randomise_heads=False, **VARIANTS[variant])
@@ -505,7 +452,7 @@ def test_weights_missing_from_a_checkpoint_are_initialised(variant, tmp_path):
             assert torch.equal(value, expected), name
         elif expected is not None and expected.is_floating_point():
             assert value.isfinite().all() and value.abs().max() < 5, name
-            # The same distribution: zeros stay zeros, ones ones, and a spread is about as wide.
+            # The same distribution: zeros stay zeros, ones stay ones, and the spread is about the same.
             torch.testing.assert_close(value.mean(), expected.mean(), atol=0.2, rtol=0.2, msg=name)
             torch.testing.assert_close(
                 value.std(correction=0), expected.std(correction=0), atol=0.01, rtol=0.5, msg=name
@@ -575,39 +522,6 @@ def test_from_backbone_pretrained_copies_the_weights_in(tmp_path):
     assert torch.equal(loaded(videos()).logits, model(videos()).logits)
 
 
-def test_frame_net_is_a_backbone_of_transformers():
-    config = RDFERFrameNetConfig(hidden_sizes=[8, 16, 32], out_features=["stage1", "stage3"])
-    backbone = AutoBackbone.from_config(config)
-    assert type(backbone) is RDFERFrameNet and backbone.channels == [8, 32]
-    shapes = [tuple(x.shape) for x in backbone(torch.randn(2, 3, 56, 41)).feature_maps]
-    assert shapes == [(2, 8, 28, 21), (2, 32, 7, 6)]
-
-
-def test_temporal_shift_moves_one_frame_and_stays_in_its_clip():
-    from modeling_rdfer.models.video_backbone_rdfer import _temporal_shift
-
-    frames = torch.arange(1.0, 9)[:, None, None, None].expand(8, 16, 1, 1).clone()  # two clips of four frames
-    shifted = _temporal_shift(None, (frames,), num_frames=4)[:, :, 0, 0]
-    assert shifted[:, 0].tolist() == shifted[:, 1].tolist() == [0, 1, 2, 3, 0, 5, 6, 7]
-    assert shifted[:, 2].tolist() == shifted[:, 3].tolist() == [2, 3, 4, 0, 6, 7, 8, 0]
-    assert shifted[:, 4:].eq(frames[:, 4:, 0, 0]).all()
-
-
-@torch.no_grad()
-def test_temporal_shift_in_large_batches_of_odd_clips():
-    """Frames go through the backbone in parts on a CPU: clips must not be cut apart."""
-    model = tiny_model(temporal_shift=True, frames_per_clip=3, num_detector_frames=5)
-    frames = videos(batch=7)
-    together = model(frames)
-    for index in range(7):
-        assert_same(together.logits[index], model(frames[index : index + 1]).logits[0])
-
-
-def test_temporal_shift_needs_a_resnet():
-    with pytest.raises(ValueError, match="temporal_shift.*rdfer_frame_net"):
-        tiny_model(**VARIANTS["frame_net"], temporal_shift=True)
-
-
 def test_a_model_with_hooks_survives_deepcopy():
     model = tiny_model(temporal_shift=True)
     model.gradient_checkpointing_enable()
@@ -626,7 +540,7 @@ def test_half_precision(model, dtype):
     expected = model(videos())
     outputs = model.to(dtype)(videos())
     assert outputs.logits.dtype == dtype
-    # Few clips may move by rounding; the answers stay close.
+    # A few clips may move by rounding; the scores stay close.
     assert_same(outputs.detector_logits.float(), expected.detector_logits, tolerance=0.15)
     assert outputs.logits.isfinite().all()
 
@@ -635,7 +549,7 @@ def test_half_precision(model, dtype):
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compiled_model_gives_eager_logits(backend):
     model = tiny_model()
-    # `fullgraph` fails at any break of the graph but the one at recurrent layers, which `allow_rnn` lifts.
+    # `fullgraph` fails at any break of the graph, except at recurrent layers, which `allow_rnn` permits.
     with torch._dynamo.config.patch(allow_rnn=True):
         compiled = torch.compile(model, backend=backend, fullgraph=True)
         for num_frames in (20, 7):

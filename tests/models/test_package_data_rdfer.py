@@ -39,7 +39,7 @@ def test_in_an_installed_wheel_its_own_files_are_taken(tmp_path, monkeypatch):
 
 def test_without_the_files_or_without_the_package_there_are_none(tmp_path, monkeypatch):
     assert packaged_file("rdfer-small/none.safetensors") is None and packaged_file("none/README.md") is None
-    # Importing it fails, as where only a checkpoint's remote code is there.
+    # The import fails, as it does for remote code if the package is not installed.
     monkeypatch.setitem(sys.modules, "modeling_rdfer", None)
     assert packaged_file("rdfer-small") is None
     with pytest.raises(FileNotFoundError, match="rdfer-small is missing"):

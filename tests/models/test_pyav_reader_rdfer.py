@@ -72,7 +72,7 @@ def test_index_is_the_frame_number_in_every_format(decoder, video_folder, file, 
     assert numbers_of(video.get_frames(range(40))) == list(range(40))
     scattered = [39, 0, 21, 20, 20, 11, 12, 13, 35]
     assert numbers_of(video.get_frames(scattered)) == scattered
-    for index in scattered:  # each from wherever the one before left the decoder
+    for index in scattered:  # each from where the one before left the decoder
         assert numbers_of(video.get_frames([index])) == [index]
     np.testing.assert_allclose(video.pts_seconds - video.pts_seconds[0], np.arange(40) / 25, atol=2e-3)
 
@@ -89,8 +89,8 @@ def test_index_is_the_frame_number_in_every_format(decoder, video_folder, file, 
     ids=["plain", "open_gop", "pyramid", "interlaced", "no_b_frames"],
 )
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_frames_read_here_and_there_are_those_of_reading_all(decoder, tmp_path, monkeypatch, options, suffix):
-    """Not decoding what is neither wanted nor referred to changes no pixel, whatever was read before."""
+def test_scattered_frames_are_those_of_reading_all(decoder, tmp_path, monkeypatch, options, suffix):
+    """Skipping frames that are neither wanted nor referred to changes no pixel, whatever was read before."""
     path = write_video(tmp_path / f"video.{suffix}", num_frames=60, options=options)
     expected = open_video(path).get_frames(range(60))
     assert numbers_of(expected) == numbers_of(
@@ -103,7 +103,7 @@ def test_frames_read_here_and_there_are_those_of_reading_all(decoder, tmp_path, 
     for first in range(0, 60, 10):  # as a timeline reads: parts that overlap
         indices = range(first, min(60, first + 14), 3)
         assert torch.equal(video.get_frames(indices), expected[list(indices)])
-    # A read that breaks off in its middle leaves nothing behind.
+    # A read that breaks off does not affect the next one.
     monkeypatch.setattr(video_source_rdfer, "CHUNK_BYTES", 1)
     with pytest.raises(ZeroDivisionError):
         video.get_frames(range(3, 50, 11), size=lambda frames: 1 / 0)
@@ -211,7 +211,7 @@ def test_ffmpeg_stays_silent(plain_mp4, tmp_path):
     path.write_bytes(plain_mp4.read_bytes()[:-500])
     code = f"""
         import av, torchvision
-        av.logging.set_level(None)  # older versions of torchvision make it talk
+        av.logging.set_level(None)  # older versions of torchvision make FFmpeg print messages
         from modeling_rdfer.models.video_decoding_rdfer import open_video
         try:
             open_video({str(path)!r})

@@ -22,7 +22,7 @@ def test_real_clip_has_the_same_frames_with_both_decoders():
     for size in (None, (112, 112)):
         a, b = (open_video(CLIP, name).get_frames(indices, size=size).float() for name in ("pyav", "torchcodec"))
         assert (a - b).abs().mean((1, 2, 3)).max() < 2
-        # Left to itself, the package takes PyAV for few frames of a file that torchcodec reads otherwise.
+        # By default PyAV reads few frames of a file, and torchcodec many.
         with open_video(CLIP) as video:
             assert torch.equal(video.get_frames(indices, size=size).float(), a)
             few, all_of_them = video.get_frames([14, 15]), video.get_frames(range(10, 20))

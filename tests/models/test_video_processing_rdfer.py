@@ -34,9 +34,9 @@ def short_mp4(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("short") / "short.mp4", num_frames=10)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# What comes out
-# ---------------------------------------------------------------------------------------------------------------------
+# Output --------------------------------------------------------------------------------------------------------------
+
+
 def test_output_of_the_real_clip(decoder):
     inputs = RDFERVideoProcessor()(CLIP, return_metadata=True)
     assert inputs["pixel_values_videos"].shape == (1, 64, 3, 112, 112)
@@ -149,9 +149,9 @@ def test_other_sizes():
         processor(two, do_resize=False, return_tensors="pt")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# What goes in
-# ---------------------------------------------------------------------------------------------------------------------
+# Input ---------------------------------------------------------------------------------------------------------------
+
+
 def test_every_kind_of_video_in_one_list(decoder, short_mp4, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -213,7 +213,7 @@ def _process(path):
 
 
 def test_worker_processes(decoder, short_mp4):
-    """Forked after the parent has decoded, as data loaders do, and started anew."""
+    """In forked workers of a parent that has decoded, as in data loaders, and in spawned ones."""
     expected = _process(short_mp4)
     for method in ("fork", "spawn"):
         with multiprocessing.get_context(method).Pool(2) as pool:
@@ -226,9 +226,9 @@ def _process_to_numpy(path):
     return _process(path).numpy()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Faces
-# ---------------------------------------------------------------------------------------------------------------------
+# Faces ---------------------------------------------------------------------------------------------------------------
+
+
 needs_detector = pytest.mark.skipif(not DETECTOR.is_file(), reason="face detector weights are not built yet")
 
 
@@ -244,7 +244,7 @@ def test_face_crop_follows_the_face_of_the_real_clip(decoder, reference):
     crops = inputs["pixel_values_videos"][0]
     for seconds, expected in zip(reference["seconds"], reference["crops"]):
         crop = crops[round(float(seconds) * 25)].float()
-        # Mean differences: about 10 to the crop of the same frame, 60 to the whole frame.
+        # Mean difference: about 10 from the crop of the same frame, 60 from the whole frame.
         assert (crop - torch.tensor(expected).permute(2, 0, 1)).abs().mean() < 25
 
 
@@ -302,21 +302,21 @@ def test_margin_and_size_of_the_crop(two_faces):
     narrow, wide = (processor(two_faces, face_margin=m)["pixel_values_videos"][0].float() for m in (1.0, 2.0))
     assert narrow.shape == (2, 3, 60, 60)
     enlarged = torch.nn.functional.interpolate(wide[..., 15:45, 15:45], (60, 60), mode="bilinear")
-    assert (enlarged - narrow).abs().mean() < 15  # the middle half of twice the margin
+    assert (enlarged - narrow).abs().mean() < 15  # half of the crop with twice the margin
     with pytest.raises(ValueError, match="do_face_crop needs do_resize=True and size="):
         processor(two_faces, size={"shortest_edge": 60})
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Saving and loading
-# ---------------------------------------------------------------------------------------------------------------------
+# Saving and loading --------------------------------------------------------------------------------------------------
+
+
 @needs_detector
 def test_detector_travels_with_the_checkpoint(tmp_path, monkeypatch, two_faces):
     first, second = tmp_path / "first", tmp_path / "second"
     RDFERVideoProcessor(num_frames=4, do_face_crop=True).save_pretrained(first)
     assert {"face_detector.safetensors", "video_preprocessor_config.json"} <= {path.name for path in first.iterdir()}
     assert "detector" not in (first / "video_preprocessor_config.json").read_text()
-    # As if the package brought no weights along.
+    # As if the package were not installed.
     monkeypatch.setattr("modeling_rdfer.models.video_processing_rdfer.packaged_file", lambda name: None)
     with pytest.raises(ValueError, match="there is no face_detector.safetensors"):
         RDFERVideoProcessor(do_face_crop=True)(two_faces)
@@ -334,9 +334,9 @@ def test_detector_travels_with_the_checkpoint(tmp_path, monkeypatch, two_faces):
     assert RDFERVideoProcessor.from_pretrained(tmp_path).num_frames == 4  # loads without the weights
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# In the shape of transformers' tests/test_video_processing_common.py
-# ---------------------------------------------------------------------------------------------------------------------
+# In the shape of transformers' tests/test_video_processing_common.py -------------------------------------------------
+
+
 OPTIONS = {
     "do_resize": True,
     "size": {"shortest_edge": 20},
@@ -462,7 +462,7 @@ def test_cast_of_the_batch():
     inputs = processor(video_inputs("pt"), return_tensors="pt").to(torch.float16)
     assert inputs["pixel_values_videos"].dtype == torch.float16 and inputs["frame_mask"].dtype == torch.bool
     inputs = RDFERVideoProcessor()(video_inputs("pt"), return_tensors="pt").to("cpu", torch.bfloat16)
-    assert inputs["pixel_values_videos"].dtype == torch.uint8  # left to the model
+    assert inputs["pixel_values_videos"].dtype == torch.uint8  # normalised by the model
 
 
 def test_attributes_of_one_processor_do_not_change_another():

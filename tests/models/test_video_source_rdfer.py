@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Frames are read in several threads, told of as they come, and resized on the way; errors name the video."""
+"""Frames are read in several threads, reported as they come, and resized on the way; errors name the video."""
 
 import gc
 import os
@@ -67,7 +67,7 @@ def test_several_threads_read_the_same_frames_of_a_long_video(decoder, video_fol
             assert torch.equal(video.get_frames(indices), expected[indices]), indices
             small = video.get_frames(indices, size=(16, 24))
             assert torch.equal(small, resize_frames(expected[indices], (16, 24)))
-        assert len(video._split(list(range(60)))) == 1  # one that reads on needs no way from a key frame
+        assert len(video._split(list(range(60)))) == 1  # dense frames need one reader only
         video.close()
         open_files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
         gc.disable()
@@ -80,17 +80,17 @@ def test_several_threads_read_the_same_frames_of_a_long_video(decoder, video_fol
 
 @pytest.mark.parametrize("num_threads", [1, 3])
 @pytest.mark.parametrize("indices", [range(2, 40, 5), range(40), [9]], ids=["sparse", "all", "one"])
-def test_frames_are_told_of_as_they_come(decoder, video_folder, three_threads, num_threads, indices):
+def test_positions_are_reported_as_frames_come(decoder, video_folder, three_threads, num_threads, indices):
     torch.set_num_threads(num_threads)
-    path = write_video(video_folder / "told.mp4", num_frames=40, options={"g": "12"})
-    told = []
+    path = write_video(video_folder / "reported.mp4", num_frames=40, options={"g": "12"})
+    reported = []
 
     def meanwhile(frames, places):
-        told.extend((place, number) for place in places for number in numbers_of(frames[place : place + 1]))
+        reported.extend((place, number) for place in places for number in numbers_of(frames[place : place + 1]))
 
     with open_video(path) as video:
         assert numbers_of(video.get_frames(indices, meanwhile=meanwhile)) == list(indices)
-        assert sorted(told) == list(enumerate(indices))  # each once, and it was there
+        assert sorted(reported) == list(enumerate(indices))  # each once, and it was there
         with pytest.raises(ZeroDivisionError):
             video.get_frames(indices, meanwhile=lambda frames, places: 1 / 0)
 
