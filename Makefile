@@ -63,7 +63,7 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest_versions.py
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) .ci/lowest_versions.py --except $(KEEP) > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
-		--editable ".[onnx,plot,training]" pytest pytest-xdist packaging
+		--editable ".[onnx,plot,timm,training]" pytest pytest-xdist packaging
 	@touch $@
 
 test-lowest: $(LOWEST)/.installed
