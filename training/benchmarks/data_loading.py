@@ -21,7 +21,7 @@ from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
-from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.results import RESULTS, RESULTS_HELP, load_results, write_result
 from training.benchmarks.shared.tables import markdown_table, measured_with, write_tables
 from training.benchmarks.shared.timing import CLIP, machine, measure, peak_megabytes
 from training.data.labelled_videos import LabelledVideos
@@ -31,11 +31,13 @@ from training.data.video_shards import load_shards
 from training.datasets import load
 from training.datasets.crema_d import LABELS
 from training.preparing.dataset import prepare_dataset
+from training.running.script_parser import ScriptParser
 
 ACTORS = (1001, 1019, 1037, 1055, 1073)  # one in each fold
 FILE = "data_loading.jsonl"
 LABEL2ID = {name: number for number, name in enumerate(LABELS)}
 BATCH_SIZE = 8
+EXAMPLES = "example: python -m training.benchmarks.data_loading --clips 10 --output-dir output/data_loading"
 
 
 def write_1080p(root: Path, clips: int):
@@ -219,15 +221,12 @@ def render(results: dict[str, dict]) -> str:
 
 
 def main(argv: list[str] | None = None):
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python -m training.benchmarks.data_loading --clips 10 --output-dir results",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--clips", type=int, default=10, help="generated clips of each kind (default: 10)")
-    parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
-    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    """Measures and writes the tables, as the command line says."""
+    parser = ScriptParser("benchmarks.data_loading", __doc__, EXAMPLES)
+    parser.add_argument("--clips", type=int, default=10, help="generated clips of each kind")
+    parser.add_argument("--repeats", type=int, default=5, help="turns")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--output-dir", type=Path, default=RESULTS, help=RESULTS_HELP)
     parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--stream", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)

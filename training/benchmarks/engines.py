@@ -35,9 +35,10 @@ from modeling_rdfer import (
 from modeling_rdfer.inference.export import export
 from modeling_rdfer.inference.onnx import ONNXModel
 from modeling_rdfer.models.video_decoding_rdfer import open_video
-from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.results import RESULTS, RESULTS_HELP, load_results, write_result
 from training.benchmarks.shared.tables import markdown_table, measured_with, write_tables
 from training.benchmarks.shared.timing import CLIP, REPOSITORY, machine, ratio, summary, take_turns
+from training.running.script_parser import ScriptParser
 from training.synthetic import LABELS, render_video
 
 FILE = "engines.jsonl"
@@ -46,6 +47,7 @@ CHECKPOINTS = {
     "rdfer-small": (RDFERForVideoClassification, REPOSITORY / "hub_cards" / "rdfer-small"),
     "aen-small": (AENForVideoClassification, REPOSITORY / "hub_cards" / "aen-small"),
 }
+MODELS = ("small", "base", "AEN base")
 ENGINES = ("eager", "channels last", "torch.compile", "torch.export", "ONNX Runtime", "ONNX Runtime int8", "bfloat16")
 LIMIT = "matrix product 2048x2048"
 # The table that the page shows first.
@@ -261,22 +263,18 @@ def _table(title: str, rows: dict[str, dict]) -> str:
 
 
 def main(argv: list[str] | None = None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=20, help="turns, at least 2 (default: 20)")
-    known = ["small", "base", "AEN base"]
-    parser.add_argument("--models", nargs="*", choices=known, default=known, help="none: no timing (default: all)")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="default: all")
+    """Measures and writes the tables, as the command line says."""
+    parser = ScriptParser("benchmarks.engines", __doc__, EXAMPLES)
+    parser.add_argument("--repeats", type=int, default=20, help="turns, at least 2")
     parser.add_argument(
-        "--test-videos",
-        "--test_videos",
-        type=int,
-        default=140,
-        help="synthetic videos to test int8 with; 0: no test (default: 140)",
+        "--models", nargs="*", choices=MODELS, default=MODELS, help="models to time; none: no timing (default: all)"
     )
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, default=ENGINES, help="engines to time (default: all)"
+    )
+    parser.add_argument("--test-videos", type=int, default=140, help="synthetic videos to test int8 with; 0: no test")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    parser.add_argument("--output-dir", type=Path, default=RESULTS, help=RESULTS_HELP)
     parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     arguments = parser.parse_args(argv)
     if arguments.threads:

@@ -2,13 +2,10 @@
 """
 Load on the demo: several clients send videos at once; each sends the next one after an answer.
 
-    python -m training.benchmarks.space_load --clips 20 --clients 4
-
 Starts `rdfer demo`, measures the time from the start of an upload to the answer, the memory of the server, and which
 uploaded files are left. Prints the figures as JSON; exits with 1 if a video was lost or a file is left.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -30,8 +27,10 @@ import gradio
 import torch
 
 from training.benchmarks.shared.timing import CLIP, peak_megabytes
+from training.running.script_parser import ScriptParser
 
 TIMEOUT = 1800.0  # seconds for an answer
+EXAMPLES = "example: python -m training.benchmarks.space_load --clips 20 --clients 4"
 
 
 def request(url: str, body: bytes | None, kind: str) -> bytes:
@@ -110,9 +109,10 @@ def start_clients(url: str, video: bytes, clips: int, clients: int, answers: Ans
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=20, help="videos in all (default: 20)")
-    parser.add_argument("--clients", type=int, default=4, help="clients at once (default: 4)")
+    """Prints the figures. Returns 0, or 1 if a video was lost or a file is left."""
+    parser = ScriptParser("benchmarks.space_load", __doc__, EXAMPLES)
+    parser.add_argument("--clips", type=int, default=20, help="videos in all")
+    parser.add_argument("--clients", type=int, default=4, help="clients at once")
     parser.add_argument("--video", type=Path, default=CLIP, help="video to send (default: the real clip, 30.6 s)")
     arguments = parser.parse_args(argv)
 

@@ -54,11 +54,12 @@ from modeling_rdfer.models.video_decoding_rdfer import VideoSource, open_video
 from modeling_rdfer.models.video_processing_rdfer import FACE_MAX_SIDE
 from modeling_rdfer.models.video_source_rdfer import resize_frames
 from modeling_rdfer.trainer.collator import collate_videos
-from training.benchmarks.shared.results import RESULTS, read_lines, write_result
+from training.benchmarks.shared.results import RESULTS, RESULTS_HELP, read_lines, write_result
 from training.benchmarks.shared.tables import markdown_table, measured_with, write_tables
 from training.benchmarks.shared.timing import CLIP, Stopwatch, machine, peak_megabytes, ratio, summary, take_turns
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_dataset import VideoDataset
+from training.running.script_parser import ScriptParser
 
 FILE = "speed.jsonl"
 EXAMPLES = """examples:
@@ -548,14 +549,13 @@ def render(lines: list[dict]) -> str:
 
 
 def main(argv: list[str] | None = None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Measures and writes the tables, as the command line says."""
+    parser = ScriptParser("benchmarks.speed", __doc__, EXAMPLES)
     parser.add_argument("--only", choices=PARTS, nargs="+", help="parts to run (default: all)")
-    parser.add_argument("--repeats", type=int, default=10, help="turns; at most 3 for slow parts (default: 10)")
+    parser.add_argument("--repeats", type=int, default=10, help="turns; at most 3 for slow parts")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--cache", type=Path, default=Path("output/speed"), help="folder of the videos")
-    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    parser.add_argument("--output-dir", type=Path, default=RESULTS, help=RESULTS_HELP)
     parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--task", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)

@@ -1,15 +1,16 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Assembles hub_cards/aen-small from hub_cards/rdfer-small, bit for bit the same every time."""
 
-import argparse
 from pathlib import Path
 
 from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERForVideoClassification, RDFERVideoProcessor
 from training.build.hub_folders import remove_code
 from training.build.rdfer_small import FOLDER as RDFER_SMALL
 from training.build.rdfer_small import draw_matrices
+from training.running.script_parser import ScriptParser
 
 FOLDER = RDFER_SMALL.with_name("aen-small")
+EXAMPLES = "example: python -m training.build.aen_small"
 
 
 def build_model(rdfer_small) -> AENForVideoClassification:
@@ -33,7 +34,7 @@ def build_model(rdfer_small) -> AENForVideoClassification:
 
 def build(folder, rdfer_small=RDFER_SMALL):
     """
-    Writes everything a Hub repository of the checkpoint holds but its code and its card (README.md).
+    Writes everything a Hub repository of the checkpoint holds, except its code and its card (README.md).
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.
@@ -49,12 +50,11 @@ def build(folder, rdfer_small=RDFER_SMALL):
     remove_code(folder)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m training.build.aen_small")
-    parser.add_argument(
-        "--output-dir", "--output_dir", default=FOLDER, help="folder to write to (default: hub_cards/aen-small)"
-    )
-    arguments = parser.parse_args()
+def main(argv: list[str] | None = None):
+    """Writes the checkpoint."""
+    parser = ScriptParser("build.aen_small", __doc__, EXAMPLES)
+    parser.add_argument("--output-dir", default=FOLDER, help="folder to write into (default: hub_cards/aen-small)")
+    arguments = parser.parse_args(argv)
     build(arguments.output_dir)
     print(f"Wrote {arguments.output_dir}")
 

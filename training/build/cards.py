@@ -1,7 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Renders the committed cards of both checkpoints and of the synthetic videos from the templates in hub_cards/."""
 
-import argparse
 from pathlib import Path
 
 from transformers import AutoModelForVideoClassification
@@ -11,12 +10,13 @@ from modeling_rdfer.hub.card_files import CARD_NAME, write_card
 from modeling_rdfer.hub.dataset_card import dataset_card
 from modeling_rdfer.hub.model_card import model_card
 from training.build.hub_folders import HUB_CARDS
+from training.running.script_parser import ScriptParser
 from training.synthetic.card import card_facts
 from training.synthetic.dataset import plan_dataset
 
 # The dataset of the quick start.
 SYNTHETIC = {"videos": 700, "noise": 0.3}
-
+EXAMPLES = "example: python -m training.build.cards"
 
 # For both checkpoints.
 NO_CODE = """\
@@ -109,7 +109,7 @@ The model averages the scores (logits) of the frames, which is more confident th
 
 
 def render() -> dict[Path, str]:
-    """Renders the committed cards: text for each file."""
+    """Renders the committed cards: the text of each file."""
     cards = {}
     for facts in (rdfer_small_facts(), aen_small_facts()):
         folder = HUB_CARDS / facts.model_name
@@ -119,10 +119,11 @@ def render() -> dict[Path, str]:
     return cards | {HUB_CARDS / "synthetic" / CARD_NAME: dataset_card(card_facts(settings, rows))}
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m training.build.cards", description=__doc__)
+def main(argv: list[str] | None = None):
+    """Writes the cards."""
+    parser = ScriptParser("build.cards", __doc__, EXAMPLES)
     parser.add_argument("--overwrite", action="store_true", help="replace cards that were edited by hand, too")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     for path, text in render().items():
         if write_card(path.parent, text, arguments.overwrite):
             print(f"Wrote {path}")

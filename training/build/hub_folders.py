@@ -1,18 +1,19 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """
 Makes complete Hub folders of rdfer-small and aen-small: what hub_cards/ holds (configuration, weights, card) and the
-code that travels with a checkpoint. They hold what a push uploads and load with `trust_remote_code=True`.
+code that travels with a checkpoint. They hold what a push uploads, and load with `trust_remote_code=True`.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 
 from modeling_rdfer.hub.push import code_files, files_to_push
+from training.running.script_parser import ScriptParser
 
 REPOSITORY = Path(__file__).parents[2]
 HUB_CARDS = REPOSITORY / "hub_cards"
 CHECKPOINTS = (HUB_CARDS / "rdfer-small", HUB_CARDS / "aen-small")
+EXAMPLES = "example: python -m training.build.hub_folders --output-dir output/hub"
 
 
 def build(checkpoint, folder) -> Path:
@@ -35,19 +36,19 @@ def build(checkpoint, folder) -> Path:
 
 
 def remove_code(folder):
-    """Removes the code that `save_pretrained` wrote: in this repository it stands in modeling_rdfer/models alone."""
+    """Removes the code that `save_pretrained` wrote; in this repository it is in modeling_rdfer/models only."""
     for name in code_files(folder):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
 def main(argv: list[str] | None = None):
-    parser = argparse.ArgumentParser(prog="python -m training.build.hub_folders", description=__doc__)
+    """Writes both folders."""
+    parser = ScriptParser("build.hub_folders", __doc__, EXAMPLES)
     parser.add_argument(
         "--output-dir",
-        "--output_dir",
         type=Path,
         default=REPOSITORY / "output" / "hub",
-        help="where to put both folders; folders of the same name are replaced (default: output/hub)",
+        help="folder to write both into; folders of the same names are replaced (default: output/hub)",
     )
     arguments = parser.parse_args(argv)
     for checkpoint in CHECKPOINTS:

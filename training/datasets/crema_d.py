@@ -4,16 +4,8 @@ CREMA-D: 91 actors, 6 expressions, 7,442 clips, each labelled by about ten peopl
 (Cao et al., IEEE Transactions on Affective Computing 2014; label files under ODbL 1.0).
 
 As a program it reports how often these people disagree with the acted label.
-
-Examples:
-  Votes of people who saw the face without sound:
-    python -m training.datasets.crema_d --root /data/CREMA-D --report
-  Votes of people who saw and heard the clip; one actor:
-    python -m training.datasets.crema_d --root /data/CREMA-D --report --votes multimodal
-    python -m training.datasets.crema_d --root /data/CREMA-D --report --actor 1001
 """
 
-import argparse
 import csv
 from collections import Counter
 from pathlib import Path
@@ -23,6 +15,7 @@ import datasets
 from transformers.utils import logging
 
 from training.data.messages import first_few
+from training.running.script_parser import ScriptParser
 
 from .loading import OnMissing, build_splits, find_clips, find_folder, loader, split_by_person
 
@@ -41,6 +34,13 @@ VOTES_FILE = "processedResults/tabulatedVotes.csv"
 # What the voters perceived, by the first digit of a row's number in the file of votes.
 SEEN = {"1": "voice", "2": "face", "3": "multimodal"}
 LABEL_SOURCES = {"face_vote": "face", "multimodal_vote": "multimodal"}
+EXAMPLES = """examples:
+  Votes of people who saw the face without sound:
+    python -m training.datasets.crema_d --root D --report
+  Votes of people who saw and heard the clip; one actor:
+    python -m training.datasets.crema_d --root D --report --votes multimodal
+    python -m training.datasets.crema_d --root D --report --actor 1001
+"""
 
 
 @loader("folder")
@@ -224,20 +224,14 @@ def format_disagreement(result: dict) -> str:
 
 def main(argv: list[str] | None = None):
     """Prints the report."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.datasets.crema_d",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = ScriptParser("datasets.crema_d", __doc__, EXAMPLES)
     parser.add_argument("--root", required=True, help=f"folder of CREMA-D, with {VOTES_FILE}; no videos are needed")
     parser.add_argument("--report", action="store_true", required=True, help="print the report")
-    parser.add_argument(
-        "--votes", default="face", choices=list(SEEN.values()), help="what the voters perceived (default: face)"
-    )
+    parser.add_argument("--votes", default="face", choices=list(SEEN.values()), help="what the voters perceived")
     parser.add_argument("--actor", type=int, help="count only clips of this actor, e.g. 1001")
-    args = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     try:
-        print(format_disagreement(disagreement(args.root, args.votes, args.actor)))
+        print(format_disagreement(disagreement(arguments.root, arguments.votes, arguments.actor)))
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
 

@@ -1,20 +1,20 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Draws a picture with many synthetic faces, to look at them.
+"""Draws a picture with many synthetic faces, to look at them."""
 
-Examples:
-    python -m training.synthetic.contact_sheet --out output/sheet.png
-    python -m training.synthetic.contact_sheet --out output/strips.png --strips --hard 1 --size 96
-"""
-
-import argparse
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from training.running.script_parser import ScriptParser
+
 from .labels import LABELS
 from .videos import plan_video
+
+EXAMPLES = """examples:
+  python -m training.synthetic.contact_sheet --out output/sheet.png
+  python -m training.synthetic.contact_sheet --out output/strips.png --strips --hard 1 --size 96
+"""
 
 
 def apex_sheet(seed=0, columns=10, size=96, hard=0.0):
@@ -56,28 +56,25 @@ def write_sheet(path, picture, captions, size):
 
 def main(argv=None):
     """Writes the picture as the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.synthetic.contact_sheet",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = ScriptParser("synthetic.contact_sheet", __doc__, EXAMPLES)
     parser.add_argument("--out", required=True, help="PNG to write")
     parser.add_argument(
         "--strips", action="store_true", help="a row for each video over time, not a row for each class at the apex"
     )
-    parser.add_argument("--rows", type=int, default=14, help="videos (with --strips; default 14)")
-    parser.add_argument("--columns", type=int, default=10, help="identities, or frames of a video (default 10)")
-    parser.add_argument("--start", type=int, default=0, help="number of the first video (with --strips; default 0)")
-    parser.add_argument("--size", type=int, default=96, help="height and width of a frame in pixels (default 96)")
-    parser.add_argument("--hard", type=float, default=0.0, help="share of hard clips (default 0)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the dataset (default 0)")
-    args = parser.parse_args(argv)
-    if args.strips:
-        picture, captions = strip_sheet(args.seed, args.start, args.rows, args.columns, args.size, args.hard)
+    parser.add_argument("--rows", type=int, default=14, help="videos (with --strips)")
+    parser.add_argument("--columns", type=int, default=10, help="identities, or with --strips frames of a video")
+    parser.add_argument("--start", type=int, default=0, help="number of the first video (with --strips)")
+    parser.add_argument("--size", type=int, default=96, help="height and width of a frame in pixels")
+    parser.add_argument("--hard", type=float, default=0.0, help="share of hard videos, 0 to 1")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the dataset")
+    options = parser.parse_args(argv)
+    seed, columns, size, hard = options.seed, options.columns, options.size, options.hard
+    if options.strips:
+        picture, captions = strip_sheet(seed, options.start, options.rows, columns, size, hard)
     else:
-        picture, captions = apex_sheet(args.seed, args.columns, args.size, args.hard), LABELS
-    write_sheet(args.out, picture, captions, args.size)
-    print(f"wrote {args.out}")
+        picture, captions = apex_sheet(seed, columns, size, hard), LABELS
+    write_sheet(options.out, picture, captions, size)
+    print(f"Wrote {options.out}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,8 @@
 """
 Measures how hard the synthetic faces are: on frames at the apex, of identities that were not in training, a linear
 classifier of pixels should fail and a small convolutional network should not.
-
-Examples:
-    python -m training.synthetic.separability
-    python -m training.synthetic.separability --train 2100 --test 700 --epochs 10
 """
 
-import argparse
 import json
 
 import numpy as np
@@ -17,8 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from training.running.script_parser import ScriptParser
+
 from .labels import LABELS
 from .videos import plan_video
+
+EXAMPLES = """examples:
+  python -m training.synthetic.separability
+  python -m training.synthetic.separability --train 2100 --test 700 --epochs 10
+"""
 
 
 def apex_frames(seed, start, count, size=64, hard=0.0):
@@ -26,7 +28,8 @@ def apex_frames(seed, start, count, size=64, hard=0.0):
     One frame at the apex of each video.
 
     Returns:
-        `numpy.ndarray` uint8 (count, 3, size, size): frames; and int64 (count,): their labels, indices into `LABELS`.
+        `tuple` of `numpy.ndarray`: frames, uint8 (count, 3, size, size); and their labels, int64 (count,), indices
+        into `LABELS`.
     """
     frames, labels = np.empty((count, 3, size, size), np.uint8), np.empty(count, np.int64)
     for i in tqdm(range(count), desc="apex frames", leave=False):
@@ -82,26 +85,20 @@ def cnn_accuracy(train, test, epochs=14, seed=0):
 
 def main(argv=None):
     """Prints both accuracies as JSON."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.synthetic.separability",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--train", type=int, default=4200, help="training frames of different identities (default 4200)"
-    )
-    parser.add_argument("--test", type=int, default=1400, help="test frames of other identities (default 1400)")
-    parser.add_argument("--size", type=int, default=64, help="height and width of a frame in pixels (default 64)")
-    parser.add_argument("--epochs", type=int, default=14, help="epochs of the network (default 14)")
-    parser.add_argument("--hard", type=float, default=0.0, help="share of hard clips (default 0)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the dataset and the network (default 0)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default 1)")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    train = apex_frames(args.seed, 0, args.train, args.size, args.hard)
-    test = apex_frames(args.seed, args.train, args.test, args.size, args.hard)
+    parser = ScriptParser("synthetic.separability", __doc__, EXAMPLES)
+    parser.add_argument("--train", type=int, default=4200, help="training frames of different identities")
+    parser.add_argument("--test", type=int, default=1400, help="test frames of other identities")
+    parser.add_argument("--size", type=int, default=64, help="height and width of a frame in pixels")
+    parser.add_argument("--epochs", type=int, default=14, help="epochs of the network")
+    parser.add_argument("--hard", type=float, default=0.0, help="share of hard videos, 0 to 1")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the dataset and the network")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    train = apex_frames(arguments.seed, 0, arguments.train, arguments.size, arguments.hard)
+    test = apex_frames(arguments.seed, arguments.train, arguments.test, arguments.size, arguments.hard)
     linear = linear_accuracy(train, test)
-    network, recalls = cnn_accuracy(train, test, args.epochs, args.seed)
+    network, recalls = cnn_accuracy(train, test, arguments.epochs, arguments.seed)
     print(
         json.dumps(
             {"chance": 1 / len(LABELS), "linear": linear, "network": network, "network_recalls": recalls}, indent=1

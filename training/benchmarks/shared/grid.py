@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from training.benchmarks.shared.results import RESULTS, load_results, write_result
+from training.benchmarks.shared.results import RESULTS, RESULTS_HELP, load_results, write_result
 from training.benchmarks.shared.runs import pretrain_backbones
 from training.benchmarks.shared.synthetic_videos import cache_frames
 from training.benchmarks.shared.tables import write_tables
+from training.running.script_parser import ScriptParser
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Grid:
 
 def run_grid(grid: Grid, description: str, examples: str, argv: list[str] | None = None):
     """The command of a benchmark: runs what is missing and writes the tables, or does the one run of `--run`."""
-    arguments = grid_parser(description, examples).parse_args(argv)
+    arguments = grid_parser(grid.benchmark, description, examples).parse_args(argv)
     path = arguments.output_dir / f"{grid.benchmark}.jsonl"
     if arguments.run:
         torch.set_num_threads(1)
@@ -64,19 +65,15 @@ def run_grid(grid: Grid, description: str, examples: str, argv: list[str] | None
         write_tables(grid.benchmark, grid.render(load_results(path)))
 
 
-def grid_parser(description: str, examples: str) -> argparse.ArgumentParser:
+def grid_parser(benchmark: str, description: str, examples: str) -> ScriptParser:
     """The command line of a benchmark that is a grid of runs."""
-    parser = argparse.ArgumentParser(
-        description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ScriptParser(f"benchmarks.{benchmark}", description, examples)
     parser.add_argument(
         "--cache", type=Path, default=Path("output/benchmark_videos"), help="folder of the drawn videos"
     )
     parser.add_argument("--only", default="", help="only runs whose names contain this")
-    parser.add_argument(
-        "--num-workers", "--num_workers", type=int, default=2, help="runs at a time, one thread each (default: 2)"
-    )
-    parser.add_argument("--output-dir", "--output_dir", type=Path, default=RESULTS, help="folder of the results' file")
+    parser.add_argument("--num-workers", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--output-dir", type=Path, default=RESULTS, help=RESULTS_HELP)
     parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     parser.add_argument("--run", help=argparse.SUPPRESS)  # one run, in the process that run_missing starts
     return parser

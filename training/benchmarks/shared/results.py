@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Results of benchmarks: one JSON Lines file a benchmark, one line a run."""
+"""Results of benchmarks: one JSON Lines file for each benchmark, one line for each run."""
 
 import fcntl
 import json
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "results"
+# Of the option --output-dir.
+RESULTS_HELP = "folder of the file of results (default: training/benchmarks/results)"
 
 
 def read_lines(path) -> list[dict]:
@@ -32,7 +34,7 @@ def load_results(path) -> dict[str, dict]:
 def write_result(path, name: str, result: dict):
     """
     Adds the result of a complete run. A line of the same name and processor is replaced. Several processes may add
-    results at the same time, and a crash leaves the file as it was: a complete copy takes its place.
+    results at the same time. A crash leaves the file as it was, as a complete copy replaces it.
 
     Args:
         path (`str` or `os.PathLike`): the file; made if missing.

@@ -24,14 +24,14 @@ def test_only_missing_runs_are_run_each_in_a_process(tmp_path, monkeypatch):
 
     monkeypatch.setattr(grid.subprocess, "run", run)
     options = ["--output-dir", str(path.parent), "--num-workers", "1"]
-    arguments = grid.grid_parser("", "").parse_args([*options, "--only", "o"])
+    arguments = grid.grid_parser("noise", "", "").parse_args([*options, "--only", "o"])
     grid.run_missing("noise", ["one", "two", "six"], path, arguments)
     assert [command[-1] for command in started] == ["two"]
     assert load_results(path) == {"one": {"war": 0.1}, "two": {"war": 0.2}}
     with pytest.raises(RuntimeError, match="Run broken failed:\nno more memory"):
         grid.run_missing("noise", ["broken"], path, arguments)
     # Underscores are accepted, too.
-    assert grid.grid_parser("", "").parse_args(["--num_workers", "3"]).num_workers == 3
+    assert grid.grid_parser("noise", "", "").parse_args(["--num_workers", "3"]).num_workers == 3
 
 
 def test_no_benchmark_imports_another():
