@@ -8,7 +8,7 @@ The scores must come from a model that has not learnt the labels it judges. Ther
   --folds K (default: 5)  Trains K models from --model, each on the other parts of the dataset, and scores each part
                           with the model that was not trained on it. Takes K trainings; if interrupted, it resumes.
   --in-sample             Scores the videos with --model as it is. Quick, but a model has learnt the labels that it was
-                          trained on, also wrong ones, so many of these are not found. All outputs say "in sample".
+                          trained on, also wrong ones, so many of these are not found. All outputs state that.
   --sample-table FILE     Takes the scores from the sample_table.parquet that a training has written: means over its
                           epochs, with the training dynamics of each video. In sample, too. With --dataset the page
                           shows frames as well.
@@ -55,9 +55,12 @@ def parse_arguments(
     """
     Parses the command line. Wrong arguments end the program with a message.
 
+    Args:
+        argv (`list[str]`): the command line.
+
     Returns:
-        The arguments of the audit; the thresholds of its verdicts; the command line of its trainings, and its model,
-        data and training arguments.
+        `tuple`: the arguments of the audit; the thresholds of its verdicts; the command line of its trainings, and the
+        model, data and training arguments in it.
     """
     parser = ScriptParser("audit", __doc__, EXAMPLES, (AuditArguments, VerdictThresholds))
     namespace, rest = parser.parse_known_args(argv)

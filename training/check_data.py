@@ -32,8 +32,8 @@ EXAMPLES = """examples:
 
 def published_counts(name: str, chosen: dict, fold: int | None) -> dict[str, int | list[int]]:
     """
-    The published number of videos of each split: a number for each label, or one for all. Empty if it is not known, or
-    if the chosen options change which videos the dataset has.
+    The published numbers of videos by split: a list with a number for each label, or one number for all. Empty if they
+    are not known, or if the chosen options change which videos the dataset has.
 
     Args:
         name (`str`): loader of the dataset.
@@ -46,7 +46,7 @@ def published_counts(name: str, chosen: dict, fold: int | None) -> dict[str, int
 
 
 def describe_split(split: str, videos: LabelledVideos, published: int | list[int] | None) -> tuple[list[str], bool]:
-    """Lines with the numbers of a split's videos, the published ones in brackets; and whether both agree."""
+    """Lines with the numbers of a split's videos and, in brackets, the published ones; and whether they agree."""
     counts = Counter(videos.labels)
     numbers = published if isinstance(published, list) else [None] * len(videos.label_names)
     total = sum(published) if isinstance(published, list) else published
@@ -111,9 +111,9 @@ def check_splits(
     Args:
         source ([`VideoSource`]): the dataset.
         chosen (`dict`): options of its loader.
-        fold (`int`, *optional*): the fold; all splits without.
-        problems, differences (`list[str]`): problems that would make training fail, and splits whose numbers are not
-            the published ones, are appended.
+        fold (`int`, *optional*): the fold; without it the dataset is loaded with its default splits.
+        problems (`list[str]`): problems that would make training fail are appended.
+        differences (`list[str]`): splits whose numbers of videos are not the published ones are appended.
 
     Returns:
         `dict`: source of each video, by sample id.

@@ -37,15 +37,17 @@ def predict_views(
     Args:
         model ([`RDFERForVideoClassification`]): in evaluation mode.
         dataset ([`ScoringVideoDataset`]): videos.
-        num_views (`int`): 1: the deterministic evaluation; V: clips centred at (v + 0.5) / V of their strata.
+        num_views (`int`): number of views V. View v centres the clips at (v + 0.5) / V of their strata; V = 1 is the
+            usual, deterministic evaluation.
         batch_size, num_workers, on_bad_video: see [`ScoringBatches`].
 
     Returns:
-        Arrays: probabilities `(N, C)`, agreement `(N,)` (mean over views), labels `(N,)`; and how many videos were
-        left out.
+        `tuple`: arrays of probabilities `(N, C)`, agreement `(N,)` (mean over views) and labels `(N,)`; and the number
+        of videos that were left out.
 
     Raises:
-        ValueError, OSError: a video cannot be read, with `on_bad_video="error"`, naming it; or none can.
+        ValueError, OSError: if a video cannot be read and `on_bad_video="error"` (the message names it); or if none
+            can.
     """
     scores, agreements, labels = [], [], []
     batches = ScoringBatches(dataset, model.device, batch_size, num_workers, on_bad_video, "evaluating")

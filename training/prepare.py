@@ -20,15 +20,15 @@ from training.running.script_parser import BooleanAction, ScriptParser
 
 EXAMPLES = """examples:
   A dataset of face crops, all folds at once:
-    python -m training.prepare --dataset dfew --root /data/DFEW --output-dir prepared/dfew
+    python -m training.prepare --dataset dfew --root D --output-dir prepared/dfew
   Videos of whole scenes: faces are found and cropped; clips without a face are left out and counted:
-    python -m training.prepare --dataset crema_d --root /data/CREMA-D --output-dir prepared/crema_d \\
+    python -m training.prepare --dataset crema_d --root D --output-dir prepared/crema_d \\
       --dataset-options label_source=face_vote --on-bad-video skip
   If it is interrupted, the same command continues. Then:
     datasets.load_dataset("prepared/dfew", "fold_1", split="train", streaming=True)
   With pseudo-labels of each frame by rdfer-small, or by your own checkpoint, for AEN or --frame-guidance-weight:
-    python -m training.prepare --dataset dfew --root /data/DFEW --output-dir prepared/dfew --frame-teacher
-    python -m training.prepare --dataset dfew --root /data/DFEW --output-dir prepared/dfew --frame-teacher my/model
+    python -m training.prepare --dataset dfew --root D --output-dir prepared/dfew --frame-teacher
+    python -m training.prepare --dataset dfew --root D --output-dir prepared/dfew --frame-teacher user/model
 """
 
 
@@ -47,13 +47,14 @@ def build_parser() -> ScriptParser:
     parser.add_argument(
         "--on-missing-face",
         choices=["error", "full_frame"],
-        help="a clip without a face: cannot be read, or take its whole frames (default: the processor's setting)",
+        help="what to do with a clip without a face: treat it as unreadable, or take its whole frames (default: the "
+        "processor's setting)",
     )
     parser.add_argument(
         "--on-bad-video",
         choices=["error", "skip"],
         default="error",
-        help="a clip that cannot be read: stop, or leave it out",
+        help="what to do with a clip that cannot be read: stop, or leave it out",
     )
     parser.add_argument("--shard-size", type=int, default=256, help="most clips of a shard")
     parser.add_argument("--num-workers", type=int, help="clips at a time (default: one for each core)")

@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         check_folder(folder, list(files), arguments.include)
         stay = sorted(path.name for path in folder.iterdir() if not any(n.split("/")[0] == path.name for n in files))
         print("Sending " + ", ".join(files))
-        print("Not sending " + (", ".join(stay) or "anything else: there is nothing"))
+        print("Not sending " + (", ".join(stay) or "anything else, as the folder holds no other files"))
         repo_id = prepare_repo(repo_id, private=arguments.private or None)
         commit = push_files(
             files,

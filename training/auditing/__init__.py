@@ -1,2 +1,2 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Parts of `training.audit`: scores, decisions, the page."""
+"""Parts of `training.audit`: scores, verdicts, the page, decisions."""

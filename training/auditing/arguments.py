@@ -12,7 +12,9 @@ class AuditArguments:
     output_dir: str = field(metadata={"help": "Folder to write into."})
     folds: int | None = field(
         default=None,
-        metadata={"help": "Out of sample: parts, each scored by a model trained on the others (default: 5)."},
+        metadata={
+            "help": "Out of sample: number of parts, each scored by a model trained on the others (default: 5)."
+        },
     )
     in_sample: bool = field(
         default=False, metadata={"help": "In sample: score with --model as it is (default: rdfer-small)."}

@@ -19,7 +19,7 @@ class Cards:
     not grow with the dataset.
 
     Args:
-        limit (`int`): cards to keep.
+        limit (`int`): number of cards to keep.
     """
 
     def __init__(self, limit: int):
@@ -44,12 +44,12 @@ def make_card(example: dict, clips: torch.Tensor, key_frames: torch.LongTensor) 
     Makes the card of a video: the frames at the centres of its clips, and others evenly spread, up to 8 in all.
 
     Args:
-        example (`dict`): of [`ScoringVideoDataset`].
+        example (`dict`): the video, from [`ScoringVideoDataset`].
         clips (`torch.FloatTensor` of shape `(K, C)`): probabilities of the distinct clips.
         key_frames (`torch.LongTensor` of shape `(K, L)`): their frames.
 
     Returns:
-        `dict`: see [`write_page`].
+        `dict`: a card as [`write_page`] takes it.
     """
     centres = key_frames[:, key_frames.shape[1] // 2].tolist()
     num_frames = int(example["frame_mask"].sum())

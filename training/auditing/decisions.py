@@ -35,8 +35,8 @@ def read_decisions(file) -> list[dict]:
         `list[dict]`: one for each row, with its number in the file as `row` (the header is row 1).
 
     Raises:
-        ValueError: if it is no such file, or rows are not valid, naming all of them.
-        FileNotFoundError: if there is no such file.
+        ValueError: if the file is no such CSV file, or rows are not valid; the message names these rows.
+        FileNotFoundError: if there is no file.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as handle:
@@ -69,18 +69,18 @@ def apply_decisions(
     Applies decisions to a training set.
 
     Args:
-        videos ([`LabelledVideos`]): to train on.
-        file (`str` or `Path`): the decisions.
+        videos ([`LabelledVideos`]): the training set.
+        file (`str` or `Path`): the decisions, see [`read_decisions`].
         elsewhere (collection of `str`, *optional*): ids of the dataset's other videos, e.g. of a fold's test part:
             decisions on them are ignored.
 
     Returns:
-        The videos that are left, with their new labels; and the number of decisions `keep`, `relabel` and `drop`, and
-        of those on videos `elsewhere`, if any.
+        `tuple[LabelledVideos, dict[str, int]]`: the videos that are left, with their new labels; and the numbers of
+        decisions `keep`, `relabel` and `drop` and, if there are any, of decisions on videos `elsewhere`.
 
     Raises:
-        ValueError: see [`read_decisions`]; or if decisions do not fit the videos: these are missing, their given label
-            or content has changed, or the dataset does not have the new label. All rows are named.
+        ValueError: see [`read_decisions`]; or if decisions do not fit the videos: a video is missing, its given label
+            or content has changed, or the dataset does not have the new label. The message names the rows.
     """
     rows = read_decisions(file)
     places = {name: number for number, name in enumerate(videos.sample_ids)}
@@ -119,7 +119,7 @@ def _refuse(file, problems: list[str]):
 
 
 def describe(counts: dict[str, int]) -> str:
-    """Says the numbers of decisions, e.g. "3 kept, 2 relabelled, 1 dropped"."""
+    """The numbers of decisions in words, e.g. "3 kept, 2 relabelled, 1 dropped"."""
     words = {"keep": "kept", "relabel": "relabelled", "drop": "dropped", "elsewhere": "about videos of other splits"}
     return ", ".join(f"{counts[name]} {word}" for name, word in words.items() if name in counts)
 

@@ -44,12 +44,16 @@ def score_by_folds(
     interrupted ones resumed.
 
     Args:
-        arguments ([`AuditArguments`]): of the audit.
+        arguments ([`AuditArguments`]): arguments of the audit.
         argv (`list[str]`): command line of the trainings, without the options of the audit.
-        model_arguments, data, args: what [`parse_training_arguments`] made of it.
+        model_arguments, data, args: what [`parse_training_arguments`] has parsed from it.
+
+    Returns:
+        [`Audit`]: the scores.
 
     Raises:
-        ValueError, OSError: if settings, labels or videos do not fit, or the folder has folds of other settings.
+        ValueError, OSError: if settings, labels or videos do not fit each other, or the output folder has folds of
+            other settings.
     """
     output_dir, count = Path(arguments.output_dir), arguments.folds or DEFAULT_FOLDS
     refused = [f"--{name.replace('_', '-')}" for name in REFUSED if getattr(data, name, getattr(args, name, None))]
@@ -137,7 +141,7 @@ def score_by_folds(
 
 
 def describe_start(arguments: ModelArguments) -> str:
-    """Names what the trainings start from."""
+    """What the trainings start from, in words."""
     if arguments.preset:
         return f"scratch (preset {arguments.preset})"
     if arguments.model:

@@ -19,8 +19,10 @@ def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
     and, for comparison, others.
 
     Args:
-        probabilities (array of shape `(N, C)`), labels (array of shape `(N,)`, int), losses (array of shape `(N,)`),
-        noisy (array of shape `(N,)`, bool): of the audit.
+        probabilities (array of shape `(N, C)`): probabilities of the labels.
+        labels (array of shape `(N,)`, int): given labels.
+        losses (array of shape `(N,)`): losses of the given labels.
+        noisy (array of shape `(N,)`, bool): whether the verdict is noisy.
 
     Returns:
         `dict`: name of the score -> array of shape `(N,)`.
@@ -59,8 +61,9 @@ def estimated_joint(probabilities, labels, label_names: Sequence[str]) -> tuple[
         label_names (sequence of C `str`): names.
 
     Returns:
-        The estimated share of videos with each given (row) and true (column) label, C x C; and the pairs of different
-        labels `{"given", "true", "share", "count"}` that occur at least once, the most frequent first.
+        `tuple[list[list[float]], list[dict]]`: the estimated share of videos with each given (row) and true (column)
+        label, C x C; and the pairs of different labels `{"given", "true", "share", "count"}` that occur at least once,
+        the most frequent first.
     """
     from cleanlab.count import estimate_joint
 
@@ -135,13 +138,13 @@ def detection_quality(scores: dict[str, np.ndarray], wrong, hard=None, seed: int
         scores (`dict` of arrays of shape `(N,)`): low for suspicious labels.
         wrong (array of shape `(N,)`, bool): whether the given label is wrong.
         hard (array of shape `(N,)`, bool, *optional*): whether the video is hard.
-        seed (`int`): of the resamples.
+        seed (`int`, *optional*, defaults to 0): seed of the resamples.
 
     Returns:
         `list[dict]`: for each score `score` (its name), and as `{"value", "low", "high"}`, 0..1: `auroc`, `auprc`,
         `precision_at_k` (with `k`, the number of wrong labels); if `hard` is given, the AUROC of wrong labels against
-        right ones of videos that are not hard, `noisy_vs_clean`, and that are hard, `hard_vs_noisy`. What is not
-        defined (without wrong labels) is None.
+        right ones of videos that are not hard, `noisy_vs_clean`, and that are hard, `hard_vs_noisy`. Values that are
+        not defined (e.g. without wrong labels) are None.
     """
     wrong = np.asarray(wrong, dtype=bool)
     result = []

@@ -39,13 +39,13 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
             "training run": f"running means over {audit.epoch} epochs of a training on these very labels",
             "audit": "the model may have been trained on these very videos",
         }[audit.source]
-        scored = f"IN SAMPLE: {how}. Labels that were learnt by heart look right, also wrong ones."
+        scored = f"IN SAMPLE: {how}. A model agrees with labels that it has memorised, also with wrong ones."
     thresholds = record.thresholds
     origin = "given" if thresholds.noisy_loss_threshold != "auto" else "where the upper of two groups of losses begins"
     if np.isfinite(record.loss_threshold):
-        loss = f"its loss is above {record.loss_threshold:.3f} ({origin})"
+        loss = f"the loss is above {record.loss_threshold:.3f} ({origin})"
     else:
-        loss = "its loss is above a threshold, which was not found: the losses do not form two groups, so no video is"
+        loss = "the loss is large (no video is noisy here, as the losses do not form two groups, large and small)"
     return [
         scored,
         "label_quality: probability of the given label, mean of the video's and of its clips'; low is suspicious.",
@@ -68,9 +68,9 @@ def summarise(audit: Audit, record: SampleRecord, title: str, split: str, seed: 
     Args:
         audit ([`Audit`]), record ([`SampleRecord`]): scores and verdicts.
         title (`str`): name of the dataset, or of the model if the dataset is not known.
-        split (`str`): of the dataset.
-        seed (`int`): of the trainings.
-        truth (`list[dict]`, *optional*): see [`compare_with_truth`].
+        split (`str`): split of the dataset.
+        seed (`int`): seed of the trainings.
+        truth (`list[dict]`, *optional*): what [`compare_with_truth`] returns.
     """
     seen = audit.predictions.index.sort().values
     labels = record.given_labels[seen].numpy()
@@ -116,7 +116,7 @@ def summarise(audit: Audit, record: SampleRecord, title: str, split: str, seed: 
 
 
 def audit_table(audit: Audit, record: SampleRecord, true_labels: list[str | None] | None = None):
-    """Makes the table of an audit, see docs/table_schema.md: `pyarrow.Table`."""
+    """Makes the table of an audit, a `pyarrow.Table`; see docs/table_schema.md."""
     count = len(audit.videos)
     ranks = {number: rank for rank, number in enumerate(_by_suspicion(audit), start=1)}
     further = {
@@ -171,9 +171,9 @@ def write_outputs(
         output_dir (`Path`): where to write.
         title (`str`, *optional*): name of the dataset.
         split (`str`): split of the dataset, if the videos do not say theirs.
-        seed (`int`): of the trainings, and of the intervals against the truth.
+        seed (`int`): seed of the trainings, and of the intervals against the truth.
         max_cards (`int`): videos that the page shows frames of.
-        truth (`tuple` of lists, *optional*): see [`read_truth`].
+        truth (`tuple` of lists, *optional*): what [`read_truth`] returns.
 
     Returns:
         `dict`: the summary, see [`summarise`].

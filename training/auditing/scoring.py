@@ -35,13 +35,15 @@ class Audit:
         label_names (`list[str]`): labels of the probabilities.
         predictions ([`SamplePredictions`]): of the videos that could be read; `index` is their number among `videos`.
         errors (`dict[int, str]`): why the others could not be read.
-        model (`str`): name of the model that scored them; `revision` (`str`, *optional*): its commit on the Hub.
+        model (`str`): name of the model that scored them.
         out_of_sample (`bool`): whether every video was scored by a model that was not trained on it.
         cards ([`Cards`]): of the most suspicious videos.
         missing_cards (`Callable`): makes the cards of other videos, by number.
-        source (`"audit"` or `"training run"`): whether each video was scored once, or has means over a training.
+        revision (`str`, *optional*): commit of the model on the Hub.
+        source (`"audit"` or `"training run"`): `"audit"` if each video was scored once, `"training run"` if the scores
+            are means over a training.
         folds (`int`, *optional*): number of folds.
-        epoch (`int`, *optional*): epochs that the scoring models were trained.
+        epoch (`int`, *optional*): number of epochs that the scoring models were trained.
         dynamics (`dict` of arrays): `confidence`, `variability`, `correctness` of a training run.
     """
 
@@ -90,15 +92,15 @@ def score(
 
     Args:
         model, processor: see [`load_scoring_model`].
-        videos ([`LabelledVideos`]): all of the audit, labelled with the model's names.
+        videos ([`LabelledVideos`]): all videos of the audit, labelled with the model's names.
         numbers (sequence of `int`): which of them to score.
         args ([`RDFERTrainingArguments`]): batch size of evaluation and number of workers.
-        cards ([`Cards`]): is offered each video.
+        cards ([`Cards`]): collects the cards.
         description (`str`, *optional*, defaults to `"scoring"`): of the progress bar.
 
     Returns:
-        The predictions, with `index` among `videos`, None if no video can be read; and why others cannot be read, by
-        number.
+        `tuple`: the [`SamplePredictions`], whose `index` is the number among `videos`, or None if no video can be
+        read; and the exceptions of videos that cannot be read, by number.
     """
     dataset = ScoringVideoDataset(videos.select(list(numbers)), model.config.label2id, processor)
     batches = ScoringBatches(

@@ -33,6 +33,9 @@ def read_sample_table(file: Path, model_name: str | None, data: DataArguments, a
         data ([`DataArguments`]): the videos; without a dataset there are no cards.
         args ([`RDFERTrainingArguments`]): how to score for the cards.
 
+    Returns:
+        [`Audit`]: the scores.
+
     Raises:
         ValueError, OSError: if the table is not that of a training, or model or videos do not fit it.
     """
@@ -91,7 +94,7 @@ def read_sample_table(file: Path, model_name: str | None, data: DataArguments, a
 def add_videos(
     audit: Audit, found: LabelledVideos, model: str, file: Path, data: DataArguments, args: RDFERTrainingArguments
 ):
-    """Adds their videos to the rows of a table, so that there can be cards. Raises ValueError if they do not fit."""
+    """Adds the videos to the rows of a table, for the cards. Raises ValueError if they do not fit."""
     places = {name: place for place, name in enumerate(found.sample_ids)}
     if unknown := [name for name in audit.videos.sample_ids if name not in places]:
         raise ValueError(

@@ -18,13 +18,13 @@ def read_truth(videos: LabelledVideos, file: Path, column: str) -> tuple[list[st
     Reads true labels from a list. Rows are matched by `sample_id`, `path` or the name of the file without its suffix.
 
     Args:
-        videos ([`LabelledVideos`]): of the audit.
+        videos ([`LabelledVideos`]): videos of the audit.
         file (`Path`): CSV, TSV or JSONL.
         column (`str`): the column with the true labels.
 
     Returns:
-        For each video its true label, None if the file has none; and from the column `is_hard`, if there is one,
-        whether it is hard.
+        `tuple` of two lists: for each video its true label, None if the file has none; and from the column `is_hard`
+        whether it is hard, None if the file does not say it.
 
     Raises:
         ValueError: if a column is missing, a row fits several videos, or no row fits any.
@@ -70,8 +70,8 @@ def compare_with_truth(audit: Audit, record: SampleRecord, true_labels, is_hard,
 
     Args:
         audit ([`Audit`]), record ([`SampleRecord`]): scores and verdicts.
-        true_labels, is_hard (`list`): see [`read_truth`].
-        seed (`int`): of the intervals.
+        true_labels, is_hard (`list`): what [`read_truth`] returns.
+        seed (`int`): seed of the intervals.
 
     Returns:
         `list[dict]`: see [`detection_quality`].

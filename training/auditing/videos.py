@@ -12,11 +12,11 @@ def open_audit_videos(videos: LabelledVideos, on_bad_video: str) -> dict[int, Ex
     Opens all videos and adds the columns `num_frames` and `content_hash` to them.
 
     Args:
-        videos ([`LabelledVideos`]): of the audit.
+        videos ([`LabelledVideos`]): videos of the audit.
         on_bad_video (`"error"` or `"skip"`): what to do if one cannot be opened.
 
     Returns:
-        `dict[int, Exception]`: why which cannot be opened, by number.
+        `dict[int, Exception]`: why a video cannot be opened, by its number.
 
     Raises:
         ValueError, OSError: if one cannot be opened and `on_bad_video="error"`; or if none can.

@@ -253,6 +253,7 @@ def render(results: dict[str, dict]) -> str:
 
 
 def main(argv: list[str] | None = None):
+    """Runs what is missing and writes the tables, as the command line says."""
     by_name = {run.name: run for run in all_runs()}
     grid = Grid(
         benchmark="aen",

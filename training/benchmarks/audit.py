@@ -45,7 +45,7 @@ NOISES = ("symmetric", "asymmetric")
 FOLDS = 5
 # Settings of the models of the folds. The gain was the default when they were run.
 AUDIT = {"hard_sample_gain": 0.5}
-# Cross-entropy only, which suffers most from wrong labels.
+# Only cross-entropy, which suffers most from wrong labels.
 LOSSES = {"ce": {"loss": "ce"}}
 POLICIES = {
     "suggested": "videos with the verdict noisy get the suggested label, without review",
@@ -214,6 +214,9 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
     Args:
         results (`dict[str, dict]`): results of this benchmark, by name.
         before (`dict[str, dict]`): results of the noise benchmark.
+
+    Returns:
+        `str`: the tables.
     """
     if not results:
         return "There are no results yet."
@@ -321,12 +324,13 @@ def _training_table(results: dict[str, dict], before: dict[str, dict]) -> str:
 
 
 def execute(name: str, cache: Path, results: dict[str, dict]) -> dict:
-    """Runs one by its name; `results` are those so far."""
+    """Does a run by its name; `results` are those so far."""
     *what, kind, seed = name.split("-")
     return audit(kind, int(seed), cache) if what == ["audit"] else retrain(*what, kind, int(seed), cache, results)
 
 
 def main(argv: list[str] | None = None):
+    """Runs what is missing and writes the tables, as the command line says."""
     names = all_runs()
     grid = Grid(
         benchmark="audit",

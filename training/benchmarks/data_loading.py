@@ -69,17 +69,20 @@ def write_frame_folders(root: Path, clips: int):
 
 
 def clip_name(number: int) -> str:
+    """A clip's name as in CREMA-D: the actors in turn, each with all expressions."""
     codes = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
     sentence = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[number // 30]
     return f"{ACTORS[number % 5]}_DF{sentence}_{codes[number // 5 % 6]}_XX"
 
 
 def map_all(function, items):
+    """Calls a function with each item."""
     for item in items:
         function(item)
 
 
 def epoch(dataset):
+    """Reads all examples of a dataset."""
     for number in range(len(dataset)):
         dataset[number]
 

@@ -63,6 +63,7 @@ EXAMPLES = """examples:
 
 
 def models() -> dict[str, PreTrainedModel]:
+    """The models to time, by name."""
     return {
         "small": RDFERForVideoClassification.from_pretrained(CHECKPOINTS["rdfer-small"][1]),
         "base": RDFERForVideoClassification(RDFERConfig.from_preset("base", num_labels=7)),
@@ -112,7 +113,7 @@ def quantise(model: PreTrainedModel, folder: Path, videos: list[torch.Tensor]) -
 
 
 def synthetic(seed: int, count: int, size: int, num_frames: int = 64) -> list[tuple[torch.Tensor, int]]:
-    """Synthetic videos as the processor returns them, and the numbers of their labels."""
+    """Synthetic videos as the processor returns them, each with the number of its label."""
     videos = []
     for index in range(count):
         frames, truth = render_video(seed, index, size)
@@ -123,7 +124,7 @@ def synthetic(seed: int, count: int, size: int, num_frames: int = 64) -> list[tu
 
 
 def labelled_windows(processor: RDFERVideoProcessor, seconds: float = 0.6) -> list[tuple[torch.Tensor, int]]:
-    """Face crops of windows in the hand-labelled parts of the real clip, and the numbers of their labels."""
+    """Face crops of windows in the hand-labelled parts of the real clip, each with the number of its label."""
     windows = []
     with open(DATA / "cap13_segments.csv", newline="") as file:
         segments = list(csv.DictReader(file))
@@ -141,6 +142,7 @@ def labelled_windows(processor: RDFERVideoProcessor, seconds: float = 0.6) -> li
 
 @torch.inference_mode()
 def scores(run: Callable, videos: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
+    """Probabilities `(N, C)` of N videos, computed one by one."""
     return torch.cat([run(video[None]).logits.softmax(-1) for video, _ in videos])
 
 

@@ -50,7 +50,7 @@ LOSSES = {
     "gce": {"loss": "gce"},
     "agreement": {},
     "agreement_hard_gain": {"hard_sample_gain": 0.5},
-    "agreement_one_look": {"running_mean_decay": 0.0},
+    "agreement_last_epoch": {"running_mean_decay": 0.0},
 }
 # Ablations of the model, on clean labels with cross-entropy, one seed.
 MODELS = {
@@ -303,6 +303,7 @@ def _model_table(results: dict[str, dict]) -> str:
 
 
 def main(argv: list[str] | None = None):
+    """Runs what is missing and writes the tables, as the command line says."""
     runs = {run.name: run for run in all_runs()}
     grid = Grid(
         benchmark="noise",

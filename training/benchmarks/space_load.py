@@ -34,6 +34,7 @@ EXAMPLES = "example: python -m training.benchmarks.space_load --clips 20 --clien
 
 
 def request(url: str, body: bytes | None, kind: str) -> bytes:
+    """The reply to a POST of `body` with the content type `kind`, or to a GET if there is no body."""
     with urllib.request.urlopen(
         urllib.request.Request(url, body, {"Content-Type": kind} if body is not None else {}), timeout=TIMEOUT
     ) as reply:
@@ -53,6 +54,7 @@ def ask(url: str, video: bytes) -> str:
 
 
 def page_latency(url: str) -> float:
+    """Seconds until the page is there."""
     start = time.perf_counter()
     request(url, None, "")
     return time.perf_counter() - start

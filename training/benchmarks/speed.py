@@ -151,6 +151,7 @@ def make_videos(work: Path):
 
 
 def folder_clips(work: Path) -> list[str]:
+    """Paths of the clips of all folders."""
     return sorted(str(path) for path in work.glob("folder */*.mp4"))
 
 
@@ -233,6 +234,7 @@ def compared(seconds: dict[str, list[float]], reference: str, per: int = 1) -> d
 
 
 def latency(work: Path, repeats: int) -> dict:
+    """Time from file to label of one video, and where it goes."""
     classifiers = {name: make() for name, make in PIPELINES.items()}
     base = classifiers["RDFER base"]
     for part in (base.model, base.video_processor):
@@ -254,6 +256,7 @@ def latency(work: Path, repeats: int) -> dict:
 
 
 def where_time_goes(classifiers: dict, path: str, turns: int) -> dict:
+    """Milliseconds of the parts of a pipeline's call."""
     rows = {}
     for system in ("RDFER small", "RDFER base"):
         classify = classifiers[system]
@@ -320,6 +323,7 @@ def against_ffmpeg(path: str, turns: int) -> dict:
 
 
 def forward(work: Path, repeats: int) -> dict:
+    """Time of the networks alone, for one video."""
     functions, flops = {}, {}
 
     def add(name, model, inputs):
@@ -350,6 +354,7 @@ def forward(work: Path, repeats: int) -> dict:
 
 
 def folder(work: Path, repeats: int) -> dict:
+    """Time of many videos, in every way to pass them."""
     classify, count = PIPELINES["RDFER small"](), FOLDER_CLIPS
     folders = {}  # number of the next folder of each function
 
@@ -389,6 +394,7 @@ def folder(work: Path, repeats: int) -> dict:
 
 
 def training(work: Path, repeats: int) -> dict:
+    """Time of a training step, and of reading for training."""
     turns, videos = min(repeats, 3), 2
     functions = {}
     for name, (make, inputs) in NETWORKS.items():
@@ -435,6 +441,8 @@ def _training_step(model, inputs) -> Callable:
 
 
 def scaling(work: Path, repeats: int) -> dict:
+    """Peak memory, and time and memory against the length and the number of videos."""
+
     def alone(*task) -> dict:
         command = [sys.executable, "-m", "training.benchmarks.speed", "--cache", str(work), "--task", *map(str, task)]
         run = subprocess.run(command, capture_output=True, text=True)
@@ -458,6 +466,7 @@ def scaling(work: Path, repeats: int) -> dict:
 
 
 def slopes(results: dict[int, dict], unit: str) -> dict:
+    """Rows with time and memory by size, and how much more each further unit takes."""
     rows = {}
     for number, (size, result) in enumerate(results.items()):
         row = rows[f"{size:,} {unit}"] = {"ms": 1000 * result["seconds"], "peak MB": result["peak"]}
@@ -513,6 +522,7 @@ def _figure(value) -> str:
 
 
 def render_table(title: str, rows: dict[str, dict]) -> str:
+    """A table with its title, as Markdown."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     cells = [
         (name, *(_figure(row[column]) if column in row else "" for column in columns)) for name, row in rows.items()

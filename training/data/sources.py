@@ -62,7 +62,7 @@ class VideoSource:
 
     @property
     def has_splits(self) -> bool:
-        """Whether it says itself what is for training and what for testing; plain folders and lists do not."""
+        """Whether the dataset itself has splits; plain folders and lists have none."""
         if self.loader == "videofolder":
             folders = [path.name.lower() for path in Path(self.location).iterdir() if path.is_dir()]
             return all(name in SPLIT_NAMES for name in folders if not name.startswith("."))
@@ -84,8 +84,11 @@ def find_source(dataset: str, root: str | None = None, option: str = "--dataset"
         root (`str`, *optional*): folder of a registered dataset.
         option (`str`, *optional*, defaults to `"--dataset"`): name of the option, for messages.
 
+    Returns:
+        [`VideoSource`]: the dataset and its loader.
+
     Raises:
-        ValueError: the value has none of the forms, or does not go with `root`.
+        ValueError: if the value has none of the forms, or `root` is given with a value that is no registered name.
     """
     root_option = "--eval-root" if option == "--eval-dataset" else "--root"
     path = Path(dataset)
@@ -122,7 +125,7 @@ def parse_options(loader: str, text: str | None) -> dict:
     Parses `a=1,b=x` into the options of a dataset's loader.
 
     Raises:
-        ValueError: an option or its value is unknown, naming the known ones.
+        ValueError: if an option or its value is unknown; the message lists the known ones.
     """
     known, parsed = dataset_options(loader), {}
     for item in (text or "").split(","):
@@ -145,7 +148,7 @@ def chosen_options(arguments: SourceArguments) -> dict:
     The options of the dataset's loader, the fold among them.
 
     Raises:
-        ValueError: see [`find_source`] and [`parse_options`]; or the dataset has no folds.
+        ValueError: see [`find_source`] and [`parse_options`]; or if there is a fold and the dataset has none.
     """
     source = find_source(arguments.dataset, arguments.root)
     options = parse_options(source.loader, arguments.dataset_options)
@@ -169,7 +172,7 @@ def load_source(arguments: SourceArguments) -> dict[str, LabelledVideos]:
 
 def load_splits(source: VideoSource, options: dict, option: str = "--dataset"):
     """
-    Loads a source.
+    Loads the splits of a source.
 
     Args:
         source ([`VideoSource`]): the source.
@@ -177,7 +180,7 @@ def load_splits(source: VideoSource, options: dict, option: str = "--dataset"):
         option (`str`, *optional*, defaults to `"--dataset"`): name of the option, for messages.
 
     Returns:
-        `datasets.DatasetDict`
+        `datasets.DatasetDict`: the splits.
 
     Raises:
         ValueError, FileNotFoundError: see [`training.datasets.load`]; or the Hub has no such dataset, or is

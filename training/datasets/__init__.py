@@ -8,16 +8,7 @@ Loaders of the field's datasets and of your own videos.
 Each published dataset is read in the layout that its authors distribute or, where they publish only lists, in the
 layout of these. Loaders compare lists and files. They decode nothing.
 
-To add a dataset:
-1. Write `training/datasets/NAME.py`; `dfew.py` (lists) and `ravdess.py` (folds by person) are examples to copy.
-2. Give it `LABELS`, in the dataset's own order, and `PUBLISHED`, the published numbers of videos, if they are known.
-3. Write `load(root, ...)` with the decorator `@loader("folder")`. Annotate options with `Literal`, so that wrong
-   values are refused: `fold: Literal[1, 2, 3] = 1`.
-4. In it find the clips with `find_clips` and the lists with `find_lists` (`loading.py` has all parts in order), make
-   a row `{"sample_id", "label", ...}` of each clip, and return `build_splits(...)`.
-5. Add NAME to `DATASETS` below.
-6. Test it in `tests/training/datasets/test_NAME.py` with a small replica of its layout.
-All scripts then know it as `--dataset NAME --root FOLDER`.
+CONTRIBUTING.md, Add a dataset, has the steps to add one.
 """
 
 import importlib

@@ -20,7 +20,7 @@ def draw_strips(data: FigureData, note: str = ""):
     predicted on each clip, and where in the video the frames are.
 
     Args:
-        data ([`FigureData`]): with `shown`.
+        data ([`FigureData`]): the videos, with `shown`.
         note (`str`, *optional*): text below.
 
     Returns:
@@ -115,12 +115,12 @@ def draw_tsne(data: FigureData, label_names: list[str], seed: int = 0):
     components first.
 
     Args:
-        data ([`FigureData`]): with `features`.
+        data ([`FigureData`]): the videos, with `features`.
         label_names (`list[str]`): names of the labels.
         seed (`int`, *optional*, defaults to 0): seed of t-SNE.
 
     Returns:
-        `matplotlib.figure.Figure`, and the perplexity of each level, or None if there are too few videos.
+        `tuple`: the `matplotlib.figure.Figure`; and the perplexity of each level, None if it has too few videos.
     """
     from matplotlib import pyplot
 
@@ -196,7 +196,7 @@ def accuracy_by_agreement(data: FigureData) -> list[dict]:
     Accuracy at each level of agreement that occurs.
 
     Args:
-        data ([`FigureData`]): the data.
+        data ([`FigureData`]): the videos.
 
     Returns:
         `list[dict]`: `clips` (how many agree; None: too short for K distinct clips), `agreement` (0..1 or None),

@@ -30,6 +30,9 @@ def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
     Args:
         model_arguments ([`ModelArguments`]), data ([`DataArguments`]): the arguments.
         train_videos ([`LabelledVideos`]): the videos to train on.
+
+    Returns:
+        [`CardFacts`]: the facts.
     """
     changed = {}
     for arguments, names in (
@@ -77,7 +80,7 @@ def dataset_title(source: VideoSource) -> str | None:
 
 
 def dataset_key(source: VideoSource) -> str | None:
-    """Name of a dataset in results: the registered name, else as [`dataset_title`]."""
+    """Name of a dataset in results: the registered name, else its [`dataset_title`]."""
     return source.loader if source.is_registered else dataset_title(source)
 
 

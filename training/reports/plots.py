@@ -23,7 +23,8 @@ def write_confusion(matrix, label_names: list[str], folder):
 
 def plot_confusions(matrices: dict[str, tuple], path):
     """
-    Draws confusion matrices side by side: shares of each row as shades and per cent, with the counts below.
+    Draws confusion matrices side by side. A cell shows its share of the row, as a shade and in per cent, and below it
+    its count.
 
     Args:
         matrices (`dict`): title -> (counts `(C, C)`, C label names). Rows are references, columns predictions.

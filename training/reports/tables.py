@@ -29,8 +29,11 @@ def cross_validation_table(title: str, merged: dict, missing: list[int]) -> str:
 
     Args:
         title (`str`): heading.
-        merged (`dict`): see `training.cross_validate.merge`.
+        merged (`dict`): what `training.cross_validate.merge` returns.
         missing (`list[int]`): folds that are not finished.
+
+    Returns:
+        `str`: the page.
     """
     labels = list(dict.fromkeys(label for fold in merged["folds"].values() for label in fold["recall"]))
     lines = [f"# {title}", "", SELECTIONS[merged["model_selection"]], ""]

@@ -151,6 +151,9 @@ def parse_training_arguments(
     Args:
         argv (`list[str]`): the command line.
         script, description, examples (`str`): see [`ScriptParser`].
+
+    Returns:
+        `tuple`: the [`ModelArguments`], [`DataArguments`] and [`RDFERTrainingArguments`].
     """
     parser = training_parser(script, description, examples)
     if file := parser.parse_known_args(argv)[0].config:

@@ -42,14 +42,14 @@ def run_training(
         model_arguments, data, args: see [`parse_training_arguments`].
 
     Returns:
-        The metrics of the evaluation; none without videos to evaluate on.
+        `dict[str, float]`: the metrics of the evaluation; empty without videos to evaluate on.
     """
     try:
         videos = load_video_sets(data, args.seed)
         num_found = len(videos.train_videos)
         if videos.eval_videos is None and args.eval_strategy != "no":
             raise ValueError("--eval-strategy needs videos to evaluate on: pass --eval-dataset or --eval-split.")
-        if not data.streaming:  # streamed videos were checked by training.prepare, or are not here
+        if not data.streaming:  # streamed videos were checked by training.prepare, or are remote
             videos = videos.map(lambda part, name: check_videos(part, data.on_bad_video, f"checking {name} videos"))
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
@@ -74,7 +74,7 @@ def fit(
         read_first (`bool`): whether to read every video once before training starts, see [`find_unreadable_videos`].
 
     Returns:
-        The metrics of the evaluation; none without videos to evaluate on.
+        `dict[str, float]`: the metrics of the evaluation; empty without videos to evaluate on.
     """
     set_seed(args.seed)
     try:

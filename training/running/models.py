@@ -39,7 +39,7 @@ def parse_overrides(text: str | None, config_class: type = RDFERConfig) -> dict:
 
 
 def parse_groups(text: str | None) -> dict[str, str] | None:
-    """Parses `bored=negative,...` into a dict; None if nothing is given."""
+    """Parses `bored=negative,...` into a dict; None for an empty text. Raises ValueError for anything else."""
     pairs = [item.partition("=") for item in (text or "").split(",") if item]
     if not all(label and group for label, _, group in pairs):
         raise ValueError(f"--emotion-groups: expected LABEL=GROUP,..., got {text!r}.")
@@ -50,11 +50,14 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
     """
     Loads or makes the model to train, and its processor. A checkpoint's labels and their order are kept if each label
     of the data has a counterpart among them ("angry" and "anger" are the same). Otherwise the model gets new heads for
-    the data's labels, in the data's order, and a warning says so.
+    the data's labels, in the data's order, with a warning.
 
     Args:
         arguments ([`ModelArguments`]): which model.
         labels (`list[str]`): labels of the data.
+
+    Returns:
+        `tuple[PreTrainedModel, RDFERVideoProcessor]`: the model and its processor.
 
     Raises:
         ValueError: if a setting or a label does not fit the model.

@@ -19,12 +19,15 @@ IMMATERIAL = (
 
 def settings_of(argv: list[str], script: str = "train") -> dict:
     """
-    The settings of a training that differ from the defaults and that its result depends on. Datasets are named, so
-    that they may be anywhere.
+    The settings of a training that differ from the defaults and that its result depends on. Datasets are given by
+    name, not by path, so their folders may be moved.
 
     Args:
         argv (`list[str]`): the command line of the training.
         script (`str`, *optional*, defaults to `"train"`): the script it is the command line of, for messages.
+
+    Returns:
+        `dict`: settings by name, as JSON can hold them.
     """
     defaults = parse_training_arguments(["--output-dir", "unused"])
     settings = {

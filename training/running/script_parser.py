@@ -81,8 +81,11 @@ class ScriptParser(HfArgumentParser):
         """
         Parses the command line.
 
+        Args:
+            args (sequence of `str`, *optional*): the command line; that of the process by default.
+
         Returns:
-            An instance of each dataclass and, if further options were added, a namespace with these.
+            `tuple`: an instance of each dataclass and, if further options were added, a namespace with these.
         """
         *parsed, unknown = super().parse_args_into_dataclasses(
             None if args is None else list(args), return_remaining_strings=True

@@ -30,8 +30,8 @@ class VideoSets:
     Attributes:
         train_videos ([`LabelledVideos`] or [`VideoShards`]): to train on.
         eval_videos (the same, *optional*): whose metrics are reported.
-        selection_videos (the same, *optional*): which select the epoch whose model is kept, where that is neither the
-            last one nor selected on `eval_videos`.
+        selection_videos (the same, *optional*): that select the epoch whose model is kept. Without them it is the last
+            epoch, or one selected on `eval_videos`.
     """
 
     train_videos: LabelledVideos | VideoShards
@@ -54,6 +54,9 @@ def load_video_sets(data: DataArguments, seed: int) -> VideoSets:
     Args:
         data ([`DataArguments`]): which videos.
         seed (`int`): seed of the draw of held-out videos.
+
+    Returns:
+        [`VideoSets`]: the videos.
 
     Raises:
         ValueError, FileNotFoundError: if the arguments do not fit each other or the data; see also [`load_videos`].
@@ -135,7 +138,7 @@ def _take_split(found: dict[str, LabelledVideos], source: VideoSource, splits: S
             return found[split]
     if source.has_splits or len(found) != 1:
         raise ValueError(f"{source} has none of the splits {list(splits)}; it has {list(found)}.")
-    # The folder's name, as in D/test, or what the videos are wanted for.
+    # The split that the folder's name means, as in D/test, or else the one that was asked for first.
     split = SPLIT_NAMES.get(Path(source.location).name.lower(), splits[0])
     videos = next(iter(found.values()))
     return replace(videos, columns={**videos.columns, "split": [split] * len(videos)})
@@ -173,7 +176,8 @@ def map_videos(
         on_unknown_label (`"error"` or `"skip"`): what to do with videos whose label the model does not have.
 
     Returns:
-        The videos whose label the model has; and for each other label, the number of videos that were left out.
+        `tuple[LabelledVideos, Counter]`: the videos whose label the model has; and for each other label, the number of
+        videos that were left out.
 
     Raises:
         ValueError: if the model lacks a label and `on_unknown_label="error"`, or if it has none of the labels.
@@ -202,8 +206,8 @@ def load_evaluation_videos(
         label2id (`dict[str, int]`): labels of the model.
 
     Returns:
-        The videos, with the model's names of their labels; and for each label that the model does not have, the number
-        of videos that were left out.
+        `tuple[LabelledVideos, Counter]`: the videos, with the model's names of their labels; and for each label that
+        the model does not have, the number of videos that were left out.
     """
     try:
         videos = load_split(source, [arguments.split] if arguments.split else ["test", "validation"])

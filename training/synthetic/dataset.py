@@ -36,7 +36,7 @@ TRUTH_COLUMNS = (
     "key_end",
     "num_frames",
 )
-# To be raised when the same settings give other videos, so that no folder has videos of two renderers.
+# Raise it when the same settings give other videos, so that no folder has videos of two renderers.
 RENDERER_VERSION = 2
 
 
@@ -60,8 +60,8 @@ def write_video(path, frames, fps=FPS):
         stream.height, stream.width = frames.shape[2:]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        # The macroblock tree is off: x264 reads uninitialised memory there, so that the same frames rarely gave other
-        # bytes.
+        # The macroblock tree is off: x264 reads uninitialised memory there, so that, rarely, the same frames gave
+        # other bytes.
         x264 = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
         stream.options = x264 if codec == "libx264" else {"qscale": "2"}
         for frame in frames:
@@ -114,10 +114,12 @@ def plan_dataset(
     """
     Plans a dataset without drawing it.
 
-    Args: see [`write_dataset`].
+    Args:
+        num_videos (`int`): number of videos in all splits.
+        noise, noise_type, hard, size, seed, noise_seed, splits, noisy_splits, num_frames: see [`write_dataset`].
 
     Returns:
-        `dict`: all settings that decide what is in the folder; and `list[dict]`: the rows of truth.csv.
+        `tuple[dict, list[dict]]`: all settings that decide what is in the folder; and the rows of truth.csv.
 
     Raises:
         ValueError: if an argument is out of range.

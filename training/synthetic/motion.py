@@ -67,8 +67,9 @@ def plan_expressions(generator, dice, label, kind, num_frames):
         num_frames (`tuple` of two `int`): least and greatest number of frames.
 
     Returns:
-        number of frames T; course of the key expression (T,), 0..1; its intensity, 0..1; strengths of its action units
-        (T, A); those of a second expression elsewhere in the video (T, A); name of the second expression, or `""`.
+        `tuple`: number of frames T; course of the key expression (T,), 0..1; its intensity, 0..1; strengths of its
+        action units (T, A); those of a second expression elsewhere in the video (T, A); name of the second expression,
+        or `""`.
     """
     length = int(generator.integers(num_frames[0], num_frames[1], endpoint=True))
     fraction, place, intensity = generator.uniform(0.4, 0.85), generator.random(), generator.uniform(0.75, 1.0)

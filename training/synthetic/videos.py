@@ -217,7 +217,7 @@ def render_video(seed, index, size=64, **options):
         options: options of [`plan_video`]: hard, hard_kinds, num_frames, noise, noise_type, noise_seed.
 
     Returns:
-        `numpy.ndarray` uint8 (T, 3, size, size): RGB frames, 25 per second; and [`Truth`]: the truth about them.
+        `tuple`: RGB frames, 25 per second, `numpy.ndarray` uint8 (T, 3, size, size); and the [`Truth`] about them.
     """
     plan = plan_video(seed, index, **options)
     return plan.render(size), plan.truth

@@ -28,7 +28,7 @@ class Grid:
     Attributes:
         benchmark (`str`): its name, which is that of its module and of its results' file.
         stages (`list[list[str]]`): names of the runs; a stage starts when the stage before it is complete.
-        execute (`Callable`): runs one, `(name, cache, results so far) -> result`.
+        execute (`Callable`): does a run, `(name, cache, results so far) -> result`.
         render (`Callable`): `(results) -> Markdown`.
         prepare (`Callable`, *optional*): makes what the runs need beside videos and backbones.
         alone (`dict[str, Callable]`): measurements after all runs, one at a time: `(cache) -> result`.

@@ -88,6 +88,7 @@ class CachedVideos(torch.utils.data.Dataset):
         self.sample_columns = {"sample_id": [f"{number:06d}" for number in self.numbers]}
 
     def set_epoch(self, epoch: int):
+        """Called by the trainer at the beginning of an epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -115,5 +116,5 @@ def video_truths(name: str, **noise):
 
 
 def counted_videos(name: str, truths) -> np.ndarray:
-    """Which videos of a set are measured: of set "brief", whose neutral videos only balance the labels, the others."""
+    """Which videos of a set are measured: all, except the neutral ones of "brief", which only balance the labels."""
     return np.array([name != "brief" or truth.hard_kind == "brief" for truth in truths])

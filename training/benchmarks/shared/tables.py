@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The tables of the benchmarks, which stand in docs/benchmarks.md."""
+"""The tables of the benchmarks in docs/benchmarks.md."""
 
 import statistics
 from pathlib import Path

@@ -73,6 +73,8 @@ class Stopwatch:
         self._inner = [0.0]
 
     def timed(self, function: Callable, part: str) -> Callable:
+        """A function whose calls count for a part."""
+
         @functools.wraps(function)
         def run(*args, **kwargs):
             self._inner.append(0.0)
