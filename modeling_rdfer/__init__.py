@@ -21,6 +21,7 @@ from transformers import (
 
 from .hub.card_facts import CardFacts
 from .hub.hub_methods import add_hub_methods
+from .models.agreement_rdfer import clip_agreement, distinct_clips
 from .models.configuration_aen import AENConfig
 from .models.configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
 from .models.face_detection_rdfer import RDFERFaceDetector
@@ -35,11 +36,8 @@ from .models.modeling_rdfer import (
     RDFERModel,
     RDFERPreTrainedModel,
     RDFERVideoClassifierOutput,
-    clip_agreement,
-    distinct_clips,
-    interpolate_saliency,
-    resample_clips,
 )
+from .models.resampling_rdfer import interpolate_saliency, resample_clips
 from .models.video_backbone_rdfer import RDFERFrameNet
 from .models.video_decoding_rdfer import VideoReadError
 from .models.video_processing_rdfer import RDFERVideoProcessor

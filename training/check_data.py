@@ -15,10 +15,10 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_video
+from training.data.dataset_argument import SourceArguments, VideoSource, find_source, load_splits, parse_options
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
-from training.data.sources import SourceArguments, VideoSource, find_source, load_splits, parse_options
 from training.datasets import DATASETS, dataset_options
 from training.running.script_parser import ScriptParser
 

@@ -19,7 +19,7 @@ from accelerate import PartialState
 from transformers.utils import logging
 
 from modeling_rdfer.trainer.metrics import recognition_metrics
-from training.data.sources import DATASET_HELP, find_source
+from training.data.dataset_argument import DATASET_HELP, find_source
 from training.datasets import dataset_options
 from training.reports.card_facts import dataset_key
 from training.reports.plots import plot_confusions

@@ -11,7 +11,7 @@ from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
-from training.data.scoring import ScoringBatches
+from training.data.scoring_batches import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
 from training.reports.plots import write_confusion
 from training.running.arguments import evaluation_parser

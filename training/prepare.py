@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from training.data.sources import SourceArguments, chosen_options, find_source
+from training.data.dataset_argument import SourceArguments, chosen_options, find_source
 from training.preparing.dataset import prepare_dataset
 from training.running.script_parser import BooleanAction, ScriptParser
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from tqdm.auto import tqdm
 
-from ..models.modeling_rdfer import distinct_clips
+from ..models.agreement_rdfer import distinct_clips
 from ..models.threads_rdfer import map_in_threads
 from ..models.video_processing_rdfer import split_batch
 from .loading import Engine, load

@@ -17,14 +17,13 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
+from .agreement_rdfer import clip_agreement, distinct_clips
 from .configuration_aen import AENConfig
 from .loss_aen import group_log_sums, grouped_log_probabilities, sentiment_cross_entropy, unlabelled_losses
 from .video_backbone_rdfer import (
     RDFERZeroLinear,
     VideoBackbonePreTrainedModel,
     build_backbone,
-    clip_agreement,
-    distinct_clips,
     load_backbone,
     pooled_features,
 )

@@ -8,19 +8,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..models.modeling_rdfer import distinct_clips
+from ..models.agreement_rdfer import distinct_clips
 from .losses import cross_entropy
-from .verdicts import (
-    CLEAN,
-    PARTITIONS,
-    VerdictThresholds,
-    fit_noisy_loss_threshold,
-    label_doubt,
-    label_margin,
-    limit_noisy_share,
-    partition_samples,
-    sample_weights,
-)
+from .verdicts import PARTITIONS, VerdictThresholds, judge_samples, label_margin, sample_weights
 
 RECORD_NAME = "sample_record.safetensors"
 PREDICTIONS_NAME = "sample_predictions_{rank}.safetensors"
@@ -164,26 +154,17 @@ class SampleRecord:
         self._judge()
 
     def _judge(self):
-        thresholds, seen = self.thresholds, self.epochs_seen > 0
-        self.loss_threshold = (
-            fit_noisy_loss_threshold(self.means["loss"][seen])
-            if thresholds.noisy_loss_threshold == "auto"
-            else float(thresholds.noisy_loss_threshold)
-        )
-        margin = self.margin
-        # No evidence: a single clip always agrees with itself (docs/method.md, Short videos); small losses.
-        margin[~seen | (self.num_valid_clips < 2) | (self.means["loss"] <= self.loss_threshold)] = 1.0
-        margin = limit_noisy_share(margin, self.given_labels, thresholds.max_noisy_share)
-        self.partition = partition_samples(
+        seen = self.epochs_seen > 0
+        verdicts = judge_samples(
+            self.means["probabilities"],
             self.means["agreement"],
-            margin,
             self.means["loss"],
-            noisy_margin_threshold=thresholds.noisy_margin_threshold,
-            noisy_loss_threshold=self.loss_threshold,
-            hard_agreement_threshold=thresholds.hard_agreement_threshold,
+            self.given_labels,
+            has_evidence=seen & (self.num_valid_clips >= 2),
+            seen=seen,
+            thresholds=self.thresholds,
         )
-        self.partition[~seen] = CLEAN
-        self.doubt = label_doubt(margin, self.partition, thresholds.full_doubt_margin)
+        self.partition, self.doubt, self.loss_threshold = verdicts
         self.weights = sample_weights(
             self.partition, self.means["agreement"], self.doubt, self.hard_sample_gain, self.noisy_sample_weight
         )

@@ -13,7 +13,7 @@ from transformers import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, HubStrategy
 from transformers.utils import logging
 
-from ..models.modeling_rdfer import distinct_clips
+from ..models.agreement_rdfer import distinct_clips
 from .arguments import RDFERTrainingArguments
 from .callbacks import EpochCallback, ShortPrinterCallback, ShortProgressCallback
 from .collator import MODEL_INPUTS, check_train_dataset, collate_videos

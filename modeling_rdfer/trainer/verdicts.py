@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
@@ -224,13 +225,78 @@ def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
     return float(right)
 
 
+class Verdicts(NamedTuple):
+    """
+    Verdicts on all samples of a training set.
+
+    Attributes:
+        partition (`torch.LongTensor` of shape `(N,)`): see [`partition_samples`].
+        doubt (`torch.FloatTensor` of shape `(N,)`, 0..1): see [`label_doubt`].
+        loss_threshold (`float`): the loss above which a sample can be noisy.
+    """
+
+    partition: torch.LongTensor
+    doubt: torch.Tensor
+    loss_threshold: float
+
+
+def judge_samples(
+    probabilities: torch.Tensor,
+    agreement: torch.Tensor,
+    losses: torch.Tensor,
+    labels: torch.LongTensor,
+    has_evidence: torch.BoolTensor,
+    seen: torch.BoolTensor,
+    thresholds: VerdictThresholds,
+) -> Verdicts:
+    """
+    Judges all samples of a training set: the whole rule (docs/method.md, Verdicts and weights).
+
+    1. The loss threshold is fitted to the losses of the samples that were seen, unless it is given.
+    2. A label is only doubted with evidence: at least two distinct clips (one always agrees with itself) and a loss
+       above the threshold.
+    3. Of each label at most `max_noisy_share` of the samples are doubted.
+    4. Partition and doubt follow from the margins that are left. Samples that were not seen are clean.
+
+    Args:
+        probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
+        agreement, losses (`torch.FloatTensor` of shape `(N,)`): see [`partition_samples`].
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+        has_evidence (`torch.BoolTensor` of shape `(N,)`): seen, with at least two distinct clips.
+        seen (`torch.BoolTensor` of shape `(N,)`): whether the model has seen the sample.
+        thresholds ([`VerdictThresholds`]): the thresholds.
+
+    Returns:
+        [`Verdicts`]
+    """
+    if thresholds.noisy_loss_threshold == "auto":
+        loss_threshold = fit_noisy_loss_threshold(losses[seen])
+    else:
+        loss_threshold = float(thresholds.noisy_loss_threshold)
+    margin = label_margin(probabilities, labels)
+    margin[~has_evidence | (losses <= loss_threshold)] = 1.0
+    margin = limit_noisy_share(margin, labels, thresholds.max_noisy_share)
+    partition = partition_samples(
+        agreement,
+        margin,
+        losses,
+        noisy_margin_threshold=thresholds.noisy_margin_threshold,
+        noisy_loss_threshold=loss_threshold,
+        hard_agreement_threshold=thresholds.hard_agreement_threshold,
+    )
+    partition[~seen] = CLEAN
+    return Verdicts(partition, label_doubt(margin, partition, thresholds.full_doubt_margin), loss_threshold)
+
+
 __all__ = [
     "CLEAN",
     "HARD",
     "NOISY",
     "PARTITIONS",
     "VerdictThresholds",
+    "Verdicts",
     "fit_noisy_loss_threshold",
+    "judge_samples",
     "label_doubt",
     "label_margin",
     "limit_noisy_share",

@@ -11,7 +11,7 @@ from modeling_rdfer import (
 from modeling_rdfer.hub.public_names import public_name
 from tests.helpers.cards import METRICS, card_of
 from tests.helpers.training_job import Videos, make_model, make_trainer
-from training.data.sources import VideoSource
+from training.data.dataset_argument import VideoSource
 from training.reports.card_facts import dataset_title
 
 

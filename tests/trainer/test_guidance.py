@@ -16,9 +16,8 @@ from modeling_rdfer.trainer.trainer import RDFERTrainer
 from tests.helpers.training_job import Videos, make_model
 from tests.trainer.test_trainer import table_of
 from training import evaluate, train
-from training.build.aen_small import FOLDER as AEN_SMALL
 from training.running.arguments import ModelArguments
-from training.running.models import build_model
+from training.running.build_model import AEN_SMALL, build_model
 
 LABELS = ["happy", "sad", "angry"]
 BACKBONE = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from modeling_rdfer.inference.loading import load
-from modeling_rdfer.models.modeling_rdfer import distinct_clips
+from modeling_rdfer.models.agreement_rdfer import distinct_clips
 from tests.helpers.paths import AEN_CHECKPOINT
 from tests.helpers.training_options import FAST, TINY
 from training import audit, train
-from training.auditing.cards import Cards
 from training.auditing.scoring import score
+from training.auditing.video_cards import Cards
 from training.data.labelled_videos import LabelledVideos
 from training.running.arguments import parse_training_arguments
 

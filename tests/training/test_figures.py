@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.stats import norm
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
-from modeling_rdfer.models.video_backbone_rdfer import distinct_clips
+from modeling_rdfer.models.agreement_rdfer import distinct_clips
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT
 from training import evaluate, figures
 from training.data.labelled_videos import LabelledVideos

@@ -13,15 +13,15 @@ from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SamplePredictions
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
 from training.auditing.arguments import AuditArguments
-from training.auditing.cards import Cards
 from training.auditing.scoring import Audit, load_scoring_model, make_cards, score
+from training.auditing.video_cards import Cards
 from training.auditing.videos import fingerprint, open_audit_videos
 from training.data.checks import find_unreadable_videos, report_bad_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.running.arguments import DataArguments, ModelArguments, parse_training_arguments
+from training.running.build_model import build_model
 from training.running.fit import fit
-from training.running.models import build_model
 from training.running.run_folders import differing_settings, last_checkpoint, read_json, settings_of
 from training.running.video_sets import VideoSets, load_split
 

@@ -10,16 +10,16 @@ import torch
 
 from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.inference.loading import load
+from modeling_rdfer.models.agreement_rdfer import distinct_clips
 from modeling_rdfer.models.labels_rdfer import class_names
-from modeling_rdfer.models.modeling_rdfer import distinct_clips
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SamplePredictions
 from training.auditing.arguments import AuditArguments
-from training.auditing.cards import Cards, make_card
+from training.auditing.video_cards import Cards, make_card
 from training.auditing.videos import open_audit_videos
 from training.data.checks import report_bad_videos
 from training.data.labelled_videos import LabelledVideos
-from training.data.scoring import ScoringBatches
+from training.data.scoring_batches import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
 from training.running.arguments import DataArguments
 from training.running.video_sets import load_split, map_videos

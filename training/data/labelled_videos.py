@@ -13,7 +13,7 @@ import datasets
 from torch.utils.data import Subset
 
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
-from training.datasets.loading import PERSON_COLUMNS
+from training.datasets.loader_tools import PERSON_COLUMNS
 
 # Columns of a dataset that go into the sample table. `prepared` also says how to read the video.
 SAMPLE_COLUMNS = ("path", "fold", "content_hash", "num_frames", "prepared")

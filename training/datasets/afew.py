@@ -7,7 +7,7 @@ import datasets
 
 from modeling_rdfer.models.labels_rdfer import canonical_label
 
-from .loading import (
+from .loader_tools import (
     OnMissing,
     build_splits,
     find_clips,
@@ -46,7 +46,7 @@ def load(root, lists: bool = True, on_missing: OnMissing = "error") -> datasets.
 
     Returns:
         `datasets.DatasetDict`: `train` and `validation` with the columns of
-        [`~training.datasets.loading.build_splits`]. `sample_id` is `<split>/<Emotion>/<clip>`. The labels of the test
+        [`build_splits`]. `sample_id` is `<split>/<Emotion>/<clip>`. The labels of the test
         set are not public.
 
     Raises:

@@ -17,7 +17,7 @@ from transformers.utils import logging
 from training.data.messages import first_few
 from training.running.script_parser import ScriptParser
 
-from .loading import OnMissing, build_splits, find_clips, find_folder, loader, split_by_person
+from .loader_tools import OnMissing, build_splits, find_clips, find_folder, loader, split_by_person
 
 logger = logging.get_logger(__name__)
 
@@ -66,7 +66,7 @@ def load(
             is an error or left out.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`],
         `actor`, `sentence`, `level`, `acted_label` and `fold`. If there are votes: `face_votes` and `multimodal_votes`
         (number of votes for each label, in the order of the labels) and `soft_label` (shares of the multimodal votes
         with `"multimodal_vote"`, otherwise of the face votes).

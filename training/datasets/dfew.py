@@ -7,7 +7,16 @@ from typing import Literal
 
 import datasets
 
-from .loading import OnMissing, build_splits, find_clips, find_folder, find_lists, labels_by_number, loader, read_lines
+from .loader_tools import (
+    OnMissing,
+    build_splits,
+    find_clips,
+    find_folder,
+    find_lists,
+    labels_by_number,
+    loader,
+    read_lines,
+)
 
 LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
 # Published numbers of videos by fold and split: of each label, or of all. `training.check_data` compares with them.
@@ -36,7 +45,7 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
             clip is an error or left out.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`] and
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`] and
         `fold`. `sample_id` has five digits, also if a list has dropped leading zeros.
 
     Raises:

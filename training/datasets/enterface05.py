@@ -9,7 +9,7 @@ import datasets
 
 from modeling_rdfer.models.labels_rdfer import canonical_label
 
-from .loading import build_splits, find_clips, loader, split_by_person
+from .loader_tools import build_splits, find_clips, loader, split_by_person
 
 LABELS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise"]
 # Subject 6 is not cut into sentences and is in no fold. Subject 23 lacks three clips.
@@ -33,7 +33,7 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1) -> datasets.DatasetDict:
             others.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`],
         `subject`, `sentence` and `fold`. `sample_id` is like `s1_an_1`; subject, expression and sentence come
         from the folders, not from the file name.
 

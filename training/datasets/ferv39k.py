@@ -5,7 +5,7 @@ import datasets
 
 from modeling_rdfer.models.labels_rdfer import canonical_label
 
-from .loading import OnMissing, build_splits, find_clips, find_folder, find_lists, loader, read_lines
+from .loader_tools import OnMissing, build_splits, find_clips, find_folder, find_lists, loader, read_lines
 
 LABELS = ["Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"]
 # Published numbers of videos by fold and split: of each label, or of all. `training.check_data` compares with them.
@@ -33,7 +33,7 @@ def load(root, on_missing: OnMissing = "error") -> datasets.DatasetDict:
             clip is an error or left out.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`] and
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`] and
         `scene`. `sample_id` is `<Scene>/<Emotion>/<number>`.
 
     Raises:

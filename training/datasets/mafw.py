@@ -5,7 +5,7 @@ from typing import Literal
 
 import datasets
 
-from .loading import OnMissing, build_splits, find_clips, find_folder, find_lists, loader, read_lines
+from .loader_tools import OnMissing, build_splits, find_clips, find_folder, find_lists, loader, read_lines
 
 # The order of the paper: AN DI FE HA NE SA SU CO AX HL DS.
 LABELS = [
@@ -47,7 +47,7 @@ def load(
             clip is an error or left out.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`],
         `fold` and, with captions, `caption_zh` and `caption_en`. The compound labels that occur in the fold's lists
         follow the single ones, in the order of their parts.
 

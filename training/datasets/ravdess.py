@@ -5,7 +5,7 @@ from typing import Literal
 
 import datasets
 
-from .loading import build_splits, find_clips, loader, split_by_person
+from .loader_tools import build_splits, find_clips, loader, split_by_person
 
 LABELS = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 MODALITIES = {"audio-video": "01", "video-only": "02"}
@@ -36,7 +36,7 @@ def load(
             of every recording to take.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test` with the columns of [`~training.datasets.loading.build_splits`],
+        `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`],
         `actor`, `sex`, `channel`, `intensity`, `statement`, `repetition` and `fold`.
 
     Raises:

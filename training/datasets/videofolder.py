@@ -7,7 +7,7 @@ import datasets
 
 from modeling_rdfer.models.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-from .loading import SPLIT_NAMES, build_splits, loader
+from .loader_tools import SPLIT_NAMES, build_splits, loader
 
 
 @loader("folder")
@@ -21,7 +21,7 @@ def load(root) -> datasets.DatasetDict:
             with `<label>/<video>`, which is one split, train.
 
     Returns:
-        `datasets.DatasetDict`: the splits with the columns of [`~training.datasets.loading.build_splits`]. Labels are
+        `datasets.DatasetDict`: the splits with the columns of [`build_splits`]. Labels are
         in alphabetical order. `sample_id` is the path relative to the root.
 
     Raises:

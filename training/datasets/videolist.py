@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 from transformers.utils import logging
 
-from .loading import PERSON_COLUMNS, SPLIT_NAMES, OnMissing, build_splits, loader
+from .loader_tools import PERSON_COLUMNS, SPLIT_NAMES, OnMissing, build_splits, loader
 
 logger = logging.get_logger(__name__)
 
@@ -31,7 +31,7 @@ def load(root, fold: int | None = None, on_missing: OnMissing = "error") -> data
             is an error or left out.
 
     Returns:
-        `datasets.DatasetDict`: the splits with the columns of [`~training.datasets.loading.build_splits`]. Labels are
+        `datasets.DatasetDict`: the splits with the columns of [`build_splits`]. Labels are
         in alphabetical order.
 
     Raises:

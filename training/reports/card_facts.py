@@ -8,7 +8,7 @@ from pathlib import Path
 from modeling_rdfer.hub.card_facts import CardFacts
 from modeling_rdfer.hub.public_names import public_name
 from training.auditing.decisions import decisions_hash
-from training.data.sources import VideoSource, find_source, parse_options
+from training.data.dataset_argument import VideoSource, find_source, parse_options
 from training.datasets import dataset_options
 
 # Names of the datasets as their authors write them.

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from modeling_rdfer.inference.scores import probabilities
-from modeling_rdfer.models.modeling_rdfer import distinct_clips
-from training.data.scoring import ScoringBatches
+from modeling_rdfer.models.agreement_rdfer import distinct_clips
+from training.data.scoring_batches import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
 
 # Most frames of a clip that a strip shows.

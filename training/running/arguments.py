@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
-from training.data.sources import SourceArguments
+from training.data.dataset_argument import SourceArguments
 from training.running.script_parser import BooleanAction, ScriptParser
 
 # Other names of --dataset and --eval-dataset; the first three of transformers' example scripts.

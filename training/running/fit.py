@@ -12,16 +12,16 @@ from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
 from modeling_rdfer.trainer.trainer import RDFERTrainer
 from training.data.checks import check_videos, find_unreadable_videos, report_bad_videos
+from training.data.dataset_argument import find_source
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
-from training.data.sources import find_source
 from training.data.streaming import StreamingVideoDataset
 from training.data.video_dataset import VideoDataset
 from training.reports.card_facts import dataset_key, facts_of_run
 from training.reports.plots import plot_curves, write_confusion
 from training.reports.tables import print_partitions
 from training.running.arguments import DataArguments, ModelArguments
-from training.running.models import build_model
+from training.running.build_model import build_model
 from training.running.video_sets import VideoSets, load_video_sets, warn_of_overlap
 
 # What a run writes beside its model.

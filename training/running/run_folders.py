@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from modeling_rdfer.trainer.sample_record import RECORD_NAME
-from training.data.sources import find_source
+from training.data.dataset_argument import find_source
 from training.reports.card_facts import dataset_key
 from training.running.arguments import parse_training_arguments
 

@@ -11,12 +11,19 @@ from transformers.utils import logging
 
 from training.auditing.decisions import apply_decisions, describe
 from training.data.checks import check_videos
+from training.data.dataset_argument import (
+    SourceArguments,
+    VideoSource,
+    find_source,
+    load_source,
+    load_videos,
+    parse_options,
+)
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
-from training.data.sources import SourceArguments, VideoSource, find_source, load_source, load_videos, parse_options
 from training.data.video_shards import NoSuchSplitError, VideoShards, load_shards
-from training.datasets.loading import SPLIT_NAMES
+from training.datasets.loader_tools import SPLIT_NAMES
 from training.running.arguments import DataArguments
 
 logger = logging.get_logger(__name__)

@@ -12,7 +12,7 @@ from tests.helpers.dataset_replicas import (
 
 @pytest.fixture
 def warnings(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("training.datasets.loading"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("training.datasets.loader_tools"), "propagate", True)
     return caplog
 
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from training.data.sources import SourceArguments
+from training.data.dataset_argument import SourceArguments
 from training.running.script_parser import BooleanAction, ScriptParser
 
 

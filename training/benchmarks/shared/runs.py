@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, TrainingArguments
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
-from modeling_rdfer.models.modeling_rdfer import resample_clips
+from modeling_rdfer.models.resampling_rdfer import resample_clips
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.trainer import RDFERTrainer

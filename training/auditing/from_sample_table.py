@@ -12,8 +12,8 @@ from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SamplePredictions
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
-from training.auditing.cards import Cards
 from training.auditing.scoring import Audit, load_scoring_model, make_cards
+from training.auditing.video_cards import Cards
 from training.data.labelled_videos import LabelledVideos
 from training.data.messages import first_few
 from training.running.arguments import DataArguments

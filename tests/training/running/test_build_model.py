@@ -4,7 +4,7 @@ import pytest
 from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from training.running.arguments import ModelArguments
-from training.running.models import build_model, parse_overrides
+from training.running.build_model import build_model, parse_overrides
 
 
 def test_labels_of_a_checkpoint_are_kept_by_name():

@@ -7,7 +7,7 @@ from PIL import Image
 from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
 from training.data.labelled_videos import LabelledVideos
-from training.data.scoring import ScoringBatches
+from training.data.scoring_batches import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
 
 LABEL2ID = {"happy": 0, "sad": 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.data.labelled_videos import LabelledVideos
 from training.datasets import DATASETS, dataset_options, load
-from training.datasets.loading import SPLIT_NAMES
+from training.datasets.loader_tools import SPLIT_NAMES
 from training.datasets.videolist import read_rows
 
 # Loaders of people's own videos -> what they load, for messages.

@@ -1,6 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """The model to train: a checkpoint, or a new one from a preset."""
 
+from pathlib import Path
+
 import yaml
 from transformers import AutoConfig, AutoModelForVideoClassification, PreTrainedModel
 from transformers.utils import logging
@@ -14,12 +16,13 @@ from modeling_rdfer import (
 )
 from modeling_rdfer.models.labels_rdfer import group_labels
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from training.build.aen_small import FOLDER as AEN_SMALL
 from training.data.labels import map_labels
 from training.running.arguments import ModelArguments
 
 logger = logging.get_logger(__name__)
 
+# The checkpoint of AEN, which only a checkout has.
+AEN_SMALL = Path(__file__).parents[2] / "hub_cards" / "aen-small"
 # Model type -> configuration class, model class.
 FAMILIES = {"rdfer": (RDFERConfig, RDFERForVideoClassification), "aen": (AENConfig, AENForVideoClassification)}
 

@@ -2,7 +2,7 @@
 import pytest
 from PIL import Image
 
-from training.data.sources import REGISTERED, VideoSource, find_source
+from training.data.dataset_argument import REGISTERED, VideoSource, find_source
 from training.running.arguments import DataArguments
 from training.running.video_sets import load_split, load_video_sets
 

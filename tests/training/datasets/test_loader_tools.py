@@ -4,8 +4,8 @@ import pytest
 from modeling_rdfer import RDFERVideoProcessor
 from tests.helpers.dataset_replicas import dfew, write_video
 from training.data.checks import check_videos
+from training.data.dataset_argument import SourceArguments, load_source, parse_options
 from training.data.labelled_videos import LabelledVideos
-from training.data.sources import SourceArguments, load_source, parse_options
 from training.data.video_dataset import VideoDataset
 from training.datasets import DATASETS, dataset_options, load
 
