@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Dynamic facial expression recognition: which emotion a face shows in a video.
+"""Dynamic facial expression recognition: which emotion a face shows in a video.
 
 Importing the package registers its models with the Auto classes of transformers. Inference and training are imported
 when a name of theirs is first used.

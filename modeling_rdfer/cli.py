@@ -296,8 +296,7 @@ def _face(text: str) -> str | int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """
-    Runs the `rdfer` command.
+    """Runs the `rdfer` command.
 
     Args:
         argv (`list[str]`, *optional*): arguments; those of the process by default.

@@ -11,9 +11,10 @@ STYLES = ["-", "--", ":"]
 
 
 def write_timeline_csv(windows: list[Window], path):
-    """
-    Writes a row for each window: start_seconds, end_seconds, label, one probability for each label (0..1), agreement.
-    The cells of a window without a face are empty.
+    """Writes a timeline as CSV, one row for each window.
+
+    The columns are start_seconds, end_seconds, label, one probability (0..1) for each label, and agreement. For a
+    window without a face, all columns but the times are empty.
 
     Args:
         windows (`list[Window]`): the result of [`timeline`].
@@ -32,8 +33,7 @@ def write_timeline_csv(windows: list[Window], path):
 
 
 def display_times(windows: list[Window]) -> tuple[list[float], list[float]]:
-    """
-    Times at which windows, which may overlap, are drawn.
+    """Returns the times at which windows, which may overlap, are drawn.
 
     Args:
         windows (`list[Window]`): the result of [`timeline`].
@@ -48,14 +48,13 @@ def display_times(windows: list[Window]) -> tuple[list[float], list[float]]:
 
 
 def plot_timeline(windows: list[Window], path, title: str | None = None, num_faces: int = 12):
-    """
-    Draws the probabilities over time, the label of each window below them, and the faces of key frames below that.
+    """Draws the probabilities over time, the label of each window below them, and the faces of key frames below that.
 
     Args:
         windows (`list[Window]`): the result of [`timeline`].
-        path (`str` or `Path`): picture to write; its suffix is the format (.png, .svg, .pdf).
+        path (`str` or `Path`): picture to write; its suffix gives the format (.png, .svg, .pdf).
         title (`str`, *optional*): title of the picture.
-        num_faces (`int`, defaults to 12): number of faces.
+        num_faces (`int`, *optional*, defaults to 12): largest number of faces.
     """
     import matplotlib
 

@@ -3,7 +3,6 @@
 Lets mkdocstrings read docstrings as transformers writes them.
 
 - `name (`int`, *optional*, defaults to 4): ...` becomes `name (int, optional): ...`.
-- Fields of a configuration that follow the summary without a heading get one, `Args:`.
 - The help text of a dataclass field becomes its docstring, and its default its value.
 - `docs/method.md, Heading` becomes a link to the heading.
 - A list gets the empty line before it that Markdown needs.
@@ -17,7 +16,6 @@ from pathlib import Path
 import griffe
 
 PARAMETER = re.compile(r"^( *)(\*{0,2}\w+(?:, \*{0,2}\w+)*) \((.*`.*)\):[ ]*", re.M)
-FIELD = re.compile(r"^\w+(?:, \w+)* \(`[^\n]*\):$", re.M)
 RETURNED = re.compile(r"^( *Returns:\n +)([^\n]*?`):(?=[ \n])", re.M)
 # Markdown starts a list after an empty line only.
 LIST = re.compile(r"^( *)(?!- )(\S.*)\n(?=\1- )", re.M)
@@ -32,23 +30,16 @@ def _plain(text: str) -> str:
 
 
 def rewrite(text: str, public: dict[str, str], has_signature: bool) -> str:
+    """Brings a docstring to the notation of griffe's Google parser.
+
+    Args:
+        text (`str`): the docstring.
+        public (`dict[str, str]`): name -> full path of what the reference describes.
+        has_signature (`bool`): whether a signature shows the defaults, so that they are left out here.
+
+    Returns:
+        `str`: the docstring.
     """
-    The docstring `text` in the notation of griffe's Google parser; `public` maps names to their full paths. Where
-    there is a signature, it shows the defaults.
-    """
-    lines = text.split("\n")
-    first = next((number for number, line in enumerate(lines) if FIELD.match(line)), None)
-    if first is not None and not re.search(r"^Args:$", text, re.M):
-        end = next(
-            (
-                n
-                for n in range(first, len(lines))
-                if lines[n] and not lines[n].startswith(" ") and not FIELD.match(lines[n])
-            ),
-            len(lines),
-        )
-        lines[first:end] = ["Args:", *("    " + line if line else line for line in lines[first:end])]
-        text = "\n".join(lines)
 
     def parameter(match: re.Match) -> str:
         kind = _plain(match[3])

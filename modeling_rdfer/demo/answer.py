@@ -25,13 +25,12 @@ MAX_LABELS = 8
 
 
 def analyse(path: Path, model: str | None, progress) -> str:
-    """
-    Analyses a video.
+    """Analyses a video.
 
     Args:
         path (`Path`): video file.
-        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
-        progress (function): called with the progress, 0..1, and a description `desc`.
+        model (`str` or `None`): folder or name on the Hub; `None` for the embedded checkpoint.
+        progress (`Callable`): called with the progress, 0..1, and a description `desc`.
 
     Returns:
         `str`: the answer as HTML.

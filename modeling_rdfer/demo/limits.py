@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What the demo refuses, and the messages that visitors see then."""
+"""Limits of the demo, and the messages about refused videos."""
 
 import html
 
@@ -39,12 +39,11 @@ MESSAGES = {
 
 
 class Refused(Exception):
-    """
-    The reason why a video gets no answer.
+    """The reason why a video gets no answer.
 
     Args:
         key (`str`): key of `MESSAGES`, or `"unreadable"`.
-        detail (`str`, *optional*): what is wrong with this video.
+        detail (`str`, *optional*, defaults to `""`): what is wrong with this video.
     """
 
     def __init__(self, key: str, detail: str = ""):

@@ -25,7 +25,7 @@ from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
-# Videos that are analysed at the same time, and videos that may wait for it. They bound time and memory.
+# Videos that are analysed at the same time, and videos that may wait. Both limit time and memory.
 MAX_ANALYSES = 2
 MAX_WAITING = 100
 
@@ -39,7 +39,7 @@ NOTICE = f"""
 <li>The EU AI Act, Article 5(1)(f), prohibits emotion recognition at the workplace and in education.</li>
 <li>Send only videos of people who agreed to it. A video of a face is personal data.</li>
 <li>Accuracy depends on person, culture, age, light and pose, and has not been measured for most of them. rdfer-small
-has not been tested on real videos of sad, angry, fear and disgust.</li>
+has not been tested on real videos that show sad, angry, fear or disgust.</li>
 <li>People also smile when they are not happy, and seven labels do not cover all expressions.</li>
 </ul></details></aside>"""
 
@@ -59,14 +59,13 @@ press the button below. It is deleted from the server after the analysis, also i
 
 
 def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
-    """
-    Builds the page.
+    """Builds the page.
 
     Args:
         models (`list[str]`): folders or names on the Hub that visitors can choose from, in addition to the embedded
-            checkpoint; the first is the default. All are loaded at once, so that errors show before anyone visits. No
-            other checkpoint is ever loaded.
-        uploads (`Uploads`): the store of the videos.
+            checkpoint; the first is the default. All are loaded right away, so that errors show before the first
+            visit. No other checkpoint is ever loaded.
+        uploads ([`Uploads`]): store of the uploaded videos.
 
     Returns:
         `gradio.Blocks`: the page.
@@ -78,7 +77,7 @@ def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
     for name in choices.values():
         load(name)
 
-    def analyse_upload(upload: str, checkpoint: str, progress=gradio.Progress()):  # noqa: B008 - Gradio needs it so
+    def analyse_upload(upload: str, checkpoint: str, progress=gradio.Progress()):  # noqa: B008 - Gradio requires it
         try:
             with uploads.claim(upload) as path:
                 return analyse(path, choices[checkpoint], progress)
@@ -119,8 +118,7 @@ def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
 
 
 def launch_demo(models: list[str] | None = None, **launch_options):
-    """
-    Serves the demo until the process is interrupted or terminated.
+    """Serves the demo until the process is interrupted or terminated.
 
     Args:
         models (`list[str]`, *optional*): folders or names on the Hub to choose from, in addition to the embedded

@@ -1,9 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Keeps uploaded videos until they are analysed.
+"""Keeps uploaded videos until they are analysed.
 
-Gradio's own upload is switched off. It names files by their content, so that two visitors with the same video share
-one file, and it keeps them. Here every upload is a file of its own, and is deleted after the analysis in any case.
+Gradio's own upload is switched off: it names files by their content, so two visitors with the same video share one
+file, and it keeps them. Here every upload is a separate file, which is deleted after the analysis in any case.
 """
 
 import re
@@ -18,15 +17,14 @@ from starlette.responses import JSONResponse
 
 from .limits import MAX_BYTES, MESSAGES, Refused
 
-# Most videos on the disk.
+# Largest number of videos on the disk.
 MAX_UPLOADS = 100
 # An upload is deleted after this time if its visitor left before the analysis, or if it stopped arriving.
 FORGOTTEN_SECONDS = 900
 
 
 class Uploads:
-    """
-    Videos between upload and answer: files with random names in a temporary folder.
+    """Store of uploaded videos: files with random names in a temporary folder.
 
     Args:
         folder (`str` or `Path`): an empty folder.
@@ -36,8 +34,7 @@ class Uploads:
         self.folder = Path(folder)
 
     async def receive(self, request: Request) -> JSONResponse:
-        """
-        Stores the body of a POST request as a video.
+        """Stores the body of a POST request as a video.
 
         Args:
             request (`Request`): its content type is `application/octet-stream`.
@@ -62,7 +59,7 @@ class Uploads:
                         return JSONResponse({"refused": "too_large"}, 413)
                     file.write(chunk)
             path.rename(self.folder / token)
-        except (ClientDisconnect, FileNotFoundError):  # the latter: slow and deleted as forgotten
+        except (ClientDisconnect, FileNotFoundError):  # not found: so slow that it was deleted as forgotten
             return JSONResponse({"refused": "failed"}, 400)
         finally:
             path.unlink(missing_ok=True)
@@ -70,11 +67,13 @@ class Uploads:
 
     @contextmanager
     def claim(self, token: str) -> Iterator[Path]:
-        """
-        Context with the path of an upload. It can be entered once for each upload and deletes the file at its end.
+        """Gives the path of an upload, as a context that deletes the file at its end. It can be entered only once.
 
         Args:
             token (`str`): what `receive` returned; or a key of `MESSAGES`, the reason why the page sent nothing.
+
+        Yields:
+            `Path`: the video.
 
         Raises:
             Refused: if there is no such upload.
@@ -92,7 +91,7 @@ class Uploads:
             path.unlink(missing_ok=True)
 
     def delete_forgotten(self):
-        """Deletes the uploads that are older than `FORGOTTEN_SECONDS` and not being analysed."""
+        """Deletes uploads that are older than `FORGOTTEN_SECONDS` and are not being analysed."""
         for path in self.folder.iterdir():
             if not path.name.endswith(".taken"):
                 try:

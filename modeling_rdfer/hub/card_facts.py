@@ -23,15 +23,15 @@ FACE_DETECTOR_ORIGIN = (
 )
 CODE_ORIGIN = ("code", "modeling-rdfer", "Apache-2.0")
 
-# Who public datasets show, from their authors' descriptions.
+# The people that public datasets show, from their authors' descriptions.
 PEOPLE = {
     "cremad": "91 actors of CREMA-D, 48 men and 43 women of 20 to 74 years, African American, Asian, Caucasian and "
-    "Hispanic, who acted the expressions in a studio. No children, and no expressions that were not acted.",
+    "Hispanic, who acted the expressions in a studio. No children, and no spontaneous expressions.",
     "ravdess": "24 professional actors of RAVDESS, 12 women and 12 men, speaking North American English in a studio. "
-    "No children, no old people, and no expressions that were not acted.",
-    "dfew": "actors in the films that DFEW was cut from. No expressions that were not acted.",
-    "afew": "actors in the films that AFEW was cut from. No expressions that were not acted.",
-    "synthetic": "nobody: the faces are drawings. Nothing about real faces follows from them.",
+    "No children, no old people, and no spontaneous expressions.",
+    "dfew": "actors in the films that DFEW was cut from. No spontaneous expressions.",
+    "afew": "actors in the films that AFEW was cut from. No spontaneous expressions.",
+    "synthetic": "nobody, since the faces are drawings. Nothing about real faces follows from them.",
 }
 
 # How the epoch of the weights was chosen.
@@ -40,9 +40,10 @@ MODEL_SELECTIONS = ("last", "held_out", "best_on_validation", "best_on_test")
 
 @dataclass
 class CardFacts:
-    """
-    Facts about a model and its training. Everything is optional; None and empty fields do not appear in the card.
-    Of paths and URLs only the [`public_name`] is kept.
+    """Facts about a model and its training, for its card.
+
+    Everything is optional; None and empty fields do not appear in the card. Of paths and URLs only the [`public_name`]
+    is kept.
 
     Attributes:
         model_name (`str`): name of the model; by default that of its folder or repository.
@@ -50,24 +51,25 @@ class CardFacts:
         summary (`str`): Markdown below the title; by default made from the configuration.
         license (`str`): identifier of the weights' licence, e.g. `"apache-2.0"`.
         language (`str`): language of the labels.
-        tags (`list[str]`): tags beside the usual ones.
+        tags (`list[str]`): tags besides the usual ones.
         base_model (`str`): checkpoint that training started from.
-        loaded_from (`str`): in place of `base_model`, the checkpoint that the weights were loaded from, if it is not
-            known whether they were changed since.
+        loaded_from (`str`): the checkpoint that the weights were loaded from; used instead of `base_model` if it is
+            not known whether they have been changed since.
         backbone (`str`): pretrained backbone whose weights were copied.
         preset (`str`): preset of a model trained from scratch.
-        origins (list of (part, origin, licence)): where parts of the checkpoint come from, Markdown.
-        rebuild (`str`): Markdown: how to build the checkpoint again.
+        origins (`list[tuple[str, str, str]]`): (part, origin, licence) of the parts of the checkpoint, Markdown.
+        rebuild (`str`): how to build the checkpoint again, Markdown.
         dataset_name (`str`): name of the dataset.
         dataset_id (`str`): its name on the Hub.
         dataset_config (`str`): its configuration, e.g. a labelling.
-        train_split, eval_split (`str`), fold (`int` or `str`): splits for training and evaluation, and the fold.
-        people (`str`): who the data shows and who it does not.
+        train_split, eval_split (`str`): splits for training and evaluation.
+        fold (`int` or `str`): the fold.
+        people (`str`): the people that the data shows, and those it does not show.
         model_selection (`"last"`, `"held_out"`, `"best_on_validation"` or `"best_on_test"`): how the epoch was chosen:
-            not at all; on videos held out of training; on the validation or test videos that are also reported.
+            the last one; on videos held out of training; on the validation or test videos that the results come from.
         held_out_share (`float`, 0..1): share of the training videos held out to choose the epoch.
         loss (`str`): training loss.
-        loss_weights (`dict[str, float]`): weights of its other terms: sentiment and guidance.
+        loss_weights (`dict[str, float]`): weights of the other terms of the loss: sentiment and guidance.
         frame_teacher (`str`): checkpoint whose pseudo-labels guided the frames.
         hyperparameters (`dict[str, Any]`): settings that differ from the defaults.
         partitions (`dict[str, dict[str, int]]`): number of clean, hard and noisy training videos of each label.
@@ -125,14 +127,14 @@ class CardFacts:
     def __post_init__(self):
         if self.model_selection not in (None, *MODEL_SELECTIONS):
             raise ValueError(f"model_selection must be one of {list(MODEL_SELECTIONS)}, got {self.model_selection!r}.")
-        # Now, while the folder exists: later "output/demo" could also be a name on the Hub.
+        # Done now, while the folder exists: without it, "output/demo" could also be a name on the Hub.
         for name in ("base_model", "loaded_from", "frame_teacher", "backbone", "dataset_name", "dataset_id"):
             if getattr(self, name):
                 setattr(self, name, public_name(getattr(self, name)) or None)
         self.hyperparameters = public_value(self.hyperparameters)
 
     def filled_from(self, other: "CardFacts") -> "CardFacts":
-        """These facts; empty fields are taken from `other`, hyperparameters are merged."""
+        """Returns these facts with empty fields taken from `other`; hyperparameters are merged."""
         missing = {f.name: getattr(other, f.name) for f in fields(self) if getattr(self, f.name) in (None, [], {}, "")}
         missing["hyperparameters"] = {**other.hyperparameters, **self.hyperparameters}
         return replace(self, **missing)
@@ -140,20 +142,19 @@ class CardFacts:
 
 @dataclass
 class DatasetCardFacts:
-    """
-    Facts about a dataset. Everything but the name is optional; empty fields do not appear in the card.
+    """Facts about a dataset. Everything but the name is optional; empty fields do not appear in the card.
 
     Attributes:
         name (`str`): name of the dataset.
         summary (`str`): Markdown below the title.
         license (`str`): identifier of its licence.
-        tags (`list[str]`): tags beside the usual ones.
-        use (`str`): Markdown: how to load it.
+        tags (`list[str]`): tags besides the usual ones.
+        use (`str`): how to load it, Markdown.
         counts (`dict[str, dict[str, int]]`): number of videos: `{split: {label: videos}}`.
         settings (`dict[str, Any]`): settings that it was made with, by name.
         files (`dict[str, str]`): file name (or pattern) -> content.
-        people (`str`): who the data shows and who it does not.
-        limits (`list[str]`): Markdown.
+        people (`str`): the people that the data shows, and those it does not show.
+        limits (`list[str]`): known limits, Markdown.
         configs (`list[dict]`): files of each split, for `datasets.load_dataset`.
     """
 
@@ -173,16 +174,17 @@ class DatasetCardFacts:
 def origins_of(
     base_model: str | None, has_face_detector: bool, frame_teacher: str | None = None, part: str = ""
 ) -> list[tuple[str, str, str]]:
-    """
-    The parts of a checkpoint that were made by others.
+    """Lists the parts of a checkpoint with their origins and licences.
 
     Args:
-        base_model, frame_teacher (`str`, *optional*): public names of the base model and of the frame teacher.
+        base_model (`str` or `None`): public name of the base model.
         has_face_detector (`bool`): whether the checkpoint has a face detector.
-        part (`str`): name of the part that comes from the base model.
+        frame_teacher (`str`, *optional*): public name of the frame teacher.
+        part (`str`, *optional*, defaults to `""`): what the card calls the part that comes from the base model; by
+            default "the weights that training started from".
 
     Returns:
-        list of (part, origin, licence), see [`CardFacts`].
+        `list[tuple[str, str, str]]`: (part, origin, licence), see [`CardFacts`].
     """
     part = part or "the weights that training started from"
     origins = [(part, FRAME_NET_ORIGIN, "MIT")] if base_model in ASSEMBLED else []
@@ -192,7 +194,7 @@ def origins_of(
 
 
 def facts_of_loaded(name_or_path: str | None) -> CardFacts:
-    """Facts of a model without `card_facts`: only the checkpoint that it was loaded from, if any, is known."""
+    """Returns the facts of a model without `card_facts`: only the checkpoint it was loaded from is known, if any."""
     facts = CardFacts(loaded_from=name_or_path)
     if facts.loaded_from in ASSEMBLED:
         facts.license = "apache-2.0"
@@ -201,7 +203,7 @@ def facts_of_loaded(name_or_path: str | None) -> CardFacts:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the installed libraries that a training depends on."""
+    """Returns the versions of Python and of the installed libraries that a training depends on."""
     versions = {"python": platform.python_version()}
     for name in ("modeling-rdfer", "torch", "transformers", "accelerate", "torchcodec", "av"):
         try:
@@ -212,7 +214,7 @@ def library_versions() -> dict[str, str]:
 
 
 def hardware(device, num_processes: int = 1) -> str:
-    """Description of the hardware, e.g. "2 x NVIDIA L4" or "CPU (x86_64, 8 cores)"."""
+    """Describes the hardware, e.g. "2 x NVIDIA L4" or "CPU (x86_64, 8 cores)"."""
     import torch
 
     if device.type == "cuda":

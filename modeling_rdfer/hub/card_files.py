@@ -1,7 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Cards as files. A card that this package wrote ends with a mark that holds its hash: so an edited card is recognised
-and kept. The example of an unedited card can be pinned to a commit of the Hub.
+"""Reads and writes cards as files.
+
+A card that this package wrote ends with a mark that holds its hash, so an edited card is recognised and kept. The
+example of an unedited card can be pinned to a commit on the Hub.
 """
 
 import hashlib
@@ -33,19 +34,18 @@ def sign_card(text: str) -> str:
 
 
 def is_unedited(text: str) -> bool:
-    """Whether a card was written by this package and has not been changed since."""
+    """Tells whether a card was written by this package and has not been changed since."""
     mark = _MARK.search(text.replace("\r\n", "\n"))
     return mark is not None and _digest(text.replace("\r\n", "\n")[: mark.start()]) == mark[1]
 
 
 def write_card(folder, text: str, overwrite: bool = False) -> bool:
-    """
-    Writes a card as `README.md`. A card that was edited or written by hand is kept, with a warning.
+    """Writes a card as `README.md`. A card that was edited or written by hand is kept, with a warning.
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.
         text (`str`): the card.
-        overwrite (`bool`): replace an edited card, too.
+        overwrite (`bool`, *optional*, defaults to `False`): whether to replace an edited card, too.
 
     Returns:
         `bool`: whether it was written.
@@ -65,16 +65,16 @@ def write_card(folder, text: str, overwrite: bool = False) -> bool:
 def pin_card(
     text: str, repo_id: str, revision: str | None, folder_name: str | None = None, can_run: bool = True
 ) -> str:
-    """
-    Makes the example of a card load the model from the Hub.
+    """Makes the example of a card load the model from the Hub.
 
     Args:
         text (`str`): an unedited card.
         repo_id (`str`): the repository.
-        revision (`str`, *optional*): commit to pin.
-        folder_name (`str`, *optional*): name of the checkpoint's folder. A model of that name gets the name of the
-            repository.
-        can_run (`bool`): whether the repository has model and processor; without them a comment replaces the example.
+        revision (`str` or `None`): commit to pin.
+        folder_name (`str`, *optional*): name of the checkpoint's folder. If the card has it as its title, the
+            repository's name replaces it.
+        can_run (`bool`, *optional*, defaults to `True`): whether the repository has model and processor; without them
+            a comment replaces the example.
 
     Returns:
         `str`: the card, signed again.
@@ -88,14 +88,14 @@ def pin_card(
 
 
 def pinned_revision(text: str) -> str | None:
-    """The commit that the example of a card pins, or None."""
+    """Returns the commit that the example of a card pins, or None."""
     example = _EXAMPLE.search(text)
     revision = example and re.search(r'revision="([^"]+)"', example[0])
     return revision[1] if revision else None
 
 
 def example_code(repo_id: str | None, revision: str | None, can_run: bool = True) -> str:
-    """The example of a model card: Python code that loads the model and classifies a video."""
+    """Returns the example of a model card: Python code that loads the model and classifies a video."""
     if not can_run:
         return f'# No example yet: push the processor, too: processor.push_to_hub("{repo_id}")'
     if not repo_id:

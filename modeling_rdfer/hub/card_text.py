@@ -25,18 +25,18 @@ CITATION = """```bibtex
 
 
 def uses_and_misuses(people: str) -> str:
-    """The section on uses and misuses, which every card has; `people` says who the data shows."""
+    """Returns the section on uses and misuses that every card has; `people` describes the people in the data."""
     return template("uses_and_misuses.md").replace("{{ people }}", people).strip()
 
 
 @functools.cache
 def template(name: str) -> str:
-    """A template of `hub_cards/` by its file name."""
+    """Reads a template of `hub_cards/` by its file name."""
     return required_file(f"card_templates/{name}").read_text(encoding="utf-8")
 
 
 def table_cell(value) -> str:
-    """A value as the text of a cell of a Markdown table."""
+    """Formats a value as a cell of a Markdown table."""
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

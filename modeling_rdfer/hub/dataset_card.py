@@ -9,11 +9,10 @@ from .card_text import CITATION, TAGS, table_cell, template, uses_and_misuses
 
 
 def dataset_card(facts: DatasetCardFacts) -> str:
-    """
-    Renders the card of a dataset.
+    """Renders the card of a dataset.
 
     Args:
-        facts ([`DatasetCardFacts`]): what is known about it.
+        facts ([`DatasetCardFacts`]): what is known about the dataset.
 
     Returns:
         `str`: Markdown with metadata, and the mark by which an edited card is recognised later.

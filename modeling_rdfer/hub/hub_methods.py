@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""`push_to_hub` and `save_pretrained` of our classes where this package is installed."""
+"""Gives our classes `push_to_hub` and `save_pretrained` that write cards, where this package is installed."""
 
 import functools
 import tempfile
@@ -29,13 +29,14 @@ def push_to_hub(
     tags: list[str] | str | None = None,
     overwrite_card: bool = False,
 ) -> CommitInfo:
-    """
-    Saves and uploads to the Hub, like every `push_to_hub` of transformers, with the card of [`model_card`]. A card on
-    the Hub is kept if it was edited there, or if nothing is known about this model (`model.card_facts`).
+    """Saves and uploads to the Hub, like every `push_to_hub` of transformers, with the card of [`model_card`].
+
+    A card on the Hub is kept if it was edited there, or if nothing is known about this model (`model.card_facts`).
 
     Args:
-        overwrite_card (`bool`): replace the card of the repository in any case.
-        Everything else: see `transformers.PreTrainedModel.push_to_hub`.
+        repo_id, commit_message, commit_description, private, token, revision, create_pr, max_shard_size, tags: see
+            `transformers.PreTrainedModel.push_to_hub`.
+        overwrite_card (`bool`, *optional*, defaults to `False`): whether to replace the repository's card in any case.
 
     Returns:
         `CommitInfo`: the last commit.
@@ -62,7 +63,7 @@ def push_to_hub(
 
 
 def _with_card(save_pretrained):
-    """A `save_pretrained` that writes the card, too, and pushes by `push_to_hub` above."""
+    """Makes a `save_pretrained` that also writes the card, and that pushes with `push_to_hub` above."""
     hub_names = {"repo_id", "commit_message", "commit_description", "private", "revision", "create_pr", "tags"}
 
     @functools.wraps(save_pretrained)
@@ -95,17 +96,15 @@ def _with_card(save_pretrained):
 
 
 def add_hub_methods(classifier_class, *other_classes):
-    """
-    Replaces `push_to_hub` of our classes by the one above, and `save_pretrained` of the classifier by one that writes
-    its card, too.
+    """Replaces `push_to_hub` of our classes, and `save_pretrained` of the classifier, by methods that write cards.
 
-    The methods are set from outside because the classes travel with every checkpoint as remote code. That code has to
-    run without this package, so it cannot import cards and pushing. Without the package, the methods of transformers
-    are in use.
+    The methods are set from outside because every checkpoint carries the classes as remote code. That code has to run
+    without this package, so it cannot import cards and pushing. Without the package, the methods of transformers are
+    in use.
 
     Args:
-        classifier_class (`type`): gets both methods.
-        other_classes (`type`): get `push_to_hub`.
+        classifier_class (`type`): class that gets both methods.
+        other_classes (`type`): classes that get `push_to_hub` only.
     """
     classifier_class.save_pretrained = _with_card(classifier_class.save_pretrained)
     for cls in (classifier_class, *other_classes):

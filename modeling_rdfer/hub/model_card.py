@@ -39,20 +39,19 @@ METRIC_TITLES = {
 
 
 def model_card(config, num_parameters: int, facts: CardFacts, name: str) -> str:
-    """
-    Renders the card of a model.
+    """Renders the card of a model.
 
     Args:
         config ([`RDFERConfig`] or [`AENConfig`]): configuration of the model.
-        num_parameters (`int`): its number of parameters.
+        num_parameters (`int`): number of its parameters.
         facts ([`CardFacts`]): what is known about it.
-        name (`str`): its name if the facts have none.
+        name (`str`): name of the model if the facts have none.
 
     Returns:
         `str`: Markdown with metadata, and the mark by which an edited card is recognised later. `model-index` holds
         WAR, UAR and recalls if the dataset has a name.
     """
-    facts = replace(facts)  # also what was set after its creation becomes a public name
+    facts = replace(facts)  # names that were set after its creation become public names, too
     name = facts.model_name or name
     metrics = facts.metrics
     labels = class_names(config)
@@ -128,10 +127,12 @@ def _dataset(facts: CardFacts, split: str | None, videos: int | None) -> str:
 
 
 def _summary(config, labels: list[str], num_parameters: int) -> str:
+    outputs = f"Emotion in a video of a face: {', '.join(labels)}"
     family = "An RDFER model ([arXiv 2502.16129](https://arxiv.org/abs/2502.16129))"
     if config.model_type == "aen":
-        family = f"And its sentiment: {', '.join(config.group_names)}. An AEN model (CVPR Workshops 2023)"
-    return f"Emotion in a video of a face: {', '.join(labels)}. {family} of {num_parameters / 1e6:.2f} M parameters."
+        outputs += f"; and its sentiment: {', '.join(config.group_names)}"
+        family = "An AEN model (CVPR Workshops 2023)"
+    return f"{outputs}. {family} of {num_parameters / 1e6:.2f} M parameters."
 
 
 def _provenance(facts: CardFacts) -> str:
@@ -209,7 +210,7 @@ def _label_table(labels: list[str], facts: CardFacts) -> dict:
 def _training(facts: CardFacts) -> list[tuple[str, str]]:
     rows = {
         "loss": facts.loss,
-        "weights of its other terms": ", ".join(f"{name} {w:g}" for name, w in facts.loss_weights.items()) or None,
+        "weights of other loss terms": ", ".join(f"{name} {w:g}" for name, w in facts.loss_weights.items()) or None,
         "frame teacher": facts.frame_teacher,
         "epochs": None if facts.epochs is None else f"{facts.epochs:g}",
         "training videos": facts.num_train_videos,
@@ -241,7 +242,7 @@ def _people(facts: CardFacts) -> str:
         if facts.loaded_from not in ASSEMBLED:
             return f"{text[:-1]}; see the card of {_link(facts.loaded_from)}."
     else:
-        text = "not known, no training is recorded."
+        text = "not known; no training is recorded."
     if facts.base_model in ASSEMBLED or facts.loaded_from in ASSEMBLED:
         what = "Training started" if facts.base_model in ASSEMBLED else "The weights come"
         text += f" {what} from an image classifier; the people it was trained on are not known."

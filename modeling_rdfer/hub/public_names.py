@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Names that may stand in a public card: no path of this machine, no credentials, no name of a user."""
+"""Makes names fit for a public card: without paths of this machine, credentials and names of users."""
 
 import os
 import re
@@ -9,14 +9,13 @@ from ..models.package_data_rdfer import packaged_file
 
 
 def public_name(name: str) -> str:
-    """
-    The part of a name that may be shown in a card.
+    """Reduces a name to the part that may be shown in a card.
 
     Args:
         name (`str`): a name on the Hub, a path on this machine or a URL.
 
     Returns:
-        `str`: a name on the Hub unchanged; of a path or URL the last part, without credentials, query and fragment;
+        `str`: a name on the Hub unchanged; the last part of a path or URL, without credentials, query and fragment;
         "rdfer-small" for the embedded checkpoint; "" if the last part is the name of a user.
     """
     name, embedded = str(name), packaged_file("rdfer-small")
@@ -54,9 +53,9 @@ def _names_a_user(path: PurePath) -> bool:
 
 
 def public_value(value):
-    """
-    A setting in which every path and URL is replaced by its [`public_name`], also in lists, dictionaries and strings
-    of the form `a=b,c=d`.
+    """Replaces every path and URL in a setting by its [`public_name`].
+
+    This includes lists, dictionaries and strings of the form `a=b,c=d`.
     """
     if isinstance(value, dict):
         return {key: public_value(item) for key, item in value.items()}

@@ -1,7 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Pushing to the Hub. `ALLOWED_FILES` and the code of a checkpoint are all that is uploaded; sample tables, logs and
-training states never are, since they name videos and paths.
+"""Pushes checkpoints to the Hub.
+
+Only `ALLOWED_FILES` and the code of a checkpoint are uploaded by default. Sample tables, logs and training states are
+not, since they name videos and paths.
 """
 
 import json
@@ -43,13 +44,12 @@ ALLOWED_FILES = (
 
 
 def files_to_push(folder, include: Iterable[str] = ()) -> dict[str, Path]:
-    """
-    The files of a checkpoint that may go to the Hub.
+    """Lists the files of a checkpoint that may go to the Hub.
 
     Args:
         folder (`str` or `os.PathLike`): a checkpoint's folder.
-        include (iterable of `str`): patterns of further files, e.g. `"sample_table.parquet"` or `"checkpoint-8/*"`.
-            `*` does not match `/`.
+        include (iterable of `str`, *optional*, defaults to `()`): patterns of further files, e.g.
+            `"sample_table.parquet"` or `"checkpoint-8/*"`. `*` does not match `/`.
 
     Returns:
         `dict[str, Path]`: file for each name in the repository, sorted by name.
@@ -68,9 +68,10 @@ def files_to_push(folder, include: Iterable[str] = ()) -> dict[str, Path]:
 
 
 def code_files(folder) -> dict[str, Path]:
-    """
-    The code of a checkpoint: the modules that its configurations name for remote code (`auto_map`), and the modules
-    that these import. Where the folder has no module of a configuration, they are taken from this package.
+    """Lists the code of a checkpoint.
+
+    It consists of the modules that the configurations name for remote code (`auto_map`), and the modules that these
+    import. If the folder has none of the modules of a configuration, they are taken from this package.
 
     Args:
         folder (`str` or `os.PathLike`): a checkpoint's folder.
@@ -102,13 +103,12 @@ def code_files(folder) -> dict[str, Path]:
 
 
 def prepare_repo(repo_id: str, private: bool | None = None, token=None) -> str:
-    """
-    Makes a model repository unless it exists.
+    """Makes a model repository unless it exists.
 
     Args:
         repo_id (`str`): name of the repository.
         private (`bool`, *optional*): whether it has to be private.
-        token: see `huggingface_hub.HfApi.create_repo`.
+        token (*optional*): see `huggingface_hub.HfApi.create_repo`.
 
     Returns:
         `str`: its full name.
@@ -135,8 +135,7 @@ def push_files(
     keep_card: bool = False,
     pin: bool = True,
 ) -> CommitInfo:
-    """
-    Commits files to a repository. Files that it has already are not sent again.
+    """Commits files to a repository. Files that it has already are not sent again.
 
     The example of an unedited card, in `files` or in the repository, gets the name of the repository and, by a second
     commit, the commit to pin. There is no example until the repository has both model and processor.
@@ -144,11 +143,12 @@ def push_files(
     Args:
         files (`dict[str, Path]`): file for each name in the repository.
         repo_id (`str`): full name of an existing repository.
-        revision (`str`, *optional*, defaults to main): branch; made if missing.
-        overwrite_card (`bool`): replace a card that was edited on the Hub, too.
-        keep_card (`bool`): never replace a card.
-        pin (`bool`): whether to make the second commit.
         commit_message, commit_description, token, create_pr: see `huggingface_hub.HfApi.create_commit`.
+        revision (`str`, *optional*): branch, made if missing; the main branch by default.
+        overwrite_card (`bool`, *optional*, defaults to `False`): whether to replace a card that was edited on the Hub,
+            too.
+        keep_card (`bool`, *optional*, defaults to `False`): whether to keep the repository's card in any case.
+        pin (`bool`, *optional*, defaults to `True`): whether to make the second commit.
 
     Returns:
         `CommitInfo`: the last commit.
@@ -185,12 +185,11 @@ def push_files(
 def _choose_card(
     path: Path | None, remote: str | None, repo_id: str, can_run: bool, overwrite_card: bool, keep_card: bool
 ) -> tuple[bytes | None, str | None]:
-    """
-    What to upload as the card, and the unedited card whose example is pinned afterwards; None if there is none.
+    """Decides what to upload as the card, and which unedited card gets its example pinned; None for neither.
 
     Args:
-        path (`Path`, *optional*): the card among the files.
-        remote (`str`, *optional*): the card of the repository.
+        path (`Path` or `None`): the card among the files.
+        remote (`str` or `None`): the card of the repository.
         repo_id, can_run: see [`pin_card`].
         overwrite_card, keep_card: see [`push_files`].
     """
@@ -226,14 +225,13 @@ def _can_run(names: set[str]) -> bool:
 
 
 def push_folder(folder, repo_id: str, *, private: bool | None = None, include: Iterable[str] = (), **options):
-    """
-    Pushes the allowed files of a checkpoint's folder, see [`files_to_push`], to the Hub.
+    """Pushes the allowed files of a checkpoint's folder, see [`files_to_push`], to the Hub.
 
     Args:
         folder (`str` or `os.PathLike`): a checkpoint's folder.
         repo_id (`str`): repository; made if missing.
         private (`bool`, *optional*): whether the repository has to be private.
-        include (iterable of `str`): patterns of further files, see [`files_to_push`].
+        include (iterable of `str`, *optional*, defaults to `()`): patterns of further files, see [`files_to_push`].
         options: see [`push_files`].
 
     Returns:

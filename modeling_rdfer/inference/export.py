@@ -53,21 +53,21 @@ def export(
     format: Literal["onnx", "torch-export"] = "onnx",
     processor: RDFERVideoProcessor | None = None,
 ) -> float:
-    """
-    Writes a model in float32 as a file for ONNX Runtime or for `torch.export.load`. Batch size and number of frames
-    are dynamic. Before the file gets its name, its outputs on random videos of several lengths are compared with the
-    model's own.
+    """Writes a model in float32 as a file for ONNX Runtime or for `torch.export.load`.
+
+    Batch size and number of frames are dynamic. Before the file gets its name, its outputs on random videos of several
+    lengths are compared with the model's own.
 
     The inputs of the file are `pixel_values_videos` and `frame_mask` of the model's `forward`, both required; the
     outputs are the tensors that `forward` returns, with their names. The metadata (ONNX: `metadata_props`;
-    torch.export: the extra file `metadata.json`) hold strings: `model_type`, `labels` (JSON list, in order),
+    torch.export: the extra file `metadata.json`) are strings: `model_type`, `labels` (JSON list, in order),
     `sentiments` (AEN: the same for `sentiment_logits`), `problem_type`, `image_size`, `num_channels`, `num_frames`,
     `calibration_temperature`, `do_face_crop` and `face_margin` (if `processor` is given), `usage`.
 
     Args:
-        model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): is not changed.
+        model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): the model; it is not changed.
         file (`str` or `Path`): file to write; its name ends in `.onnx` or `.pt2`. Nothing is written after an error.
-        format (`"onnx"` or `"torch-export"`, defaults to `"onnx"`): ONNX needs the packages of the extra `onnx`.
+        format (`"onnx"` or `"torch-export"`, *optional*, defaults to `"onnx"`): ONNX needs the extra `onnx`.
         processor ([`RDFERVideoProcessor`], *optional*): the checkpoint's processor, for the metadata on face crops.
 
     Returns:
@@ -75,7 +75,7 @@ def export(
 
     Raises:
         ValueError: if the format is unknown, the suffix is wrong, or the model has no classifier.
-        ImportError: if packages are missing; names the extra to install.
+        ImportError: if packages are missing; the message names the extra to install.
         RuntimeError: if the probabilities differ by more than 1e-4.
     """
     file = Path(file)

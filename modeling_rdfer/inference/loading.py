@@ -20,15 +20,15 @@ Engine = Literal["torch", "onnx"]
 def load(
     model: str | None = None, device: str | None = None, engine: Engine = "torch"
 ) -> tuple[PreTrainedModel | ONNXModel, RDFERVideoProcessor]:
-    """
-    Loads a model for evaluation, and its processor. The last two stay in memory; they are loaded again if their files
-    change.
+    """Loads a model for evaluation, and its processor.
+
+    The last two models stay in memory; they are loaded again if their files change.
 
     Args:
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
-        engine (`"torch"` or `"onnx"`, defaults to `"torch"`): `"onnx"` returns an [`ONNXModel`] on the CPU, see
-            [`load_onnx_model`].
+        engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` returns an [`ONNXModel`] on the
+            CPU, see [`load_onnx_model`].
 
     Returns:
         `tuple`: the model on its device, and a copy of its processor.

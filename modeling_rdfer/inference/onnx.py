@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Exported models in ONNX Runtime."""
+"""Runs exported models in ONNX Runtime."""
 
 import importlib.util
 from pathlib import Path
@@ -13,23 +13,24 @@ INPUT_NAMES = ("pixel_values_videos", "frame_mask")
 
 
 def require_onnx(*packages: str):
-    """Raises an ImportError that names the extra if a package of it is not installed."""
+    """Raises ImportError, which names the extra to install, unless all these packages are installed."""
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise ImportError(f"ONNX needs {' and '.join(missing)}: pip install 'modeling-rdfer[onnx]'")
 
 
 class ONNXModel:
-    """
-    An exported model in ONNX Runtime on the CPU. It is called like the model it was exported from, takes and returns
-    torch tensors, and uses `torch.get_num_threads()` threads (the number at the time of loading).
+    """An exported model in ONNX Runtime on the CPU.
+
+    It is called like the model it was exported from, takes and returns torch tensors, and uses as many threads as
+    `torch.get_num_threads()` gives when it is loaded.
 
     Args:
         file (`str` or `Path`): an `.onnx` file written by [`export`].
         config ([`RDFERConfig`] or [`AENConfig`]): the model's configuration.
 
     Raises:
-        ImportError: if onnxruntime is not installed; names the extra to install.
+        ImportError: if onnxruntime is not installed; the message names the extra to install.
     """
 
     device = torch.device("cpu")
@@ -47,8 +48,7 @@ class ONNXModel:
         self._output_names = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> ModelOutput:
-        """
-        Runs the model.
+        """Runs the model.
 
         Args:
             pixel_values_videos (`torch.ByteTensor` of shape `(B, T, num_channels, image_size, image_size)`): RGB
@@ -57,7 +57,7 @@ class ONNXModel:
                 default all frames are real.
 
         Returns:
-            `ModelOutput`: the same tensors as the model returns.
+            `ModelOutput`: the tensors that the model itself returns.
 
         Raises:
             ValueError: if a shape or dtype is wrong, or a video has no real frame.

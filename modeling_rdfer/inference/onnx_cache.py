@@ -18,21 +18,20 @@ logger = logging.get_logger(__name__)
 
 
 def load_onnx_model(model: PreTrainedModel) -> ONNXModel:
-    """
-    Returns a model in ONNX Runtime, and exports it first if it is not in the cache.
+    """Loads a model into ONNX Runtime, and exports it first if it is not in the cache.
 
     The cache is a folder of huggingface_hub (`HF_ASSETS_CACHE`, by default
     `~/.cache/huggingface/assets/modeling-rdfer/onnx`). The name of a file depends on the weights, the configuration,
     the code of the model and of the export, and the version of torch.
 
     Args:
-        model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): is not changed.
+        model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): the model; it is not changed.
 
     Returns:
-        [`ONNXModel`]
+        [`ONNXModel`]: the exported model.
 
     Raises:
-        ImportError: if packages are missing; names the extra to install.
+        ImportError: if packages are missing; the message names the extra to install.
     """
     require_onnx("onnxruntime")
     file = cached_assets_path("modeling-rdfer", namespace="onnx") / f"{_cache_key(model)}.onnx"

@@ -34,8 +34,7 @@ def predict(
     return_clips: bool = False,
     progress: bool = False,
 ) -> dict | list[dict]:
-    """
-    Classifies the emotion in videos.
+    """Classifies the emotion in videos.
 
     Args:
         videos (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads; or an iterable of them):
@@ -44,19 +43,20 @@ def predict(
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
         device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
-        engine (`"torch"` or `"onnx"`, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and needs the
-            extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
-        batch_size (`int`, defaults to 1): largest number of videos in one call of the model. Independent of it,
-            several videos are processed at the same time, one in each thread of torch (at most 8).
+        engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and
+            needs the extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
+        batch_size (`int`, *optional*, defaults to 1): largest number of videos in one call of the model. Apart from
+            that, several batches are processed at the same time, one in each thread of torch (at most 8).
         do_face_crop (`bool`, *optional*): whether to find and crop the face; by default the checkpoint's setting.
         on_missing_face (`"error"` or `"full_frame"`, *optional*): what to do if no face is found; by default the
             checkpoint's setting.
         face (`"largest"`, `"all"` or `int`, *optional*): the face to use if there are several; `"all"` returns an
             answer for each, a number counts from 0, the largest face first. By default the checkpoint's setting.
-        on_error (`"raise"` or `"report"`, defaults to `"raise"`): `"report"` returns an answer with `"error"` for a
-            video that cannot be read, and continues with the others.
-        return_clips (`bool`, defaults to `False`): whether to add the clips that the model classified, as `"clips"`.
-        progress (`bool`, defaults to `False`): whether to show a progress bar.
+        on_error (`"raise"` or `"report"`, *optional*, defaults to `"raise"`): `"report"` returns an answer with
+            `"error"` for a video that cannot be read, and continues with the others.
+        return_clips (`bool`, *optional*, defaults to `False`): whether to add the clips that the model classified, as
+            `"clips"`.
+        progress (`bool`, *optional*, defaults to `False`): whether to show a progress bar.
 
     Returns:
         `dict` or `list[dict]`: one `dict` for one video, a list for several videos or with `face="all"`. Keys:
@@ -71,11 +71,12 @@ def predict(
         - `"clips"` (with `return_clips=True`): the distinct clips, sorted in time, each with `"label"`, `"score"`,
           `"seconds"` (times of its L frames; None if the video has no times) and `"frames"` (uint8 tensor of shape
           `(L, 3, height, width)`, the model's input).
-        - `"error"` (with `on_error="report"`): what is wrong; only `"file"` stands beside it.
+        - `"error"` (with `on_error="report"`): what is wrong; the only other key is then `"file"`.
 
     Raises:
         VideoReadError: with `on_error="raise"`, if a video cannot be read or no face is found in it.
         OSError: if the checkpoint does not exist.
+        ValueError: if `batch_size`, `top_k`, `on_error`, `engine` or the combination of options is not allowed.
     """
     if batch_size < 1 or (top_k is not None and top_k < 1):
         raise ValueError(f"batch_size and top_k must be at least 1, got {batch_size=}, {top_k=}.")

@@ -1,12 +1,11 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Logits to the scores that answers show."""
+"""Turns logits into the scores that answers show."""
 
 import torch
 
 
 def probabilities(model, logits: torch.Tensor) -> torch.Tensor:
-    """
-    The scores of the video-classification pipeline, which depend on the model's problem type.
+    """Turns logits into scores, as the video-classification pipeline does for the model's problem type.
 
     Args:
         model (`PreTrainedModel` or [`ONNXModel`]): the model that computed the logits.

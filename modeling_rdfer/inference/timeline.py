@@ -24,8 +24,7 @@ WINDOWS_PER_BATCH = 8
 
 @dataclass
 class Window:
-    """
-    Answer for one window of a timeline. Everything but the times is None if the window shows no face.
+    """Answer for one window of a timeline. Everything but the times is None if the window shows no face.
 
     Attributes:
         start_seconds, end_seconds (`float`): the window, in seconds from the start of the video.
@@ -59,22 +58,21 @@ def timeline(
     do_face_crop: bool | None = None,
     progress: bool | Callable[[int, int], None] = False,
 ) -> list[Window]:
-    """
-    Classifies the emotion in sliding windows along a video. It is read in parts, so it may be of any length.
+    """Classifies the emotion in sliding windows along a video. It is read in parts, so it may be of any length.
 
     Args:
         video (`str`, `Path`, or anything [`RDFERVideoProcessor`] reads): one video, whose frames have times.
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
-        window (`float`, defaults to 2.0): length of a window in seconds.
-        step (`float`, defaults to 0.5): seconds from the start of a window to the start of the next.
+        window (`float`, *optional*, defaults to 2.0): length of a window in seconds.
+        step (`float`, *optional*, defaults to 0.5): seconds from the start of a window to the start of the next.
         device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
-        engine (`"torch"` or `"onnx"`, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and needs the
-            extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
+        engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and
+            needs the extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
         do_face_crop (`bool`, *optional*): whether to find, track and crop the largest face; by default the
             checkpoint's setting. A window whose frames mostly show no face gets no scores. Faces are tracked within
             each part of a long video, so the largest face may be another person's in the next part.
-        progress (`bool` or function, defaults to `False`): whether to show a progress bar, or a function to call with
-            the number of finished windows and the number of all windows.
+        progress (`bool` or `Callable`, *optional*, defaults to `False`): whether to show a progress bar; or a function
+            that is called with the number of finished windows and the number of all windows.
 
     Returns:
         `list[Window]`: the last window ends with the video. A video shorter than one window gives one window.
@@ -105,7 +103,7 @@ def timeline(
 
 
 def _windows(times: list[float], duration: float, window: float, step: float) -> list[tuple[float, float, range]]:
-    """Start, end and frames of each window. The frame shown at its start belongs to it, so no window is empty."""
+    """Start, end and frames of each window; the frame shown at its start is one of them, so no window is empty."""
     starts = [0.0]
     while starts[-1] + step + window <= duration + 1e-6:
         starts.append(len(starts) * step)

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Agreement of the clips of a video, for both families: which clips count, and how many of them say the same."""
+"""Agreement of the clips of a video, for both families: which clips count, and which share of them agrees."""
 
 import torch
 from torch.nn import functional as F
@@ -12,7 +12,7 @@ def distinct_clips(key_frame_indices: torch.LongTensor) -> torch.BoolTensor:
         key_frame_indices (`torch.LongTensor` of shape `(B, K, L)`): frames of the clips, sorted in time.
 
     Returns:
-        `torch.BoolTensor` of shape `(B, K)`; the first clip is always True.
+        `torch.BoolTensor` of shape `(B, K)`: True for distinct clips; always True for the first clip.
     """
     moved = (key_frame_indices[:, 1:] != key_frame_indices[:, :-1]).any(-1)
     return torch.cat([torch.ones_like(key_frame_indices[:, :1, 0], dtype=torch.bool), moved], dim=1)

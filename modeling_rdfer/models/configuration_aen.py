@@ -27,47 +27,48 @@ class AENConfig(VideoBackboneConfig):
     see [`AENConfig.from_preset`]. Labels are the seven basic emotions unless `id2label`, `label2id` or `num_labels` is
     given.
 
-    backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
-        Backbone of the bottom-up branch, any backbone of transformers, a `TimmBackboneConfig`, or a
-        [`RDFERFrameNetConfig`]. Its output features (`out_features`) are the semantic levels.
-    num_frames (`int`, *optional*, defaults to 64):
-        Frames the processor samples from a video. The model itself takes any number of frames.
-    image_size (`int`, *optional*, defaults to 112):
-        Height and width of the frames in pixels.
-    num_channels (`int`, *optional*, defaults to 3):
-        Number of colour channels, RGB.
-    image_mean, image_std (`list[float]`, *optional*, default to ImageNet's):
-        Mean and standard deviation of the channels, on the scale 0..1. The model applies them to `uint8` frames, on
-        its own device; float frames are taken as normalised already.
-    num_clips (`int`, *optional*, defaults to 4):
-        Consecutive parts of a video, its clips, whose agreement is reported.
-    frames_per_clip (`int`, *optional*, defaults to 4):
-        Frames of a clip; `num_clips * frames_per_clip` frames are spread evenly over the video.
-    hidden_size (`int`, *optional*, defaults to 256):
-        Size of the state of each level.
-    num_recurrent_layers (`int`, *optional*, defaults to 1):
-        Layers of each bidirectional LSTM of the top-down branch.
-    dropout (`float`, *optional*, defaults to 0.1):
-        Dropout on the states before their heads.
-    emotion_groups (`dict[str, str]`, *optional*):
-        Group (sentiment) of each label, by name; case and synonyms do not matter. Labels that are not in it have their
-        default group: positive (happy), neutral (neutral, calm), surprise (surprise), and negative (sad, angry,
-        disgust, fear, contempt, anxiety, helplessness, disappointment). Other labels have no default group and must be
-        given here.
-    emotion_loss_weight (`float`, *optional*, defaults to 1.0):
-        Weight of the cross-entropy of the emotions.
-    sentiment_loss_weight (`float`, *optional*, defaults to 0.5):
-        Weight of the cross-entropy of the sentiments.
-    consistency_loss_weight (`float`, *optional*, defaults to 0.1):
-        Weight of the divergence between the sentiments and the sums of the emotions over groups.
-    frame_guidance_weight (`float`, *optional*, defaults to 0.5):
-        Weight of the divergence between the predictions of frames and their pseudo-labels.
-    clip_guidance_weight (`float`, *optional*, defaults to 0.1):
-        Weight of the divergence between the prediction of the video and the pooled pseudo-labels.
-    initializer_range (`float`, *optional*, defaults to 0.02):
-        Standard deviation of the normal initialisation of linear layers.
-    calibration_temperature (`float`, *optional*):
-        As in [`RDFERConfig`].
+    Args:
+        backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
+            Backbone of the bottom-up branch, any backbone of transformers, a `TimmBackboneConfig`, or a
+            [`RDFERFrameNetConfig`]. Its output features (`out_features`) are the semantic levels.
+        num_frames (`int`, *optional*, defaults to 64):
+            Frames the processor samples from a video. The model itself takes any number of frames.
+        image_size (`int`, *optional*, defaults to 112):
+            Height and width of the frames in pixels.
+        num_channels (`int`, *optional*, defaults to 3):
+            Number of colour channels, RGB.
+        image_mean, image_std (`list[float]`, *optional*, default to ImageNet's):
+            Mean and standard deviation of the channels, on the scale 0..1. The model applies them to `uint8` frames,
+            on its own device; float frames are taken as normalised already.
+        num_clips (`int`, *optional*, defaults to 4):
+            Consecutive parts of a video, its clips, whose agreement is reported.
+        frames_per_clip (`int`, *optional*, defaults to 4):
+            Frames of a clip; `num_clips * frames_per_clip` frames are spread evenly over the video.
+        hidden_size (`int`, *optional*, defaults to 256):
+            Size of the state of each level.
+        num_recurrent_layers (`int`, *optional*, defaults to 1):
+            Layers of each bidirectional LSTM of the top-down branch.
+        dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on the states before their heads.
+        emotion_groups (`dict[str, str]`, *optional*):
+            Group (sentiment) of each label, by name; case and synonyms do not matter. Labels that are not in it have
+            their default group: positive (happy), neutral (neutral, calm), surprise (surprise), and negative (sad,
+            angry, disgust, fear, contempt, anxiety, helplessness, disappointment). Other labels have no default group
+            and must be given here.
+        emotion_loss_weight (`float`, *optional*, defaults to 1.0):
+            Weight of the cross-entropy of the emotions.
+        sentiment_loss_weight (`float`, *optional*, defaults to 0.5):
+            Weight of the cross-entropy of the sentiments.
+        consistency_loss_weight (`float`, *optional*, defaults to 0.1):
+            Weight of the divergence between the sentiments and the sums of the emotions over groups.
+        frame_guidance_weight (`float`, *optional*, defaults to 0.5):
+            Weight of the divergence between the predictions of frames and their pseudo-labels.
+        clip_guidance_weight (`float`, *optional*, defaults to 0.1):
+            Weight of the divergence between the prediction of the video and the pooled pseudo-labels.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the normal initialisation of linear layers.
+        calibration_temperature (`float`, *optional*):
+            As in [`RDFERConfig`].
 
     Example:
 

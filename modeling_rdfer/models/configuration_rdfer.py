@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Configuration of RDFER, of its frame network, and what it shares with the configuration of AEN."""
+"""Configurations of RDFER and of its frame network, and the base class of RDFER's and AEN's configurations."""
 
 from typing import Literal
 
@@ -16,14 +16,15 @@ class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
     A small depthwise-separable network for single face images (architecture of the face-expression network of
     face-api.js, 324 k parameters).
 
-    num_channels (`int`, *optional*, defaults to 3):
-        Number of input channels.
-    hidden_sizes (`list[int]`, *optional*, defaults to `[32, 64, 128, 256]`):
-        Channels of the dense blocks. Every block halves the height and the width.
-    out_features (`list[str]`, *optional*):
-        Stages to return, of `"stage1"` ... `"stageN"`; the last one by default.
-    out_indices (`list[int]`, *optional*):
-        The same, as indices into `stage_names`.
+    Args:
+        num_channels (`int`, *optional*, defaults to 3):
+            Number of input channels.
+        hidden_sizes (`list[int]`, *optional*, defaults to `[32, 64, 128, 256]`):
+            Channels of the dense blocks. Every block halves the height and the width.
+        out_features (`list[str]`, *optional*):
+            Stages to return, of `"stage1"` ... `"stageN"`; the last one by default.
+        out_indices (`list[int]`, *optional*):
+            The same, as indices into `stage_names`.
     """
 
     model_type = "rdfer_frame_net"
@@ -58,7 +59,7 @@ _BASE_DETECTOR_BACKBONE = {
 
 @strict
 class VideoBackboneConfig(PreTrainedConfig):
-    """What the configurations of both families share: frames, clips, labels. They describe the fields."""
+    """Base class of [`RDFERConfig`] and [`AENConfig`], which describe its fields: frames, clips, labels."""
 
     presets = {}
 
@@ -127,7 +128,7 @@ class VideoBackboneConfig(PreTrainedConfig):
 
     @classmethod
     def from_preset(cls, name: str, **overrides):
-        """Makes the configuration of a preset (docs/method.md, Presets; ours, except `"paper"`).
+        """Makes the configuration of a preset (docs/method.md, Presets; all but `"paper"` are ours).
 
         Args:
             name (`str`):
@@ -137,6 +138,9 @@ class VideoBackboneConfig(PreTrainedConfig):
                 size 512 and two-layer LSTMs (authors).
             overrides:
                 Any field of the configuration, e.g. `id2label` or `num_labels`.
+
+        Returns:
+            [`RDFERConfig`] or [`AENConfig`]: the configuration.
 
         Raises:
             ValueError: if there is no such preset.
@@ -153,59 +157,62 @@ class RDFERConfig(VideoBackboneConfig):
     Liu, Wang, Shen, "Robust Dynamic Facial Expression Recognition" (arXiv 2502.16129). Settings marked (authors) are
     published by them, the others are ours. The defaults are those of preset `base`; see [`RDFERConfig.from_preset`].
 
-    backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
-        Backbone of the dual-stream hierarchical network, any backbone of transformers, a `TimmBackboneConfig`, or a
-        [`RDFERFrameNetConfig`]. The last of its output features is pooled.
-    detector_backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet of 0.3 M parameters):
-        Backbone of the key expression detecting network.
-    temporal_shift (`bool`, *optional*, defaults to `False`):
-        Whether to shift 1/8 of the channels one frame forwards and 1/8 backwards among the frames of a clip, in every
-        residual branch of both backbones (temporal shift module, arXiv 1811.08383). For ResNets of transformers only.
-    num_frames (`int`, *optional*, defaults to 64):
-        Frames the processor samples from a video (authors). The model itself takes any number of frames.
-    image_size (`int`, *optional*, defaults to 112):
-        Height and width of the frames in pixels (authors).
-    num_channels (`int`, *optional*, defaults to 3):
-        Number of colour channels, RGB.
-    image_mean, image_std (`list[float]`, *optional*, default to ImageNet's):
-        Mean and standard deviation of the channels, on the scale 0..1. The model applies them to `uint8` frames, on
-        its own device; float frames are taken as normalised already.
-    num_detector_frames (`int`, *optional*, defaults to 16):
-        Frames that the key expression detecting network uses (authors).
-    detector_image_size (`int`, *optional*, defaults to 56):
-        Height and width in pixels to which larger frames are reduced for the detecting network.
-    num_clips (`int`, *optional*, defaults to 4):
-        Clips re-sampled from a video (authors).
-    frames_per_clip (`int`, *optional*, defaults to 4):
-        Frames of a clip (authors).
-    clip_stride (`int`, *optional*, defaults to 1):
-        Distance of neighbouring frames of a clip, in sampled frames.
-    min_clip_separation (`int`, *optional*, defaults to 2):
-        Least distance of two clips, in sampled frames, if the video is long enough: identical clips agree trivially.
-    resampling (`"key_expression"` or `"uniform"`, *optional*, defaults to `"key_expression"`):
-        Where clips are taken: by the saliency of the key expression, or evenly spread (ablation).
-    saliency_floor (`float`, *optional*, defaults to 0.1):
-        Added to the saliency (0..1) of every frame, so that no part of a video is out of reach.
-    hidden_size (`int`, *optional*, defaults to 256):
-        Size of the short-term and the long-term state.
-    detector_hidden_size (`int`, *optional*, defaults to 128):
-        Size of the detecting network's recurrent state.
-    num_recurrent_layers (`int`, *optional*, defaults to 1):
-        Layers of each bidirectional LSTM.
-    num_long_term_layers (`int`, *optional*, defaults to 1):
-        Self-attention layers of the long-term stream.
-    num_attention_heads (`int`, *optional*, defaults to 8):
-        Heads of the long-term self-attention (authors).
-    dropout (`float`, *optional*, defaults to 0.1):
-        Dropout on the states before their heads.
-    clip_loss_weight, detector_loss_weight (`float`, *optional*, default to 0.1):
-        Weights of the cross-entropies of the clips and of the detecting network in the loss (authors).
-    initializer_range (`float`, *optional*, defaults to 0.02):
-        Standard deviation of the normal initialisation of linear layers.
-    calibration_temperature (`float`, *optional*):
-        Temperature, above 0, with which softmax(logits / temperature) is calibrated, fitted on held-out videos
-        (temperature scaling, Guo et al., ICML 2017). It changes no output of the model; `predict` adds calibrated
-        scores. By default the model is not calibrated.
+    Args:
+        backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
+            Backbone of the dual-stream hierarchical network, any backbone of transformers, a `TimmBackboneConfig`, or
+            a [`RDFERFrameNetConfig`]. The last of its output features is pooled.
+        detector_backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet of 0.3 M parameters):
+            Backbone of the key expression detecting network.
+        temporal_shift (`bool`, *optional*, defaults to `False`):
+            Whether to shift 1/8 of the channels one frame forwards and 1/8 backwards among the frames of a clip, in
+            every residual branch of both backbones (temporal shift module, arXiv 1811.08383). For ResNets of
+            transformers only.
+        num_frames (`int`, *optional*, defaults to 64):
+            Frames the processor samples from a video (authors). The model itself takes any number of frames.
+        image_size (`int`, *optional*, defaults to 112):
+            Height and width of the frames in pixels (authors).
+        num_channels (`int`, *optional*, defaults to 3):
+            Number of colour channels, RGB.
+        image_mean, image_std (`list[float]`, *optional*, default to ImageNet's):
+            Mean and standard deviation of the channels, on the scale 0..1. The model applies them to `uint8` frames,
+            on its own device; float frames are taken as normalised already.
+        num_detector_frames (`int`, *optional*, defaults to 16):
+            Frames that the key expression detecting network uses (authors).
+        detector_image_size (`int`, *optional*, defaults to 56):
+            Height and width in pixels to which larger frames are reduced for the detecting network.
+        num_clips (`int`, *optional*, defaults to 4):
+            Clips re-sampled from a video (authors).
+        frames_per_clip (`int`, *optional*, defaults to 4):
+            Frames of a clip (authors).
+        clip_stride (`int`, *optional*, defaults to 1):
+            Distance of neighbouring frames of a clip, in sampled frames.
+        min_clip_separation (`int`, *optional*, defaults to 2):
+            Least distance of two clips, in sampled frames, if the video is long enough. Identical clips agree
+            trivially.
+        resampling (`"key_expression"` or `"uniform"`, *optional*, defaults to `"key_expression"`):
+            Where clips are taken: by the saliency of the key expression, or evenly spread (ablation).
+        saliency_floor (`float`, *optional*, defaults to 0.1):
+            Added to the saliency (0..1) of every frame, so that no part of a video is out of reach.
+        hidden_size (`int`, *optional*, defaults to 256):
+            Size of the short-term and the long-term state.
+        detector_hidden_size (`int`, *optional*, defaults to 128):
+            Size of the detecting network's recurrent state.
+        num_recurrent_layers (`int`, *optional*, defaults to 1):
+            Layers of each bidirectional LSTM.
+        num_long_term_layers (`int`, *optional*, defaults to 1):
+            Self-attention layers of the long-term stream.
+        num_attention_heads (`int`, *optional*, defaults to 8):
+            Heads of the long-term self-attention (authors).
+        dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on the states before their heads.
+        clip_loss_weight, detector_loss_weight (`float`, *optional*, default to 0.1):
+            Weights of the cross-entropies of the clips and of the detecting network in the loss (authors).
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the normal initialisation of linear layers.
+        calibration_temperature (`float`, *optional*):
+            Temperature, above 0, with which softmax(logits / temperature) is calibrated, fitted on held-out videos
+            (temperature scaling, Guo et al., ICML 2017). It changes no output of the model; `predict` adds calibrated
+            scores. By default the model is not calibrated.
 
     Example:
 
@@ -319,7 +326,7 @@ RDFERConfig.presets = {
     },
 }
 
-# In a remote-code checkpoint nothing else makes the nested backbone's type known to transformers.
+# In a remote-code checkpoint, nothing else makes the type of the nested backbone known to transformers.
 AutoConfig.register(RDFERFrameNetConfig.model_type, RDFERFrameNetConfig, exist_ok=True)
 
 __all__ = ["RDFERConfig", "RDFERFrameNetConfig", "VideoBackboneConfig"]

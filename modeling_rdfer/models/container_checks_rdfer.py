@@ -1,13 +1,13 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Checks a file before it is decoded: is it something else than a video, and is a part of it missing?"""
+"""Checks a file before it is decoded: whether it is another kind of file than a video, and whether it is complete."""
 
 import struct
 
 
 def other_file_type(head: bytes) -> str | None:
-    """Names the type of a file that is no video, from its first bytes; `None` if it may be one.
+    """Names the type of a file that is not a video, from its first bytes; returns `None` if it may be a video.
 
-    Needed because FFmpeg also plays images and text.
+    FFmpeg does not refuse such files: it also plays images and text.
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "a JPEG image"

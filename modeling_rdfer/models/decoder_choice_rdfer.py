@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Finds out which video decoder can be used: torchcodec or PyAV."""
+"""Chooses the video decoder: torchcodec or PyAV."""
 
 import functools
 import os
@@ -54,7 +54,7 @@ def decoder_in_use(decoder: str = "auto") -> tuple[str | None, str | None]:
 
     Returns:
         `tuple[str | None, str | None]`: the decoder's name, `None` if none can be used; and why torchcodec is not in
-        use (why it cannot be loaded, or what asked for another decoder), `None` if it is in use.
+        use (why it cannot be loaded, or which setting asks for another decoder), `None` if it is in use.
 
     Raises:
         ValueError: if `decoder` or the variable has another value.

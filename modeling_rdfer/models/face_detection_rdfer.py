@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Detects the faces of a frame: BlazeFace of Google MediaPipe."""
+"""Detects the faces in frames with BlazeFace of Google MediaPipe."""
 
 from itertools import pairwise
 from typing import Literal
@@ -109,8 +109,8 @@ class RDFERFaceDetector(nn.Module):
 
         Returns:
             `list[torch.Tensor]`: for each frame examined, a float32 CPU tensor of shape `(n, 5)`: x1,
-            y1, x2, y2 in pixels of the frame (the box of a face cut by the border reaches outside), score 0..1; the
-            highest score first. `n` may be 0.
+            y1, x2, y2 in pixels of the frame (outside of it if the border cuts the face), score 0..1; the highest
+            score first. `n` may be 0.
 
         Raises:
             ValueError: if `frames` is not uint8 of shape `(N, 3, H, W)`, or `model` is unknown.
@@ -143,7 +143,7 @@ class RDFERFaceDetector(nn.Module):
 
 
 def detection_batches(indices: list[int], model: str) -> list[list[int]]:
-    """Frames that go through a net together: as many as stay in the processor's cache."""
+    """Splits frames into batches for a net: as many frames as stay in the processor's cache."""
     size = 4 if model == "front" else 2
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 

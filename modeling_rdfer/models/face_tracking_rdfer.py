@@ -39,7 +39,7 @@ class FaceTrack:
     score: float
 
     def visible(self) -> torch.Tensor:
-        """bool of shape `(T,)`: whether the examined frame nearest to each frame has the face."""
+        """Tells for each frame whether the nearest examined frame shows the face: bool of shape `(T,)`."""
         examined = self.examined.nonzero().flatten()
         frames = torch.arange(len(self.examined))
         nearest = (frames[:, None] - examined).abs().argmin(1)
@@ -56,12 +56,12 @@ def detect_ahead(
     """Runs the detector on the frames that `track_faces` needs first, while the video is still being decoded (ours).
 
     Args:
-        frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, being filled.
+        frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, still being filled.
         positions (iterable of `int`): positions in `frames` that are filled, each given once, in any order.
-        detector, model, num_detections: as for `track_faces`.
+        detector, model, num_detections: see `track_faces`.
 
     Returns:
-        `dict[int, torch.Tensor]`: boxes by frame, as `RDFERFaceDetector.detect` gives them; for `track_faces`.
+        `dict[int, torch.Tensor]`: frame -> boxes, as `RDFERFaceDetector.detect` returns them; for `track_faces`.
     """
     net: Literal["front", "back"] = "back" if model == "back" else "front"
     batches = detection_batches(_first_frames(len(frames), num_detections), net)
@@ -93,12 +93,13 @@ def track_faces(
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255, one video in time order.
         detector (`RDFERFaceDetector`): the detector.
-        model (`str`, *optional*, defaults to `"auto"`): net to use. `"auto"`: front, with back on frames where front
-            finds nothing sure, and back alone if that shows small faces; it may miss a small face beside a large one.
-            `"back"` finds all, five times slower.
-        num_detections (`int`, *optional*, defaults to 16): frames to examine first, >= 1; at least one in 16.
-        max_detections (`int`, *optional*, defaults to 64): most frames to examine in a video of up to 256 frames;
-            grows with T beyond.
+        model (`str`, *optional*, defaults to `"auto"`): net to use. `"auto"` runs the front net; the back net on
+            frames in which the front net finds no certain face; and the back net everywhere if small faces appear
+            there. It may miss a small face beside a large one. `"back"` finds all faces, five times slower.
+        num_detections (`int`, *optional*, defaults to 16): number of frames to examine first, >= 1; in long videos one
+            frame in 16.
+        max_detections (`int`, *optional*, defaults to 64): largest number of frames to examine in a video of up to 256
+            frames; longer videos get proportionally more.
         steadiness (`float`, *optional*, defaults to 0.08): how far the smoothed box may be from the detected one, in
             units of the face's size, >= 0.
         detections (`dict`, *optional*): what `detect_ahead` returned.
@@ -134,11 +135,11 @@ def track_faces(
 
 
 def choose_faces(tracks: list[FaceTrack], face: Literal["largest", "all"] | int) -> list[FaceTrack]:
-    """Chooses faces of a video: the largest persistent one, all, or number `face` in the order of size, from 0.
+    """Chooses faces of a video: the largest persistent one, all, or one by its number.
 
     Args:
         tracks (`list[FaceTrack]`): what `track_faces` returned.
-        face (`"largest"`, `"all"` or `int`): which face.
+        face (`"largest"`, `"all"` or `int`): which face; numbers count from 0, the largest face first.
 
     Returns:
         `list[FaceTrack]`: the chosen faces; empty if there is no such face.
@@ -160,7 +161,7 @@ def crop_faces(
 
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255.
-        boxes (`torch.Tensor` of shape `(T, 4)`): x1, y1, x2, y2 in pixels, one face a frame; may leave the frame.
+        boxes (`torch.Tensor` of shape `(T, 4)`): x1, y1, x2, y2 in pixels, one face in each frame; may reach outside.
         size (`tuple[int, int]`, *optional*, defaults to `(112, 112)`): height and width of the crops in pixels, >= 1.
         margin (`float`, *optional*, defaults to 1.3): side of the square in units of the box's larger side, > 0.
         shift_up (`float`, *optional*, defaults to 0.12): how far the square is moved up, in units of the box's height.

@@ -38,16 +38,16 @@ class FrameIndex:
         return len(self.pts)
 
     def find(self, pts: int) -> int | None:
-        """Number of the frame with this presentation time, `None` if there is none."""
+        """Returns the number of the frame with this presentation time, `None` if there is none."""
         return self._index_of_pts.get(pts)
 
     def pts_seconds(self) -> np.ndarray:
-        """Presentation times in seconds, float64 of shape `(num_frames,)`."""
+        """Returns the presentation times in seconds, float64 of shape `(num_frames,)`."""
         # As exact as with Fractions, which would take a third of the time that opening a file takes.
         return np.array([pts * self.time_base.numerator / self.time_base.denominator for pts in self.pts])
 
     def duration_seconds(self) -> float:
-        """Time from the start of the first frame to the end of the last one."""
+        """Returns the seconds from the start of the first frame to the end of the last one."""
         # If the last duration is not stated, it is taken to be that of the frame before.
         gaps = np.diff(self.pts)
         last = self.durations[-1] or (int(gaps[-1]) if len(gaps) else 0)
@@ -77,5 +77,5 @@ class FrameIndex:
 
 
 def is_sparse(wanted: list[int]) -> bool:
-    """Whether fewer than half of the frames from the first to the last one are wanted."""
+    """Tells whether fewer than half of the frames from the first to the last one are wanted."""
     return 2 * len(wanted) < wanted[-1] - wanted[0]

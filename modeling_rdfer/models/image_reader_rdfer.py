@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Reads videos that are arrays, or images one by one."""
+"""Reads videos that are arrays or lists of images."""
 
 import math
 import os
@@ -17,12 +17,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 class ArrayVideo(VideoSource):
-    """A torch tensor or numpy array of four axes, or of three: one frame.
+    """A video as a torch tensor or numpy array of four axes; three axes are one frame.
 
     Args:
         array (`torch.Tensor` or `np.ndarray`): the frames, see `open_video`.
-        name (`str`, *optional*): what messages call it.
-        layout (`str`, *optional*): `"channels_first"` or `"channels_last"`; found from the shape by default.
+        name (`str` or `None`): name of the video in messages.
+        layout (`str` or `None`): `"channels_first"` or `"channels_last"`; `None` finds it from the shape.
     """
 
     def __init__(self, array, name: str | None, layout: str | None):
@@ -41,7 +41,7 @@ class ArrayVideo(VideoSource):
         frames = _channels_first(array if len(shape) == 4 else array[None], name, layout)
         if frames.dtype in (torch.uint16, torch.uint32, torch.uint64):
             frames = frames.long()  # torch can do little with unsigned types beyond uint8
-        if frames.is_floating_point():  # one bad pixel in a frame that is not sampled is still a bad video
+        if frames.is_floating_point():  # a bad pixel makes a bad video, even in a frame that is not sampled
             low, high = torch.aminmax(frames)
             to_uint8(torch.stack([low, high]), name)
         super().__init__(name, "array", len(frames), *frames.shape[-2:])
@@ -53,7 +53,7 @@ class ArrayVideo(VideoSource):
 
 
 class ImageVideo(VideoSource):
-    """Frames that come one by one: paths of images, PIL images, or arrays of three axes (or two: grey)."""
+    """A video as a list of frames: paths of images, PIL images, or arrays of three axes (two axes: grey)."""
 
     def __init__(self, images: Sequence, name: str, layout: str | None):
         self.name, self._images, self._layout = name, images, layout
@@ -90,7 +90,7 @@ class ImageVideo(VideoSource):
 
 
 def is_frame(source) -> bool:
-    """Whether this is one frame (PIL image, array of two or three axes, path of an image), not a video."""
+    """Tells whether this is one frame (PIL image, array of two or three axes, path of an image) and not a video."""
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source).lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(source)
     return isinstance(source, PIL.Image.Image) or (
@@ -99,10 +99,10 @@ def is_frame(source) -> bool:
 
 
 def folder_images(folder: str) -> list[str]:
-    """Paths of the images of a folder in natural order; hidden files and files of other types are ignored.
+    """Lists the images of a folder in natural order; hidden files and files of other types are ignored.
 
     Raises:
-        VideoReadError: if there are none.
+        VideoReadError: if there are no images.
     """
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     images = sorted((name for name in names if name.lower().endswith(IMAGE_SUFFIXES)), key=_natural_key)
@@ -122,7 +122,7 @@ def to_uint8(frames: torch.Tensor, name: str) -> torch.Tensor:
     """Converts uint8, floats in 0..1 (rounded) or other integers in 0..255 to uint8.
 
     Raises:
-        VideoReadError: if the pixels have another type or range; it calls the video `name`.
+        VideoReadError: if the pixels have another type or range; the message names the video, `name`.
     """
     if frames.dtype == torch.uint8:
         return frames
@@ -160,7 +160,7 @@ def _pil_to_rgb(image: PIL.Image.Image) -> torch.Tensor:
 
 
 def _array_to_tensor(array: np.ndarray, name: str) -> torch.Tensor:
-    """The same values as a tensor, without copying where torch can use the array as it is."""
+    """Makes a tensor with the same values, without a copy if torch can use the array as it is."""
     if array.dtype.kind not in "uif":
         raise VideoReadError(name, f"an array of dtype {array.dtype}", "uint8 pixels, or floats in 0..1")
     if not array.dtype.isnative or array.dtype.itemsize > 8:
@@ -170,7 +170,7 @@ def _array_to_tensor(array: np.ndarray, name: str) -> torch.Tensor:
 
 
 def _channels_first(frames: torch.Tensor, name: str, layout: str | None) -> torch.Tensor:
-    """`(T, C, H, W)` from that or from `(T, H, W, C)`."""
+    """Brings `(T, C, H, W)` or `(T, H, W, C)` to `(T, C, H, W)`."""
     if layout is None:
         if frames.shape[1] in (1, 3, 4):
             layout = "channels_first"

@@ -23,8 +23,8 @@ SYNONYMS = (
 _CANONICAL = {word: words[0] for words in SYNONYMS for word in words}
 
 # The groups of AEN (docs/method.md, AEN; ours) for the labels of all datasets that this package reads: the seven basic
-# ones (six of them in CREMA-D), MAFW's eleven, RAVDESS's eight. Surprise is a group of its own: it can be pleasant or
-# unpleasant.
+# emotions (six of them in CREMA-D), MAFW's eleven, RAVDESS's eight. Surprise is a group of its own: it can be pleasant
+# or unpleasant.
 EMOTION_GROUPS = {
     "happiness": "positive",
     "neutral": "neutral",
@@ -50,7 +50,7 @@ def canonical_label(name: str) -> str:
 
 
 def class_names(config: PreTrainedConfig) -> list[str]:
-    """The label names of a model in the order of its logits."""
+    """Returns the label names of a model in the order of its logits."""
     return [config.id2label[number] for number in range(config.num_labels)]
 
 
@@ -92,7 +92,7 @@ def group_labels(labels: Sequence[str], emotion_groups: Mapping[str, str] | None
 
 
 def group_ids(labels: Sequence[str], emotion_groups: Mapping[str, str] | None = None) -> tuple[list[str], list[int]]:
-    """Names of the groups in the order of their first labels, and the id of each label's group; see `group_labels`."""
+    """Returns the groups' names in the order of their first labels, and each label's group id, see `group_labels`."""
     groups = group_labels(labels, emotion_groups)
     names = list(dict.fromkeys(groups.values()))
     return names, [names.index(group) for group in groups.values()]

@@ -82,7 +82,7 @@ def consistency_loss(
         groups (sequence of C `int`): the group of each label.
 
     Returns:
-        `torch.FloatTensor` of shape `(B,)`, >= 0.
+        `torch.FloatTensor` of shape `(B,)`: the loss of each video, >= 0.
     """
     log_groups = sentiment_logits.float().log_softmax(-1)
     log_sums = group_log_sums(emotion_scores.float().log_softmax(-1), groups)
@@ -149,7 +149,7 @@ def unlabelled_losses(
     frame_guidance_weight: float = 0.0,
     clip_guidance_weight: float = 0.0,
 ) -> torch.Tensor:
-    """Adds up, with weights, the losses that do not depend on the video's label. A wrong label does not affect them.
+    """Adds up, with weights, the losses that do not depend on the video's label, so that a wrong label does no harm.
 
     Args:
         outputs (mapping): a model's `logits` `(B, C)`, `frame_logits` `(B, F, C)` and `frame_indices` `(B, F)`; for

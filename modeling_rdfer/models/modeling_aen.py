@@ -124,7 +124,7 @@ class AENTopDownLevel(nn.Module):
         )
 
     def forward(self, features: torch.Tensor, deeper_states: torch.Tensor | None) -> torch.Tensor:
-        """Features `(B, F, D_s)` and the states of the deeper level `(B, F, H)`, if any, to states `(B, F, H)`."""
+        """Turns features `(B, F, D_s)` and the deeper level's states `(B, F, H)`, if any, into states `(B, F, H)`."""
         projected = self.projection(self.norm(features))
         if deeper_states is not None:
             projected = projected + deeper_states
@@ -150,11 +150,14 @@ class AENPreTrainedModel(VideoBackbonePreTrainedModel):
                 Name on the Hub or folder of a checkpoint of transformers that has a backbone class, e.g.
                 `"microsoft/resnet-18"`, or a backbone itself, whose output features are then the levels.
             config ([`AENConfig`], *optional*):
-                Everything else; its backbone configuration is replaced by that of the pretrained backbone.
+                All other settings; its backbone configuration is replaced by that of the pretrained backbone.
             num_levels (`int`, *optional*, defaults to 3):
                 Number of levels, the last stages of a backbone that is given by name.
             hub_kwargs:
                 Passed to `from_pretrained`: `token`, `revision`, `cache_dir`, ...
+
+        Returns:
+            The model.
 
         Raises:
             OSError: if the checkpoint cannot be found.
@@ -203,7 +206,7 @@ class AENModel(AENPreTrainedModel):
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
         Returns:
-            [`AENModelOutput`]
+            [`AENModelOutput`]: features and states.
 
         Raises:
             ValueError: if a shape does not fit or a video has no real frame.
@@ -281,7 +284,7 @@ class AENForVideoClassification(AENPreTrainedModel):
         self.post_init()
 
     def classify_frames(self, frames: torch.Tensor) -> torch.Tensor:
-        """Scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised, each on its own."""
+        """Returns scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
         return self.frame_classifier(pooled_features(self.aen.backbone, self._normalise(frames), 1)[-1])
 
     @can_return_tuple
@@ -315,7 +318,7 @@ class AENForVideoClassification(AENPreTrainedModel):
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
         Returns:
-            [`AENVideoClassifierOutput`]
+            [`AENVideoClassifierOutput`]: scores, agreement, and the loss if `labels` is given.
 
         Raises:
             ValueError: if a shape does not fit, a video has no real frame, or pseudo-labels are missing.

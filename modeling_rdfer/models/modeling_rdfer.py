@@ -230,9 +230,12 @@ class RDFERPreTrainedModel(VideoBackbonePreTrainedModel):
             detector_backbone (`str` or `PreTrainedModel`, *optional*):
                 The same for the detecting network; by default its backbone is random too.
             config ([`RDFERConfig`], *optional*):
-                Everything else; its backbone configurations are replaced by those of the pretrained backbones.
+                All other settings; its backbone configurations are replaced by those of the pretrained backbones.
             hub_kwargs:
                 Passed to `from_pretrained`: `token`, `revision`, `cache_dir`, ...
+
+        Returns:
+            The model.
 
         Raises:
             OSError: if a checkpoint cannot be found.
@@ -300,7 +303,7 @@ class RDFERModel(RDFERPreTrainedModel):
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
         Returns:
-            [`RDFERModelOutput`]
+            [`RDFERModelOutput`]: states of both streams, and the detector's scores.
 
         Raises:
             ValueError: if a shape does not fit or a video has no real frame.
@@ -354,14 +357,14 @@ class RDFERModel(RDFERPreTrainedModel):
         )
 
     def _short_term_stream(self, features: torch.Tensor) -> torch.Tensor:
-        """Features `(B K, L, D)` of the frames of clips to states `(B K, L, H)`."""
+        """Turns features `(B K, L, D)` of the frames of clips into states `(B K, L, H)`."""
         projected = self.short_term_projection(self.short_term_norm(features))
         movement = F.pad(projected[:, 1:] - projected[:, :-1], (0, 0, 1, 0))
         return self.short_term_lstm(torch.cat([projected, movement], dim=-1))[0]
 
     def _long_term_stream(self, summary, short_term_state, time, clip_mask) -> torch.Tensor:
-        """The detector's summary and the K clip states of a video to states `(B, K + 1, H)`, the summary's first."""
-        # The detector learns from its own loss only, so its summary is detached.
+        """Turns the detector's summary and the K clip states into states `(B, K + 1, H)`, the summary's first."""
+        # Detached, since the detector learns from its own loss only.
         tokens = torch.cat(
             [
                 self.summary_projection(summary.detach())[:, None],
@@ -418,7 +421,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         self.post_init()
 
     def classify_frames(self, frames: torch.Tensor) -> torch.Tensor:
-        """Scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised, each on its own."""
+        """Returns scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
         return self.classifier(pooled_features(self.rdfer.backbone, self._normalise(frames), 1)[-1])
 
     @can_return_tuple
@@ -441,7 +444,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
                 True for real frames, False for padding, at least one True in every row. All real by default.
             labels (`torch.Tensor`, *optional*):
                 `(B,)` long, 0..C-1, for single-label classification; `(B, C)` float for multi-label classification
-                (`config.problem_type` must say so); `(B,)` or `(B, C)` float for regression.
+                (if `config.problem_type` is `"multi_label_classification"`); `(B,)` or `(B, C)` float for regression.
             clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*):
                 Where in its stratum of the saliency each clip is centred. By default random in training, 0.5 in
                 evaluation.
@@ -449,7 +452,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
         Returns:
-            [`RDFERVideoClassifierOutput`]
+            [`RDFERVideoClassifierOutput`]: scores, agreement, and the loss if `labels` is given.
 
         Raises:
             ValueError: if a shape does not fit or a video has no real frame.

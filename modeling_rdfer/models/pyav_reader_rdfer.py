@@ -20,11 +20,11 @@ from .video_source_rdfer import VideoReadError, VideoSource
 # Measured on two cores: with 400x300 frames one decoding thread is as fast as two (0.14 s for 765 frames), and is not
 # slowed down by data-loader workers on the same cores; with 1920x1080 two are 1.6 times faster.
 TWO_THREADS_FROM_PIXELS = 1280 * 720
-# Containers in which seeking arrives at or before the wanted key frame, and whose time stamps are presentation times.
+# Containers in which seeking ends at or before the wanted key frame, and whose time stamps are presentation times.
 SEEKABLE_FORMATS = ("mov", "matroska")
-# In these codecs, frames that no other frame refers to can be skipped. x264 marks up to half of all frames so; reading
-# 64 of 15,300 frames of 1920x1080 then takes 0.6 of the processor time. torchcodec cannot skip them, so PyAV reads if
-# fewer than half of the frames are wanted. (HEVC's mark of such frames is valid within a temporal layer only.)
+# In these codecs, frames that no other frame refers to can be skipped. x264 marks up to half of all frames as such;
+# reading 64 of 15,300 frames of 1920x1080 then takes 0.6 of the processor time. torchcodec cannot skip them, so PyAV
+# reads if fewer than half of the frames are wanted. (HEVC marks such frames within a temporal layer only.)
 SKIPPING_CODECS = ("h264",)
 # Sparse frames of a long video are read by one reader in each of torch's threads, up to this many: each holds the
 # frames that its decoder refers to.
@@ -74,7 +74,7 @@ class PyAVVideo(VideoSource):
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoReadError(name, f"{size:,} bytes that FFmpeg cannot read as a video ({reason})") from error
         finally:
-            # Opened again when frames are wanted, so that videos waiting in a batch hold no decoders.
+            # It is opened again when frames are read, so that videos waiting in a batch hold no decoders.
             self.close()
         if missing is not None:
             found = f"{missing}; {self.num_frames}{self._of_stated} frames are there"
@@ -105,7 +105,7 @@ class PyAVVideo(VideoSource):
         self._of_stated = f" of {stream.frames}" if stream.frames else ""
         packets = self._read_packets()
         times = [pts for pts, _, _ in packets]
-        # AVI and raw streams have decoding times at best; they are no presentation times if frames are reordered.
+        # AVI and raw streams have decoding times at best, which are not presentation times if frames are reordered.
         reordered = container_format == "avi" and stream.codec_context.has_b_frames
         self._without_times = reordered or None in times or len(set(times)) < len(times)
         average_rate = float(stream.average_rate or stream.guessed_rate or 25)
@@ -165,7 +165,7 @@ class PyAVVideo(VideoSource):
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def _restart(self, seek_point: int = 0):
-        """Lets the decoder start at or before the frame `seek_point`; 0 opens the file again."""
+        """Makes the decoder start at or before the frame `seek_point`; 0 opens the file again."""
         if seek_point == 0 or self._container is None:
             self.close()
             self._open()
@@ -207,8 +207,8 @@ class PyAVVideo(VideoSource):
                     previous = frame
                 else:
                     break
-                # Too far. Either seeking arrived behind the wanted frame (then start at an earlier seek point), or
-                # this frame is missing between its neighbours.
+                # Too far. Either seeking ended after the wanted frame (then start at an earlier seek point), or the
+                # wanted frame is missing between its neighbours.
                 if previous is not None or seek_point == 0:
                     break
                 number = max(0, number - 1)
@@ -223,8 +223,8 @@ class PyAVVideo(VideoSource):
             self._output = None
             reason = "it is truncated or damaged"
         if self._wanted_pts is not None:
-            # Decode everything: the frame may have been skipped by an earlier read that broke off, or the gaps confuse
-            # the decoder because the stream's header says little.
+            # Decode everything: an earlier read that broke off may have skipped the frame, or the gaps confuse the
+            # decoder because the stream's header is incomplete.
             self._wanted_pts = None
             return self._decode_up_to(wanted)
         raise VideoReadError(
@@ -232,7 +232,7 @@ class PyAVVideo(VideoSource):
         )
 
     def copy(self) -> "PyAVVideo":
-        """A reader of the same video with a decoder of its own, of one thread, to read beside others."""
+        """Makes a second reader of the same video, with its own decoder of one thread, to read in parallel."""
         other = copy.copy(self)
         other.num_threads = 1
         other._container = other._stream = other._output = other._wanted_pts = None
@@ -249,7 +249,7 @@ class PyAVVideo(VideoSource):
         return [(self, wanted)] if len(parts) == 1 else [(self.copy(), part) for part in parts]
 
     def _to_rgb(self, frame) -> np.ndarray:
-        """uint8 `(H, W, 3)`, rotated as the container says it is to be displayed."""
+        """uint8 `(H, W, 3)`, rotated for display as the container asks."""
         rgb = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
         return np.rot90(rgb, round(frame.rotation / 90)) if round(frame.rotation / 90) % 4 else rgb
 
@@ -257,7 +257,7 @@ class PyAVVideo(VideoSource):
         if self.can_skip:
             self._wanted_pts = {self.index.pts[index] for index in wanted}
             self._last_wanted_pts = self.index.pts[wanted[-1]]
-        # Frames stay (H, W, 3) in memory, as torchcodec delivers them too: resizing is fastest with that.
+        # Frames stay (H, W, 3) in memory, as torchcodec returns them, too: resizing is fastest then.
         for index in wanted:
             frame = np.ascontiguousarray(self._to_rgb(self._decode_up_to(index)))
             yield torch.from_numpy(frame)[None].permute(0, 3, 1, 2)

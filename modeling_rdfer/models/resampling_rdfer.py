@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Key expression re-sampling: from the saliency of the detector frames to the frames of the clips."""
+"""Key expression re-sampling: chooses the frames of the clips by the saliency of the detector frames."""
 
 import torch
 
@@ -67,8 +67,8 @@ def resample_clips(
     cumulative = mass.cumsum(1)
     stratum = torch.arange(num_clips, device=saliency.device)
     quantile = (stratum + (0.5 if clip_jitter is None else clip_jitter.float())) / num_clips
-    # A constant saliency puts quantiles exactly on the borders of frames; without the small number rounding errors
-    # would decide there.
+    # A constant saliency puts quantiles exactly on the borders of frames. The small number keeps rounding errors from
+    # deciding there.
     target = (quantile - 1e-4) * cumulative[:, -1:]
     # A comparison and a sum instead of `searchsorted`, which has no ONNX counterpart.
     centre = (cumulative[:, None, :] < target[:, :, None]).sum(-1).float()
@@ -93,8 +93,9 @@ def _separate_clips(start: torch.Tensor, last_start: torch.Tensor, min_separatio
     """Moves the starts `(B, K)` of clips apart, within 0..`last_start` `(B, 1)`."""
     number = torch.arange(start.shape[1], device=start.device)
     separation = (last_start / (start.shape[1] - 1)).clamp(max=float(min_separation)) * number
-    # Less the separation that the k-th clip needs, the starts only have to be non-decreasing. The mean of the least
-    # such sequence above and the greatest one below moves clips equally in both directions.
+    # If k separations are subtracted from the k-th start, the starts only have to be non-decreasing. They become so if
+    # each is raised to the maximum of those before it, or lowered to the minimum of those after it. The mean of both
+    # moves clips equally in both directions.
     relative = start - separation
     # Masked maxima and minima instead of `cummax` and `cummin`, which have no ONNX counterparts.
     is_later = number > number[:, None]

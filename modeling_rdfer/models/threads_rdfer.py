@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Threads that share the threads of torch among them."""
+"""Maps a function in threads that share torch's own threads."""
 
 import threading
 from collections import deque
@@ -13,9 +13,9 @@ _THREAD_COUNT_LOCK = threading.Lock()
 
 
 def map_in_threads(function: Callable, items: Sequence, workers: int) -> Iterator:
-    """Maps a function over items like `map`, in several threads that share the threads of torch among them.
+    """Maps a function over items like `map`, but in several threads, among which torch's own threads are divided.
 
-    At most two results for each thread wait to be taken. If the iteration ends early, by an error or Ctrl-C, no
+    At most two finished results for each thread are kept. If the iteration ends early, by an error or Ctrl-C, no
     further item is started.
 
     Args:
@@ -46,7 +46,7 @@ def map_in_threads(function: Callable, items: Sequence, workers: int) -> Iterato
 
 
 def _use_threads(count: int):
-    """Lets torch use `count` threads for what the calling thread computes, and for no other thread.
+    """Makes torch use `count` threads for what the calling thread computes, without effect on other threads.
 
     `torch.set_num_threads` also sets the number that new threads start with. That one is restored from a helper
     thread, which ends here.
@@ -54,5 +54,5 @@ def _use_threads(count: int):
     with _THREAD_COUNT_LOCK, ThreadPoolExecutor(1) as helper:
         default = helper.submit(torch.get_num_threads).result()
         torch.set_num_threads(count)
-        torch.get_num_threads()  # a thread takes the default over when it first asks; after that it keeps its own
+        torch.get_num_threads()  # a thread adopts the default when it first asks, and keeps it from then on
         helper.submit(torch.set_num_threads, default).result()

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Reads videos with torchcodec: container files, and decoders that the user made."""
+"""Reads videos with torchcodec: container files, and decoders made by the user."""
 
 import json
 
@@ -16,11 +16,11 @@ logger = logging.get_logger(__name__)
 
 
 class TorchCodecVideo(VideoSource):
-    """A container file or its bytes, decoded with torchcodec by the index that PyAV made.
+    """A container file or its bytes, decoded with torchcodec using the index that PyAV made.
 
     Args:
         video (`PyAVVideo`): the same file, opened with PyAV.
-        fall_back (`bool`): whether PyAV may read what it reads faster and what torchcodec cannot decode.
+        fall_back (`bool`): whether PyAV may read frames that it reads faster or that torchcodec cannot decode.
     """
 
     def __init__(self, video: PyAVVideo, fall_back: bool):
@@ -86,7 +86,7 @@ class TorchCodecVideo(VideoSource):
 
 
 class UserDecoderVideo(VideoSource):
-    """A `torchcodec.decoders.VideoDecoder` that the user made, with any options."""
+    """A `torchcodec.decoders.VideoDecoder` made by the user, with any options."""
 
     def __init__(self, decoder, name: str):
         metadata = decoder.metadata

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What both model families share: frames, backbones, clips and their agreement, weights, gradient checkpointing."""
+"""Shared by both model families: frames, backbones, clips and their agreement, weights, gradient checkpointing."""
 
 import functools
 from contextlib import contextmanager, nullcontext
@@ -58,7 +58,7 @@ class RDFERFrameBlock(nn.Module):
 
     def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
         first, second, third, fourth = self.convolutions
-        # In place on outputs of convolutions, which no gradient needs.
+        # In place on the outputs of convolutions, whose values no gradient needs.
         total = F.relu_(first(hidden_state))
         # The second convolution gets the first one's output alone; each later one gets the rectified sum.
         total = second(total).add_(total)
@@ -133,7 +133,8 @@ def pooled_features(backbone: PreTrainedModel, frames: torch.Tensor, frames_per_
     Args:
         backbone (`PreTrainedModel`): the backbone.
         frames (`torch.Tensor` of shape `(N, num_channels, H, W)`): normalised frames.
-        frames_per_group (`int`): so many consecutive frames go through the backbone together (temporal shift).
+        frames_per_group (`int`): number of consecutive frames that must go through the backbone together, for temporal
+            shift.
 
     Returns:
         `list[torch.Tensor]`: features `(N, D)` of each stage of the backbone's `out_features`, the deepest last.
@@ -144,7 +145,7 @@ def pooled_features(backbone: PreTrainedModel, frames: torch.Tensor, frames_per_
     if frames.device.type == "cpu" and not torch.compiler.is_compiling() and not backbone.training:
         has_graph = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in backbone.parameters())
         if not has_graph:
-            # Few frames, which stay in the cache, are up to 4.6 times as fast as 256 at once.
+            # A few frames at a time, which stay in the cache, are up to 4.6 times as fast as 256 at once.
             parts = frames.split(max(1, 16 // frames_per_group) * frames_per_group)
     pooled = [[feature_map.mean((-2, -1)) for feature_map in backbone(part).feature_maps] for part in parts]
     return [torch.cat(stage) for stage in zip(*pooled)]
@@ -172,7 +173,7 @@ def add_temporal_shift(backbone: nn.Module, num_frames: int):
     """Shifts channels among groups of `num_frames` frames, in every residual branch of a ResNet.
 
     Raises:
-        ValueError: if the backbone is no ResNet of transformers.
+        ValueError: if the backbone is not a ResNet of transformers.
     """
     # Hooks instead of wrapper modules, so that the weights keep the names they have in the pretrained backbone.
     layers = _residual_layers(backbone)
@@ -246,14 +247,14 @@ def load_backbone(
 class RDFERZeroLinear(nn.Linear):
     """Linear layer that starts at zero.
 
-    The residual parts of the models consist of it, so that a new model averages its scores of single frames.
+    The residual parts of the models consist of such layers, so a new model just averages its scores of single frames.
     """
 
 
 class VideoBackbonePreTrainedModel(PreTrainedModel):
     """Base class of both families: weight initialisation, frames, frozen backbones, gradient checkpointing.
 
-    A family lists the names of its backbones, attributes of its base model, in `backbone_names`.
+    Each family lists its backbones, as attributes of its base model, in `backbone_names`.
     """
 
     main_input_name = "pixel_values_videos"
@@ -275,10 +276,7 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
     def _real_frames(
         self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None
     ) -> tuple[torch.LongTensor, torch.LongTensor]:
-        """Checks the inputs and counts real frames.
-
-        Returns the number of real frames up to and including each frame `(B, T)`, and of each video `(B,)`.
-        """
+        """Checks the inputs; counts the real frames up to and including each frame `(B, T)`, and in all `(B,)`."""
         num_channels = self.config.num_channels
         if pixel_values_videos.ndim != 5 or pixel_values_videos.shape[2] != num_channels:
             raise ValueError(
@@ -347,10 +345,10 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
 
     @classmethod
     def _from_backbones(cls, backbones: dict[str, PreTrainedModel], config: PreTrainedConfig | None):
-        """Makes a model with pretrained backbones `{name in the base model: backbone}`; `config` says the rest."""
+        """Makes a model with pretrained backbones `{name in the base model: backbone}`, all else from `config`."""
         settings = {} if config is None else config.to_dict()
         for name, backbone in backbones.items():
-            # The labels of the classifier that the backbone comes from are not the labels of this model.
+            # The backbone may come from a classifier; its labels are not those of this model.
             labels = ("id2label", "label2id", "architectures")
             settings[name.replace(".", "_") + "_config"] = {
                 key: value for key, value in backbone.config.to_dict().items() if key not in labels

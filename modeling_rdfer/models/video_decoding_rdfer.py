@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Opens "a video" of any kind: file, URL, bytes, decoder, tensor, images, folder of images.
+"""Opens videos of any kind: file, URL, bytes, decoder, tensor, images, folder of images.
 
 Container files are read by torchcodec if it can be used, else by PyAV, whose wheels include FFmpeg. In both cases the
 list of frames and their times comes from PyAV, which reads the packets without decoding, so index i is the same frame
@@ -27,8 +27,9 @@ VIDEO_SUFFIXES = (
     *(".vob", ".ts", ".mts", ".m2ts", ".mxf", ".h264", ".h265", ".hevc"),
 )
 URL_TIMEOUT_SECONDS = 60
-# If torchcodec and PyAV can both be used: setting up torchcodec takes longer than reading such small frames. Measured
-# with 64 frames of 112x112: 8.8 ms against 7.5 ms, and 13.1 ms against 8.2 ms on busy cores; equal with 400x300.
+# PyAV reads frames up to this size even if torchcodec can be used: setting up torchcodec takes longer than reading
+# them. Measured with 64 frames of 112x112: torchcodec 8.8 ms, PyAV 7.5 ms (13.1 and 8.2 ms on busy cores); with
+# 400x300 both take the same time.
 PYAV_UP_TO_PIXELS = 256 * 256
 
 
@@ -40,8 +41,8 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
     Args:
         source: one of
             - path of a video file (`str` or `os.PathLike`), or an http(s) URL;
-            - path of a folder of frame images (.jpg, .jpeg, .png, .bmp, .webp; others and hidden ones are ignored),
-              taken in natural order, frame_2 before frame_10;
+            - path of a folder of frame images (.jpg, .jpeg, .png, .bmp, .webp; other and hidden files are ignored),
+              in natural order, frame_2 before frame_10;
             - the bytes of a video file, or a binary file object;
             - `{"bytes": ..., "path": ...}` as `datasets.Video(decode=False)` gives it;
             - a `torchcodec.decoders.VideoDecoder`;
@@ -50,7 +51,7 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
             - a list of frames: PIL images, arrays `(C, H, W)` or `(H, W, C)`, or paths of images; or one such frame.
         decoder (`str`, *optional*, defaults to `"auto"`): `"auto"`, `"torchcodec"` or `"pyav"`, for video files only;
             see `decoder_in_use`.
-        name (`str`, *optional*): what messages call the video, if it is no path or URL.
+        name (`str`, *optional*): name of the video in messages, if it is not a path or URL.
         layout (`str`, *optional*): `"channels_first"` or `"channels_last"` for arrays; by default the axis with 1, 3
             or 4 entries holds the channels.
 
@@ -58,9 +59,9 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
         `VideoSource`: the opened video.
 
     Raises:
-        VideoReadError: if the source is no readable video; the message says what was found.
+        VideoReadError: if the source cannot be read as a video; the message says what was found.
         VideoNotFoundError: if the path does not exist (it is also a FileNotFoundError).
-        TypeError: if `source` is of none of these kinds.
+        TypeError: if `source` has another type.
         RuntimeError: if no decoder can be used.
     """
     if isinstance(source, dict) and (source.get("bytes") is not None or source.get("path") is not None):

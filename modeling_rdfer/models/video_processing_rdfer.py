@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Video processor of both families: from any kind of video to a fixed number of small frames or face crops."""
+"""Video processor of both families: turns videos of any kind into a fixed number of small frames or face crops."""
 
 import functools
 import os
@@ -33,7 +33,7 @@ FACE_MAX_SIDE, FACE_MIN_SIDE, FACE_FRAMES_BYTES = 1280, 640, 512 * 1024 * 1024
 
 
 class RDFERVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict
-    """Options of `RDFERVideoProcessor` beyond those of every video processor; described there."""
+    """Options of `RDFERVideoProcessor`, which describes them, beyond those of every video processor."""
 
     do_face_crop: bool | None
     on_missing_face: Literal["error", "full_frame"] | None
@@ -47,8 +47,9 @@ class RDFERVideoMetadata(VideoMetadata):
 
     Attributes:
         frames_indices (`list[int]`): numbers of the sampled frames, without the repeats that fill a short video.
-        pts_seconds (`list[float]`, *optional*): presentation time of each of them in seconds, from the container, so
-            exact for variable frame rates too; index / fps if only the frame rate is known; `None` if it is not.
+        pts_seconds (`list[float]`, *optional*): presentation time of each of them in seconds. It comes from the
+            container, so it is exact for variable frame rates, too. If only the frame rate is known, it is
+            index / fps; if that is not known either, `None`.
         name (`str`, *optional*): path, URL or description of the video.
     """
 
@@ -110,8 +111,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         on_missing_face (`"error"` or `"full_frame"`, *optional*, defaults to `"error"`):
             What to do if no face is found: raise an error, or log a warning and use whole frames.
         face (`"largest"`, `"all"` or `int`, *optional*, defaults to `"largest"`):
-            Which face to use if there are several: the largest persistent one; all, each as a row of its own; or
-            number i in the order of size, from 0.
+            Which face to use if there are several: the largest persistent one; all, each as a row of its own; or the
+            one with this number, counted from 0, the largest face first.
         face_margin (`float`, *optional*, defaults to 1.3):
             Side of the square crop in units of the face box's larger side, above 0.
 
@@ -160,6 +161,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
     @classmethod
     def get_video_processor_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """See `BaseVideoProcessor`; also finds the face detector's weights of the checkpoint."""
         hub_names = ("cache_dir", "force_download", "proxies", "token", "local_files_only", "revision", "subfolder")
         hub_kwargs = {key: kwargs[key] for key in hub_names if key in kwargs}
         processor_dict, kwargs = super().get_video_processor_dict(pretrained_model_name_or_path, **kwargs)
@@ -172,6 +174,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return {**processor_dict, "_face_detector_file": detector_file}, kwargs
 
     def to_dict(self):
+        """Returns all options as a dictionary, without the path of the face detector's weights."""
         dictionary = super().to_dict()
         dictionary.pop("_face_detector_file", None)
         return dictionary
@@ -237,7 +240,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             VideoReadError: if a video cannot be read, or no face is found in it; the message names the video.
             ValueError: if options contradict each other.
         """
-        # None means "as configured" in a call.
+        # In a call, None stands for the configured value.
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
         if not kwargs.get("do_sample_frames", self.do_sample_frames):
             kwargs["num_frames"] = kwargs["fps"] = None
@@ -260,10 +263,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             metadata (`VideoMetadata`): its `total_num_frames` is used, and its `fps` if `fps` is given.
             num_frames (`int`, *optional*): number of frames, >= 1; by default that of the processor, or all if the
                 processor has none.
-            fps (`float`, *optional*): frames per second instead.
+            fps (`float`, *optional*): frames to sample per second, instead of `num_frames`.
 
         Returns:
-            `np.ndarray`: int64, ascending frame numbers; all of them, once, if the video does not have more.
+            `np.ndarray`: int64, ascending frame numbers without repeats; all frames if the video has not more.
 
         Raises:
             ValueError: if both are given, `num_frames` is below 1, or `fps` is given and that of the video is unknown.
@@ -363,7 +366,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return BatchFeature(data, tensor_type=return_tensors)
 
     def _read_faces(self, sampled, size, resize, on_missing_face, face, face_margin) -> list[torch.Tensor]:
-        """Face crops of a video, uint8 `(T, 3, height, width)`, one entry for each face asked for."""
+        """Face crops of a video, uint8 `(T, 3, height, width)`, one tensor for each chosen face."""
         if resize is None or not (size.height and size.width):
             raise ValueError("do_face_crop needs do_resize=True and size={'height': ..., 'width': ...}.")
         if face_margin <= 0:
@@ -389,7 +392,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     def _track_faces(self, video: VideoSource, indices: list[int], face) -> tuple[torch.Tensor, list[FaceTrack]]:
         """Frames of a video, small enough to keep all in memory, and the tracks of their faces."""
         detector = self.face_detector()
-        # The sides of a frame w x h reduced to the longer side s have w * h = s * s * ratio pixels.
+        # A frame whose longer side is reduced to s has s * s * ratio pixels.
         ratio = min(video.width, video.height) / max(video.width, video.height)
         affordable = int((FACE_FRAMES_BYTES / (3 * len(indices) * ratio)) ** 0.5)
         # Only the slower of the detector's two nets finds small faces beside a large one.
@@ -404,7 +407,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
 
 def _repeat_last_frame(frames: torch.Tensor, length: int) -> torch.Tensor:
-    """Fills a video up to `length` frames."""
+    """Fills a video up to `length` frames with its last frame."""
     missing = length - len(frames)
     return torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)]) if missing > 0 else frames
 
@@ -428,10 +431,13 @@ def _frame_times(sampled: _SampledVideo) -> list[float] | None:
 
 
 def split_batch(videos) -> list:
-    """Lists the videos of an input of any nesting.
+    """Lists the videos of an input that may be nested.
 
     A sequence whose elements are all frames (images, arrays, paths of images) is one video. Any other sequence, and a
     tensor of five axes, holds several.
+
+    Raises:
+        ValueError: if a sequence is empty.
     """
     if isinstance(videos, (np.ndarray, torch.Tensor)):
         return list(videos) if videos.ndim == 5 else [videos]
@@ -445,7 +451,7 @@ def split_batch(videos) -> list:
 
 
 def _split_metadata(video_metadata, num_videos: int) -> list:
-    """One mapping for each video, empty if nothing was given."""
+    """Returns one mapping for each video, empty if nothing was given."""
     if video_metadata is None:
         return [{}] * num_videos
     if not isinstance(video_metadata, (list, tuple)):

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""What every kind of opened video offers, and the errors of videos that cannot be read."""
+"""Base class of all kinds of opened videos, and the errors of videos that cannot be read."""
 
 import errno
 import functools
@@ -50,14 +50,14 @@ class VideoSource:
     It holds no file handle or decoder until frames are read; `close`, or leaving a `with` block, frees them.
 
     Attributes:
-        name (`str`): what error messages call it: path, URL, or a description.
+        name (`str`): name in error messages: path, URL, or a description.
         backend (`str`): `"torchcodec"`, `"pyav"`, `"images"` or `"array"`.
         num_frames (`int`): number of frames, >= 1.
         height, width (`int`): size of a frame as displayed (rotation applied), in pixels.
         average_fps (`float`, *optional*): frames per second on average; `None` for images and arrays.
         pts_seconds (`np.ndarray` of shape `(num_frames,)`, *optional*): float64, presentation time of each frame in
-            seconds as the container states it, exact for variable frame rates too; `None` for images and arrays. For a
-            torchcodec decoder passed by the user, NaN for frames that were not decoded yet.
+            seconds as the container states it, exact for variable frame rates, too; `None` for images and arrays. For
+            a torchcodec decoder made by the user, NaN for frames that have not been decoded yet.
         duration_seconds (`float`, *optional*): from the first frame's time to the end of the last frame.
     """
 
@@ -85,10 +85,10 @@ class VideoSource:
             size (`tuple[int, int]` or `Callable`, *optional*): height and width of the result; or a function that
                 resizes uint8 frames `(n, 3, H, W)`. By default frames keep their size.
             max_side (`int`, *optional*): frames whose longer side is above this many pixels are first reduced to it.
-            meanwhile (`Callable`, *optional*): called with the tensor that is being filled (distinct frames in
-                ascending order) and an iterator over the positions in it, each as soon as its frame is there. The
-                iterator ends early if reading fails. With several readers this runs once one of them is done; with
-                one reader, after decoding.
+            meanwhile (`Callable`, *optional*): function to run while frames are read. It gets the tensor that is being
+                filled (distinct frames in ascending order) and an iterator over the positions in it, which yields each
+                position as soon as its frame is there, and ends early if reading fails. With several readers it starts
+                when one of them is done; with one reader, after decoding.
 
         Returns:
             `torch.Tensor` of shape `(len(indices), 3, height, width)`: uint8 RGB frames, 0..255. If the frames of a
@@ -118,7 +118,7 @@ class VideoSource:
         ]
         if meanwhile is not None:
             jobs.append(functools.partial(buffer.follow, meanwhile))
-        # A single reader stays in this thread: frames come too fast one after another for a second thread to help.
+        # A single reader stays in this thread: frames come so fast that a second thread does not help.
         deque(map_in_threads(operator.call, jobs, len(readers)), maxlen=0)
         if indices == wanted:
             return buffer.frames
@@ -134,7 +134,7 @@ class VideoSource:
         raise NotImplementedError
 
     def _chunks(self, wanted: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Yields (number of frames before the chunk, frame numbers of the chunk)."""
+        """Splits frames into chunks: (number of frames before the chunk, frame numbers of the chunk)."""
         step = max(1, CHUNK_BYTES // (3 * self.height * self.width))
         return ((start, wanted[start : start + step]) for start in range(0, len(wanted), step))
 
@@ -184,8 +184,8 @@ class _FrameBuffer:
                 reader.close()
 
     def _start(self, first_chunk: torch.Tensor):
-        # Whole frames stay (H, W, 3) in memory if the decoder delivers them so: transposing costs as much as decoding,
-        # and cutting faces out of transposed frames takes twice as long.
+        # Whole frames stay (H, W, 3) in memory if the decoder returns them that way: transposing costs as much as
+        # decoding, and cutting faces out of transposed frames takes twice as long.
         transposed = self._resize is not None or not first_chunk.is_contiguous(memory_format=torch.channels_last)
         memory_format = torch.contiguous_format if transposed else torch.channels_last
         shape = (self._num_frames, *first_chunk.shape[1:])
@@ -193,7 +193,7 @@ class _FrameBuffer:
         self._started.set()
 
     def follow(self, function: Callable[[torch.Tensor, Iterator[int]], None]):
-        """Calls `function` with the frames and the positions of those that are there, unless reading fails at once."""
+        """Calls `function` with the frames and the positions that are filled, unless reading fails at once."""
         self._started.wait()
         if self.frames is not None:
             function(self.frames, self._positions())

@@ -11,13 +11,13 @@ from .verdicts import VerdictThresholds
 
 @dataclass
 class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
-    """
-    `TrainingArguments` with the recipe's settings as defaults (docs/method.md, Recipe; by the authors, arXiv
-    2502.16129, where marked), those of the agreement-weighted loss, and the [`VerdictThresholds`]. Each field's help
-    text says what it does.
+    """`TrainingArguments` with the recipe's settings as defaults, and the settings of the agreement-weighted loss.
+
+    The recipe is described in docs/method.md, Recipe; settings marked (authors) are published in arXiv 2502.16129. The
+    [`VerdictThresholds`] are arguments, too. The help text of each field describes it.
 
     Raises:
-        ValueError: if a setting is out of its range, naming it.
+        ValueError: if a setting is out of its range; the message names it.
     """
 
     # The recipe.
@@ -34,7 +34,7 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW (authors: 0.05)."})
     num_train_epochs: float = field(default=100.0, metadata={"help": "Epochs (authors: 100)."})
     per_device_train_batch_size: int = field(
-        default=128, metadata={"help": "Batch of a device (authors: 128 in all). Reduce it to fit your memory."}
+        default=128, metadata={"help": "Batch size of a device (authors: 128 in all). Reduce it to fit your memory."}
     )
     label_smoothing_factor: float = field(
         default=0.1,
@@ -70,8 +70,8 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     hard_sample_gain: float = field(
         default=0.0,
         metadata={
-            "help": "Weight of hard samples is 1 + this x (1 - agreement). 0.5 is nearer to the paper; it measured no "
-            "better with wrong labels, and half a point of WAR worse without."
+            "help": "The weight of a hard sample is 1 + this x (1 - agreement). 0.5 is nearer to the paper; on "
+            "synthetic videos it gained nothing with wrong labels, and cost half a point of WAR without."
         },
     )
     agreement_warmup_epochs: int = field(
@@ -81,7 +81,7 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
         default="auto",
         metadata={
             "help": "Share of the old running mean in the new one after each epoch; 0: verdicts from the last epoch "
-            "alone; auto: 1 - 4.5 / epochs, which remembers about a fifth of the training."
+            "alone; auto: 1 - 4.5 / epochs, so that the mean covers about the last fifth of the training."
         },
     )
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
@@ -118,7 +118,7 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     )
     # The optimisation.
     backbone_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak learning rate of the backbones (default: that of the rest)."}
+        default=None, metadata={"help": "Peak learning rate of the backbones (default: --learning-rate)."}
     )
     freeze_backbone: bool = field(default=False, metadata={"help": "Train everything but the backbones."})
     sampler: Literal["random", "balanced"] = field(
@@ -164,14 +164,14 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
         return VerdictThresholds(**{item.name: getattr(self, item.name) for item in fields(VerdictThresholds)})
 
     def num_epochs_of(self, num_samples: int) -> float:
-        """Epochs of a training set of so many samples, also where `max_steps` sets the length."""
+        """Returns the number of epochs for a training set of this size, also if `max_steps` sets the length."""
         if self.max_steps <= 0:
             return self.num_train_epochs
         batch_size = self.train_batch_size * self.gradient_accumulation_steps * self.world_size
         return self.max_steps * batch_size / num_samples
 
     def running_mean_decay_for(self, num_epochs: float) -> float:
-        """The decay as a number, for a training of so many epochs."""
+        """Returns the decay as a number, for a training of this many epochs."""
         return max(0.0, 1 - 4.5 / num_epochs) if self.running_mean_decay == "auto" else float(self.running_mean_decay)
 
 

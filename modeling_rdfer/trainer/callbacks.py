@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Callbacks of the trainer: beginning and end of epochs, and short logs on the console."""
+"""Callbacks of the trainer: begin and end of epochs, and short logs on the console."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ class EpochCallback(TrainerCallback):
 
 
 class ShortLogsMixin:
-    """For a callback that prints logs: leaves out what is logged for single labels, which would fill the screen."""
+    """Mixin for callbacks that print logs: leaves out the values of single labels, which would fill the screen."""
 
     def __init__(self, label_names: Sequence[str], **kwargs):
         super().__init__(**kwargs)

@@ -1,17 +1,16 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Data collator: examples of videos to a batch; and the check that a training set has what it takes."""
+"""Data collator, which makes a batch of examples, and the check of a training set."""
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-# What the models take of a batch.
+# Columns of a batch that the models take.
 MODEL_INPUTS = ("pixel_values_videos", "frame_mask", "clip_jitter")
 
 
 def collate_videos(examples: list[dict]) -> dict[str, torch.Tensor]:
-    """
-    Stacks examples to a batch. Columns that neither the model nor the loss takes, such as strings, are left out.
+    """Stacks examples into a batch. Columns that neither the model nor the loss takes, such as strings, are left out.
 
     Args:
         examples (`list[dict]`): with `pixel_values_videos` `(T, 3, H, W)`, `labels`, and optionally `frame_mask`
@@ -21,7 +20,7 @@ def collate_videos(examples: list[dict]) -> dict[str, torch.Tensor]:
         `dict[str, torch.Tensor]`: the same names, with the batch as first axis.
 
     Raises:
-        KeyError: if columns are missing, naming them and those that are there.
+        KeyError: if columns are missing; the message names them and those that are there.
     """
     missing = [name for name in ("pixel_values_videos", "labels") if name not in examples[0]]
     if missing:
@@ -31,19 +30,18 @@ def collate_videos(examples: list[dict]) -> dict[str, torch.Tensor]:
 
 
 def check_train_dataset(dataset: Dataset, num_labels: int, sampler: str = "random") -> torch.LongTensor:
-    """
-    Checks a training set, see [`RDFERTrainer`].
+    """Checks a training set, see [`RDFERTrainer`], and returns its labels.
 
     Args:
-        dataset (`Dataset`): with `labels`; the first example is read, unless it is a stream.
-        num_labels (`int`): of the model.
+        dataset (`Dataset`): a dataset with the attribute `labels`; its first example is read, unless it is a stream.
+        num_labels (`int`): number of the model's labels.
         sampler (`str`, *optional*, defaults to `"random"`): see [`RDFERTrainingArguments`].
 
     Returns:
-        `torch.LongTensor` of shape `(num_samples,)`: its labels.
+        `torch.LongTensor` of shape `(num_samples,)`: the labels.
 
     Raises:
-        KeyError: if a column or the attribute `labels` is missing, naming it.
+        KeyError: if a column or the attribute `labels` is missing; the message names it.
         ValueError: if a label is not one of the model's, or the sampler does not fit a stream.
     """
     if not hasattr(dataset, "labels"):

@@ -21,10 +21,9 @@ PSEUDO_LABELS_NAME = "pseudo_labels.safetensors"
 
 
 class GuidanceLoss:
-    """
-    Emotion grouping and frame-level guidance: their set-up before training, and their part of the loss.
+    """Emotion grouping and frame-level guidance: their set-up before training, and their part of the loss.
 
-    Pseudo-labels come from the dataset, if its examples bring them or it has a `frame_teacher`. Otherwise the teacher
+    Pseudo-labels come from the dataset if its examples have them or it has a `frame_teacher`. Otherwise the teacher
     labels all frames once; the result is kept in `pseudo_labels.safetensors` in the output folder.
 
     Args:
@@ -39,7 +38,7 @@ class GuidanceLoss:
         loss_weights (`dict[str, float]`): weights of all terms.
 
     Raises:
-        ValueError: if dataset, labels or teacher do not allow what is asked for.
+        ValueError: if dataset, labels or teacher do not fit the grouping or guidance asked for.
     """
 
     def __init__(self, model: PreTrainedModel, args: RDFERTrainingArguments, dataset: Dataset):
@@ -111,7 +110,7 @@ class GuidanceLoss:
         return {name: weight for name, weight in weights.items() if weight}
 
     def sentiment_losses(self, outputs, targets: torch.LongTensor) -> torch.Tensor | None:
-        """Weighted losses of the sentiments `(B,)`, which need the label; None without grouping."""
+        """Returns the weighted losses of the sentiments `(B,)`, which need the label; None without grouping."""
         if not self.sentiment_loss_weight:
             return None
         sentiments = outputs.get("sentiment_logits")
@@ -121,13 +120,17 @@ class GuidanceLoss:
         return self.sentiment_loss_weight * sentiment_cross_entropy(sentiments, targets, self.groups)
 
     def unlabelled_loss(self, outputs, sample_index: torch.LongTensor, pseudo_labels=None) -> torch.Tensor:
-        """
-        Returns the mean of the terms that do not need the label, so no weight of a sample applies to them (ours).
+        """Computes the mean of the terms that do not need the label.
+
+        So no weight of a sample applies to them (ours).
 
         Args:
-            outputs: of the model.
+            outputs: outputs of the model.
             sample_index (`torch.LongTensor` of shape `(B,)`): numbers of the samples.
-            pseudo_labels (`torch.Tensor` of shape `(B, T, C)`, *optional*): those that the dataset brings.
+            pseudo_labels (`torch.Tensor` of shape `(B, T, C)`, *optional*): pseudo-labels that the dataset brings.
+
+        Returns:
+            `torch.Tensor` of shape `()`: the weighted sum of the terms.
         """
         if pseudo_labels is None and self.pseudo_labels is not None:
             pseudo_labels = self.pseudo_labels[sample_index.cpu()]

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Losses: cross-entropy and its noise-robust kin for single samples, and the weighted loss of a batch."""
+"""Losses: cross-entropy and noise-robust variants of it for single samples, and the weighted loss of a batch."""
 
 import functools
 from collections.abc import Callable
@@ -9,34 +9,36 @@ from torch.nn import functional as F
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.LongTensor, label_smoothing: float = 0.0) -> torch.Tensor:
-    """
-    Cross-entropy -sum_c q_c log p_c of each sample, where q is 1 - s for the label plus s / C for every class.
+    """Computes the cross-entropy -sum_c q_c log p_c of each sample.
+
+    With label smoothing s, q_c is s / C for every class, plus 1 - s for the label.
 
     Args:
         logits (`torch.FloatTensor` of shape `(N, C)`): scores before softmax.
         labels (`torch.LongTensor` of shape `(N,)`): classes.
-        label_smoothing (`float`, 0..1): s.
+        label_smoothing (`float`, *optional*, defaults to 0.0): s, 0..1.
 
     Returns:
-        `torch.FloatTensor` of shape `(N,)`.
+        `torch.FloatTensor` of shape `(N,)`: the loss of each sample.
     """
     return F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=label_smoothing)
 
 
 def generalized_cross_entropy(logits: torch.Tensor, labels: torch.LongTensor, q: float = 0.7) -> torch.Tensor:
-    """
-    Generalised cross-entropy (1 - p_y^q) / q of each sample (Zhang and Sabuncu, NeurIPS 2018). It is cross-entropy for
-    q -> 0 and mean absolute error for q = 1; wrong labels pull less than with cross-entropy.
+    """Computes the generalised cross-entropy (1 - p_y^q) / q of each sample (Zhang and Sabuncu, NeurIPS 2018).
+
+    It is cross-entropy for q -> 0 and mean absolute error for q = 1. Wrong labels have less influence than with
+    cross-entropy.
 
     Args:
         logits (`torch.FloatTensor` of shape `(N, C)`): scores before softmax.
         labels (`torch.LongTensor` of shape `(N,)`): classes.
-        q (`float`, 0 < q <= 1): robustness.
+        q (`float`, *optional*, defaults to 0.7): robustness, 0 < q <= 1.
 
     Returns:
-        `torch.FloatTensor` of shape `(N,)`.
+        `torch.FloatTensor` of shape `(N,)`: the loss of each sample.
     """
-    # By the logarithm, so that the gradient exists where the probability underflows.
+    # Computed from log p_y, so that there is a gradient even where p_y underflows.
     log_probability = logits.float().log_softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
     return -torch.expm1(q * log_probability) / q
 
@@ -49,19 +51,20 @@ def symmetric_cross_entropy(
     log_zero: float = -4.0,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
-    """
-    Symmetric cross-entropy alpha * CE + beta * RCE of each sample, with the reverse cross-entropy
-    RCE = -A (1 - p_y), where A stands for log 0 (Wang et al., ICCV 2019).
+    """Computes the symmetric cross-entropy alpha * CE + beta * RCE of each sample (Wang et al., ICCV 2019).
+
+    RCE is the reverse cross-entropy -A (1 - p_y), in which A stands for log 0.
 
     Args:
         logits (`torch.FloatTensor` of shape `(N, C)`): scores before softmax.
         labels (`torch.LongTensor` of shape `(N,)`): classes.
-        alpha, beta (`float`, >= 0): weights of the two terms.
-        log_zero (`float`, < 0): A.
-        label_smoothing (`float`, 0..1): of the cross-entropy.
+        alpha (`float`, *optional*, defaults to 0.1): weight of the cross-entropy, >= 0.
+        beta (`float`, *optional*, defaults to 1.0): weight of the reverse cross-entropy, >= 0.
+        log_zero (`float`, *optional*, defaults to -4.0): A, below 0.
+        label_smoothing (`float`, *optional*, defaults to 0.0): label smoothing of the cross-entropy, 0..1.
 
     Returns:
-        `torch.FloatTensor` of shape `(N,)`.
+        `torch.FloatTensor` of shape `(N,)`: the loss of each sample.
     """
     probability = logits.float().softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
     return alpha * cross_entropy(logits, labels, label_smoothing) - beta * log_zero * (1 - probability)
@@ -70,13 +73,17 @@ def symmetric_cross_entropy(
 def sample_loss_function(
     name: str, label_smoothing: float = 0.0, gce_q: float = 0.7, sce_alpha: float = 0.1, sce_beta: float = 1.0
 ) -> Callable[[torch.Tensor, torch.LongTensor], torch.Tensor]:
-    """
-    Returns the loss `(logits (N, C), labels (N,)) -> (N,)` called `name`.
+    """Returns the loss with this name as a function.
 
     Args:
         name (`str`): `"ce"`, `"gce"` or `"sce"`.
-        label_smoothing (`float`): for `ce`, and for the cross-entropy in `sce`.
-        gce_q, sce_alpha, sce_beta (`float`): see [`generalized_cross_entropy`] and [`symmetric_cross_entropy`].
+        label_smoothing (`float`, *optional*, defaults to 0.0): for `ce`, and for the cross-entropy in `sce`.
+        gce_q (`float`, *optional*, defaults to 0.7): see [`generalized_cross_entropy`].
+        sce_alpha (`float`, *optional*, defaults to 0.1): see [`symmetric_cross_entropy`].
+        sce_beta (`float`, *optional*, defaults to 1.0): see [`symmetric_cross_entropy`].
+
+    Returns:
+        `Callable`: from logits `(N, C)` and labels `(N,)` to losses `(N,)`.
 
     Raises:
         ValueError: if there is no loss of that name.
@@ -105,26 +112,29 @@ def weighted_loss(
     video_loss_weight: float = 1.0,
     further_losses: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """
-    Mean over the batch of weight x (loss of the video + `clip_loss_weight` x mean loss of its distinct clips +
-    `detector_loss_weight` x loss of the detecting network); weights of the terms by the authors (arXiv 2502.16129).
-    The sum is not divided by the weights of the batch: a batch of dropped samples gives 0, and accumulating batches
-    changes no gradient.
+    """Computes the weighted loss of a batch.
+
+    It is the mean over the batch of weight x (`video_loss_weight` x loss of the video + `clip_loss_weight` x mean loss
+    of its distinct clips + `detector_loss_weight` x loss of the detecting network). The default weights of the terms
+    are the authors' (arXiv 2502.16129). The sum is not divided by the weights of the batch: a batch of dropped samples
+    gives 0, and gradient accumulation does not change the gradient.
 
     Args:
         logits (`torch.FloatTensor` of shape `(N, C)`): scores of the videos.
         clip_logits (`torch.FloatTensor` of shape `(N, K, C)`): scores of the clips.
-        detector_logits (`torch.FloatTensor` of shape `(N, C)`, *optional*): scores of the detecting network, for
-            models that have one.
+        detector_logits (`torch.FloatTensor` of shape `(N, C)` or `None`): scores of the detecting network; `None` for
+            models without one.
         labels (`torch.LongTensor` of shape `(N,)`): given labels.
         clip_mask (`torch.BoolTensor` of shape `(N, K)`): True for distinct clips.
         weights (`torch.FloatTensor` of shape `(N,)`): weights of the samples; no gradient flows through them.
-        loss_function: loss of each sample, see [`sample_loss_function`].
-        clip_loss_weight, detector_loss_weight, video_loss_weight (`float`): weights of the terms.
+        loss_function (`Callable`, *optional*, defaults to `cross_entropy`): loss of each sample, see
+            [`sample_loss_function`].
+        clip_loss_weight, detector_loss_weight (`float`, *optional*, default to 0.1): weights of these terms.
+        video_loss_weight (`float`, *optional*, defaults to 1.0): weight of the video's loss.
         further_losses (`torch.FloatTensor` of shape `(N,)`, *optional*): added to the losses of the samples.
 
     Returns:
-        `torch.FloatTensor` of shape `()`.
+        `torch.FloatTensor` of shape `()`: the loss of the batch.
     """
     num_clips = clip_logits.shape[1]
     clip_losses = loss_function(clip_logits.flatten(0, 1), labels.repeat_interleave(num_clips)).view(-1, num_clips)

@@ -8,14 +8,15 @@ import numpy as np
 
 
 def expected_calibration_error(confidences, correct, num_bins: int = 15) -> float:
-    """
-    Expected calibration error: mean distance between confidence and accuracy over bins of equal width, weighted by
-    their number of samples (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
+    """Computes the expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
+
+    It is the mean distance between confidence and accuracy over bins of equal width, weighted by their number of
+    samples.
 
     Args:
         confidences (array of shape `(N,)`, 0..1): probability of the predicted label, or the agreement of the clips.
         correct (array of shape `(N,)`, bool): whether the prediction was right.
-        num_bins (`int`): bins between 0 and 1.
+        num_bins (`int`, *optional*, defaults to 15): number of bins between 0 and 1.
 
     Returns:
         `float`: 0..1; 0 is best.
@@ -31,16 +32,17 @@ def expected_calibration_error(confidences, correct, num_bins: int = 15) -> floa
 
 
 def fit_temperature(probabilities, references) -> float:
-    """
-    Temperature scaling: finds the T for which softmax(log(probabilities) / T) has the least mean negative
-    log-likelihood (Guo et al., ICML 2017).
+    """Finds the temperature that calibrates probabilities (temperature scaling, Guo et al., ICML 2017).
+
+    It is the T for which softmax(log(probabilities) / T) has the lowest mean negative log-likelihood.
 
     Args:
-        probabilities (array of shape `(N, C)`, rows sum to 1): of samples that the model was not trained on.
+        probabilities (array of shape `(N, C)`, rows sum to 1): probabilities of samples that the model was not
+            trained on.
         references (array of shape `(N,)`, int): their labels, 0..C-1.
 
     Returns:
-        `float`: 0.05..20; above 1 if the probabilities were overconfident.
+        `float`: the temperature, 0.05..20; above 1 if the probabilities were overconfident.
 
     Raises:
         ValueError: if there are no samples.
@@ -66,8 +68,7 @@ def recognition_metrics(
     probabilities=None,
     agreement=None,
 ) -> dict:
-    """
-    Computes WAR, UAR, recall of each label, confusion matrix and calibration errors.
+    """Computes WAR, UAR, recall of each label, confusion matrix and calibration errors.
 
     Args:
         predictions (array of shape `(N,)`, int): predicted labels, 0..C-1.

@@ -9,14 +9,17 @@ from .arguments import RDFERTrainingArguments
 
 
 def parameter_groups(model: PreTrainedModel, decayed: Collection[str], args: RDFERTrainingArguments) -> list[dict]:
-    """
-    Groups trainable parameters for an optimizer: backbones learn with `backbone_learning_rate`, the rest with
-    `learning_rate`.
+    """Groups trainable parameters by learning rate and weight decay.
+
+    Backbones learn with `backbone_learning_rate`, all other parameters with `learning_rate`.
 
     Args:
         model (`PreTrainedModel`): RDFER or AEN.
         decayed (collection of `str`): names of the parameters with weight decay.
         args ([`RDFERTrainingArguments`]): learning rates and weight decay.
+
+    Returns:
+        `list[dict]`: parameter groups for an optimizer of torch.
     """
     groups, decayed = {}, set(decayed)
     for name, parameter in model.named_parameters():

@@ -20,8 +20,7 @@ from ..models.loss_aen import UNKNOWN
 
 
 class FrameTeacher(NamedTuple):
-    """
-    The teacher whose pseudo-labels a dataset brings.
+    """The teacher whose pseudo-labels a dataset brings.
 
     Attributes:
         name (`str`): name of its checkpoint.
@@ -33,8 +32,14 @@ class FrameTeacher(NamedTuple):
 
 
 def teacher_columns(teacher_labels: Sequence[str], labels: Sequence[str]) -> list[int | None]:
-    """
-    Returns for each of a model's labels the number of the teacher's class of that name, None if it has none.
+    """Maps each label of a model to the number of the teacher's class with that name.
+
+    Args:
+        teacher_labels (sequence of `str`): the teacher's classes.
+        labels (sequence of `str`): labels of the model that learns.
+
+    Returns:
+        `list[int | None]`: for each label the number of the teacher's class, `None` if it has no such class.
 
     Raises:
         ValueError: if no label is known to both.
@@ -43,8 +48,8 @@ def teacher_columns(teacher_labels: Sequence[str], labels: Sequence[str]) -> lis
     columns = [known.get(canonical_label(label)) for label in labels]
     if not any(column is not None for column in columns):
         raise ValueError(
-            f"The frame teacher knows none of the labels {list(labels)}, only {list(teacher_labels)}: name another, "
-            "or set the weights of the guidance to 0."
+            f"The frame teacher knows none of the labels {list(labels)}, only {list(teacher_labels)}: name another "
+            "teacher, or set the weights of the guidance to 0."
         )
     return columns
 
@@ -56,8 +61,7 @@ def take_columns(probabilities: torch.Tensor, columns: Sequence[int | None]) -> 
 
 
 def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
-    """
-    Loads a frozen frame teacher: an RDFER or AEN checkpoint, of which only the frame classifier is used.
+    """Loads a frozen frame teacher: an RDFER or AEN checkpoint, of which only the frame classifier is used.
 
     Args:
         checkpoint (`str`): folder or name on the Hub.
@@ -81,17 +85,16 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
 
 @torch.inference_mode()
 def label_frames(teacher: PreTrainedModel, frames: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
-    """
-    Returns the teacher's probabilities for single frames, under another model's labels. Classes are mapped by name.
+    """Computes the teacher's probabilities of single frames for another model's labels. Classes are mapped by name.
 
     Args:
-        teacher: see [`load_teacher`].
+        teacher (`PreTrainedModel`): see [`load_teacher`].
         frames (`torch.ByteTensor` of shape `(N, 3, H, W)`): RGB 0..255, of any size.
         labels (sequence of C `str`): the other model's labels, in the order of their numbers.
 
     Returns:
-        `torch.FloatTensor` of shape `(N, C)`: on the CPU; `UNKNOWN` for labels that the teacher does not have. The
-        other values add up to less than 1 if the teacher has classes that the other model does not have.
+        `torch.FloatTensor` of shape `(N, C)`: probabilities on the CPU; `UNKNOWN` for labels that the teacher does not
+        have. The other values add up to less than 1 if the teacher has classes that the other model does not have.
 
     Raises:
         ValueError: if the frames are not uint8, or no label is known to both.
@@ -114,19 +117,18 @@ def pseudo_labels_of(
     num_workers: int = 0,
     progress: bool = True,
 ) -> torch.Tensor:
-    """
-    Returns pseudo-labels of all frames of all videos of a training set, without augmentation.
+    """Computes pseudo-labels for all frames of all videos of a training set, without augmentation.
 
     Args:
         dataset (`Dataset`): examples as [`collate_videos`] takes them, all of the same T. If it has an attribute
             `training`, it is read with that set to False.
-        teacher: see [`load_teacher`].
+        teacher (`PreTrainedModel`): see [`load_teacher`].
         labels (sequence of C `str`): labels of the model that learns.
-        cache (`str` or `Path`, *optional*): file to read them from, if it is of the same samples, teacher and labels,
-            and to write them to. Samples are known by the dataset's `sample_columns["sample_id"]`; without these,
-            nothing is cached.
-        num_workers (`int`): processes that read videos.
-        progress (`bool`): whether to show a progress bar.
+        cache (`str` or `Path`, *optional*): file to read them from if it belongs to the same samples, teacher and
+            labels, and to write them to otherwise. Samples are recognised by the dataset's
+            `sample_columns["sample_id"]`; without it, nothing is cached.
+        num_workers (`int`, *optional*, defaults to 0): number of processes that read videos.
+        progress (`bool`, *optional*, defaults to `True`): whether to show a progress bar.
 
     Returns:
         `torch.HalfTensor` of shape `(num_samples, T, C)`: `UNKNOWN` for padding, and for classes that the teacher does

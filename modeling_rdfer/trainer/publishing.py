@@ -37,18 +37,18 @@ CARD_SETTINGS = (
 
 
 class PublishingTrainer(Trainer):
-    """
-    `transformers.Trainer` whose model cards say what happened, and which pushes only what is allowed, see
-    [`files_to_push`]. A subclass sets the attributes as it trains.
+    """`transformers.Trainer` whose model cards describe the training, and which pushes only the allowed files.
+
+    The allowed files are those of [`files_to_push`]. A subclass sets the attributes as it trains.
 
     Args:
         kwargs: see `transformers.Trainer`. `args` is an [`RDFERTrainingArguments`].
 
     Attributes:
-        card_facts ([`CardFacts`]): what the trainer cannot know; it comes first in cards.
-        base_model (`str`, *optional*): name of what the model was loaded from.
-        record ([`SampleRecord`], *optional*): of the training set.
-        guidance ([`GuidanceLoss`], *optional*): of the training.
+        card_facts ([`CardFacts`]): what the trainer cannot know; it takes precedence in cards.
+        base_model (`str`, *optional*): public name of the checkpoint that the model was loaded from.
+        record ([`SampleRecord`], *optional*): record of the training set.
+        guidance ([`GuidanceLoss`], *optional*): grouping and guidance of the training.
         resumed (`bool`): whether the training was resumed, so that its duration is not known.
         last_evaluation (`dict`, *optional*): metrics, step and circumstances of the last evaluation.
     """
@@ -78,7 +78,7 @@ class PublishingTrainer(Trainer):
         return self.args.load_best_model_at_end or any(isinstance(c, EarlyStoppingCallback) for c in callbacks)
 
     def collect_card_facts(self) -> CardFacts:
-        """Returns what the trainer knows about the model; what `card_facts` says comes first."""
+        """Returns what the trainer knows about the model; `card_facts` takes precedence."""
         args, state = self.args, self.state
         hub_model_id = self.hub_model_id or args.hub_model_id
         collected = CardFacts(
@@ -114,13 +114,13 @@ class PublishingTrainer(Trainer):
             facts.partitions = self.record.count_partitions(self.class_names)
 
     def _add_evaluation(self, facts: CardFacts):
-        """Adds the metrics of the weights that are in the model now, if these were evaluated."""
+        """Adds the metrics of the model's present weights, if these were evaluated."""
         evaluation, state = self.last_evaluation, self.state
         if evaluation is None:
             return
         metrics = evaluation["metrics"]
         if evaluation["in_training"] and not self.is_in_train and self.args.load_best_model_at_end:
-            # The best weights were loaded after it.
+            # The best weights were loaded after the last evaluation.
             logs = [log for log in state.log_history if log["step"] == state.best_global_step]
             metrics = next((found for log in logs if "war" in (found := without_prefix(log, "eval"))), {})
         elif evaluation["step"] != state.global_step:
@@ -150,16 +150,16 @@ class PublishingTrainer(Trainer):
         dataset_args=None,
         overwrite_card: bool = False,
     ):
-        """
-        Writes the card into the output folder. A card that was edited is kept, with a warning.
+        """Writes the card into the output folder. A card that was edited is kept, with a warning.
 
         Args:
-            language, license, model_name (`str`), tags (`str` or `list[str]`): go before `card_facts`.
-            finetuned_from (`str`): the base model.
-            dataset_tags, dataset (`str` or list of one): name on the Hub, and readable name, of the dataset.
-            dataset_args (`str` or list of one): its configuration.
-            tasks: not used; the task is video-classification.
-            overwrite_card (`bool`): replace also an edited card.
+            language, license, model_name (`str`, *optional*): these take precedence over `card_facts`.
+            tags (`str` or `list[str]`, *optional*): tags of the model.
+            finetuned_from (`str`, *optional*): the base model.
+            dataset_tags, dataset (`str` or list of one, *optional*): the dataset's name on the Hub, and its title.
+            dataset_args (`str` or list of one, *optional*): configuration of the dataset.
+            tasks (*optional*): not used; the task is video-classification.
+            overwrite_card (`bool`, *optional*, defaults to `False`): whether to replace an edited card, too.
         """
         if not self.is_world_process_zero():
             return
@@ -181,9 +181,7 @@ class PublishingTrainer(Trainer):
     # Hub -------------------------------------------------------------------------------------------------------------
 
     def init_hf_repo(self, token=None, private=None):
-        """
-        See `Trainer`. Fails before training starts if the repository is to be private and is public.
-        """
+        """See `Trainer`. Fails, before training starts, if the repository has to be private but is public."""
         super().init_hf_repo(token=token, private=private)
         if self.is_world_process_zero():
             private = self.args.hub_private_repo if private is None else private
@@ -199,16 +197,17 @@ class PublishingTrainer(Trainer):
         overwrite_card: bool = False,
         **kwargs,
     ):
-        """
-        Saves, writes the card and uploads what is allowed, see [`files_to_push`], and what `hub_include` names.
+        """Saves the model, writes the card, and uploads the allowed files and those that `hub_include` names.
 
         Args:
-            overwrite_card (`bool`): replace also a card that was edited, here or on the Hub.
+            commit_message, blocking, token, revision, private: see `transformers.Trainer.push_to_hub`.
+            overwrite_card (`bool`, *optional*, defaults to `False`): whether to replace a card that was edited, here
+                or on the Hub.
             kwargs: see `create_model_card`.
-            Everything else: see `transformers.Trainer.push_to_hub`.
 
         Returns:
-            `CommitInfo`, or a `Future` of it with `blocking=False`; None in processes other than the first.
+            `CommitInfo`: the last commit; a `Future` of it with `blocking=False`; `None` in all processes but the
+            first.
         """
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         token = token or self.args.hub_token
@@ -234,7 +233,7 @@ class PublishingTrainer(Trainer):
         """Does nothing: `Trainer` calls it before the checkpoint is complete. See `push_checkpoint`."""
 
     def push_checkpoint(self, checkpoint: Path):
-        """Pushes a checkpoint in the background, from a copy, since the folder may change meanwhile."""
+        """Pushes a checkpoint in the background, from a copy, since the folder may change in the meantime."""
         if not self.args.hub_always_push and self.push_in_progress is not None and not self.push_in_progress.is_done():
             return
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
@@ -267,12 +266,12 @@ class PublishingTrainer(Trainer):
 
 
 def without_prefix(metrics: dict, prefix: str) -> dict:
-    """The metrics whose names begin with `prefix_`, without it."""
+    """Returns the metrics whose names begin with `prefix` and "_", under their names without it."""
     return {name.removeprefix(f"{prefix}_"): value for name, value in metrics.items() if name.startswith(f"{prefix}_")}
 
 
 def changed_settings(args: RDFERTrainingArguments) -> dict:
-    """The settings that a card names, where they differ from the defaults."""
+    """Returns the settings that a card names and that differ from the defaults."""
     own = {**RDFERTrainingArguments.__annotations__, **VerdictThresholds.__annotations__}.keys() - {"hub_include"}
     changed = {}
     for setting in fields(args):

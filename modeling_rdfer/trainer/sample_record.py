@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Sample record: what the model says about each training sample, over the epochs, and the verdicts from it."""
+"""Sample record: the model's predictions for each training sample over the epochs, and the verdicts from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -18,8 +18,7 @@ PREDICTIONS_NAME = "sample_predictions_{rank}.safetensors"
 
 @dataclass
 class SamplePredictions:
-    """
-    What the model said about samples in one epoch: N rows, one for each time a sample was seen.
+    """Predictions for samples in one epoch: N rows, one for each time a sample was seen.
 
     Attributes:
         index (`torch.LongTensor` of shape `(N,)`): number of the sample in the training set.
@@ -40,12 +39,11 @@ class SamplePredictions:
     @classmethod
     @torch.no_grad()
     def from_outputs(cls, outputs, labels: torch.LongTensor, sample_index: torch.LongTensor) -> "SamplePredictions":
-        """
-        Takes the predictions from a model's outputs for a batch.
+        """Takes the predictions from a model's outputs for a batch.
 
         Args:
-            outputs: of either family, with `logits` `(B, C)`, `clip_logits` `(B, K, C)`, `agreement` `(B,)` and
-                `key_frame_indices` `(B, K, L)`.
+            outputs: outputs of a model of either family: `logits` `(B, C)`, `clip_logits` `(B, K, C)`, `agreement`
+                `(B,)` and `key_frame_indices` `(B, K, L)`.
             labels (`torch.LongTensor` of shape `(B,)`): given labels.
             sample_index (`torch.LongTensor` of shape `(B,)`): numbers of the samples.
         """
@@ -84,24 +82,25 @@ class SamplePredictions:
 
 
 class SampleRecord:
-    """
-    Running means over epochs of what the model says about each sample, and the verdicts from them (ours). One epoch
-    alone would not do: a model that has memorised wrong labels agrees with them.
+    """Running means over the epochs of the predictions for each sample, and the verdicts from them (ours).
 
-    `update` takes the predictions of an epoch. After it `partition`, `doubt` and `weights` hold for the next epoch.
-    They depend on the predictions only, so processes that share these share the verdicts. Beside the running means,
-    the record keeps plain sums over all epochs for `dynamics`.
+    One epoch is not enough: a model that has memorised wrong labels agrees with them.
+
+    `update` takes the predictions of an epoch. After that, `partition`, `doubt` and `weights` hold for the next epoch.
+    They depend on the predictions only, so processes with the same predictions have the same verdicts. Besides the
+    running means, the record keeps plain sums over all epochs for `dynamics`.
 
     Args:
         given_labels (`torch.LongTensor` of shape `(num_samples,)`): labels of the training set.
-        num_labels (`int`): C.
-        thresholds ([`VerdictThresholds`], *optional*): of the verdicts.
-        hard_sample_gain, noisy_sample_weight (`float`): see [`~verdicts.sample_weights`].
-        running_mean_decay (`float`, 0 <= decay < 1): share of the old mean in the new one; 0: the last epoch alone.
-            The means begin with the first epoch, when the model knows nothing, so verdicts come late.
+        num_labels (`int`): number of labels C.
+        thresholds ([`VerdictThresholds`], *optional*): thresholds of the verdicts; the defaults if not given.
+        hard_sample_gain, noisy_sample_weight (`float`, *optional*, default to 0): see [`sample_weights`].
+        running_mean_decay (`float`, *optional*, defaults to 0.9): share of the old mean in the new one, in [0, 1); 0
+            uses the last epoch alone. The means start with the first epoch, in which the model knows nothing: with a
+            decay near 1, verdicts come late.
 
     Attributes:
-        loss_threshold (`float`): loss above which samples can be noisy, given or fitted; infinity if there is none.
+        loss_threshold (`float`): loss above which samples can be noisy, given or fitted; infinity if none can be.
     """
 
     def __init__(
@@ -129,9 +128,10 @@ class SampleRecord:
         self.weights, self.doubt = torch.ones(num_samples), torch.zeros(num_samples)
 
     def update(self, predictions: SamplePredictions):
-        """
-        Takes the predictions of an epoch, in any order. A sample that was seen more than once (padding of the last
-        batch among processes, balanced sampling) counts once, with the mean; one that was not seen keeps its means.
+        """Takes the predictions of an epoch, in any order.
+
+        A sample that was seen more than once (padding of the last batch among processes, balanced sampling) counts
+        once, with the mean; one that was not seen keeps its means.
         """
         # In the order of the samples, so that sums do not depend on which process saw what.
         order = predictions.index.argsort(stable=True)
@@ -171,16 +171,17 @@ class SampleRecord:
         self.weights[~seen] = 1.0
 
     def relabelled(self, generator: torch.Generator) -> tuple[torch.LongTensor, torch.Tensor]:
-        """
-        Draws labels to learn instead of dropping samples (ours): the suggested label replaces the given one with a
-        probability that is the doubt, so always for noisy samples. Drawn for each epoch, so a doubted sample learns
-        both labels in proportion.
+        """Draws the labels to learn, instead of dropping samples (ours).
+
+        The suggested label replaces the given one with a probability equal to the doubt, so always for noisy samples.
+        The labels are drawn anew for each epoch, so a doubted sample learns both labels in proportion.
 
         Args:
-            generator (`torch.Generator`): on the CPU.
+            generator (`torch.Generator`): random generator on the CPU.
 
         Returns:
-            Labels and weights, both `(num_samples,)`; noisy samples weigh 1 like clean ones.
+            `tuple[torch.LongTensor, torch.Tensor]`: labels and weights, both of shape `(num_samples,)`; noisy samples
+            weigh 1, like clean ones.
         """
         suggested = torch.rand(len(self.given_labels), generator=generator) < self.doubt
         weights = sample_weights(
@@ -200,13 +201,12 @@ class SampleRecord:
 
     @property
     def dynamics(self) -> dict[str, torch.Tensor]:
-        """
-        Training dynamics of each sample (dataset cartography, Swayamdipta et al., EMNLP 2020) as `torch.DoubleTensor`
-        of shape `(num_samples,)`, 0..1, NaN for samples not seen.
+        """Training dynamics of each sample (dataset cartography, Swayamdipta et al., EMNLP 2020).
 
         Returns:
-            `confidence`: mean over the epochs of the given label's probability; `variability`: its standard deviation;
-            `correctness`: share of the epochs in which the given label was the predicted one.
+            `dict[str, torch.Tensor]`: `confidence`, the mean over the epochs of the given label's probability;
+            `variability`, its standard deviation; `correctness`, the share of the epochs in which the given label was
+            the predicted one. Each is float64 of shape `(num_samples,)`, 0..1, NaN for samples not seen.
         """
         mean, square, correctness = (self.sums / self.epochs_seen[:, None]).unbind(1)
         return {
@@ -221,8 +221,10 @@ class SampleRecord:
         return {**self.means, **state}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]):
-        """
-        Restores the record.
+        """Restores the record.
+
+        Args:
+            state (`dict[str, torch.Tensor]`): what `state_dict` returned.
 
         Raises:
             ValueError: if the state belongs to another number of samples or labels.
@@ -242,7 +244,15 @@ class SampleRecord:
             self._judge()
 
     def summary(self, label_names: Sequence[str]) -> dict[str, float]:
-        """Returns the mean agreement, and the share and mean weight of each partition, of all and of each label."""
+        """Returns what is logged after an epoch.
+
+        Args:
+            label_names (sequence of `str`): names of the labels.
+
+        Returns:
+            `dict[str, float]`: mean agreement and loss threshold; of all samples and of each label the mean weight and
+            the share of each verdict.
+        """
         logs = {"agreement": self.means["agreement"].mean().item(), "noisy_loss_threshold": self.loss_threshold}
         groups = {"": torch.ones_like(self.partition, dtype=torch.bool)}
         groups.update({f"_{name}": self.given_labels == index for index, name in enumerate(label_names)})
@@ -270,11 +280,16 @@ def save_predictions(folder: Path, rank: int, predictions: SamplePredictions, ep
 
 
 def load_predictions(folder: Path, rank: int, world_size: int) -> tuple[list[SamplePredictions], int]:
-    """
-    Reads what [`save_predictions`] has written, by any number of processes.
+    """Reads what [`save_predictions`] has written, by any number of processes.
+
+    Args:
+        folder (`Path`): a checkpoint's folder.
+        rank (`int`): number of this process.
+        world_size (`int`): number of processes that read.
 
     Returns:
-        This process's share of the predictions, none if the checkpoint is of the end of an epoch; and their epoch.
+        `tuple[list[SamplePredictions], int]`: this process's share of the predictions, empty if the checkpoint was
+        saved at the end of an epoch; and the number of the epoch.
     """
     predictions, epoch = [], 0
     for number, path in enumerate(sorted(folder.glob(PREDICTIONS_NAME.format(rank="*")))):

@@ -20,16 +20,16 @@ def sample_table(
     epoch: int | None = None,
     further: dict[str, Sequence] | None = None,
 ):
-    """
-    Makes the table of a sample record. Samples that were not seen are `clean`; those whose `decode_ok` is false have
-    no verdict.
+    """Makes the table of a sample record.
+
+    Samples that were not seen are `clean`; those whose `decode_ok` is false have no verdict.
 
     Args:
         record ([`SampleRecord`]): means and verdicts.
         label_names (sequence of `str`): names of the labels; they also go into the metadata (`label_names`).
         columns (`dict` of sequences of num_samples values): what the dataset knows: `sample_id` and, where known,
             `path`, `content_hash`, `split`, `fold`, `num_frames`, `decode_ok`.
-        epoch (`int`, *optional*): epochs finished.
+        epoch (`int`, *optional*): number of finished epochs.
         further (`dict` of sequences of num_samples values, *optional*): columns beyond the schema; NaN becomes null.
 
     Returns:
@@ -87,8 +87,7 @@ def sample_table(
 def write_sample_table(
     folder: str | Path, record: SampleRecord, label_names: Sequence[str], columns: dict[str, Sequence]
 ):
-    """
-    Writes the table of a training with its dynamics as `sample_table.parquet`.
+    """Writes the table of a training with its dynamics as `sample_table.parquet`.
 
     Args:
         folder (`str` or `Path`): made if it does not exist.

@@ -9,10 +9,10 @@ from torch.utils.data import Sampler
 
 
 class BalancedSampler(Sampler[int]):
-    """
-    Draws as many samples as there are, every label equally often. Within a label, samples come in random order, and
-    none comes again before all have come. Keyed by (seed, epoch), so that resuming and the number of processes change
-    nothing (ours).
+    """Draws as many samples as there are, every label equally often (ours).
+
+    Within a label, samples come in random order, and none comes again before all have come. The order depends on
+    (seed, epoch) only, so resuming and the number of processes change nothing.
 
     Args:
         labels (sequence of `int`): label of each sample.
@@ -24,7 +24,7 @@ class BalancedSampler(Sampler[int]):
         self.seed, self.epoch = seed, 0
 
     def set_epoch(self, epoch: int):
-        """Called at the beginning of an epoch."""
+        """Sets the epoch that the next iteration draws for."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class BalancedSampler(Sampler[int]):
     def __iter__(self):
         generator = np.random.default_rng([self.seed, self.epoch])
         labels = np.unique(self.labels)
-        # Where the number does not divide evenly, the labels that get one sample more are drawn.
+        # If the number does not divide evenly, the labels that get one more sample are drawn at random.
         shares = np.full(len(labels), len(self) // len(labels))
         shares[generator.permutation(len(labels))[: len(self) % len(labels)]] += 1
         drawn = []
@@ -45,7 +45,7 @@ class BalancedSampler(Sampler[int]):
 
 
 def balanced_weights(labels: torch.LongTensor, num_labels: int) -> torch.Tensor:
-    """Weights `(N,)` inverse to the frequency of each sample's label; their mean is 1."""
+    """Returns weights `(N,)` inverse to the frequency of each sample's label; their mean is 1."""
     counts = torch.bincount(labels, minlength=num_labels).float()
     return (len(labels) / (counts[counts > 0].numel() * counts))[labels]
 

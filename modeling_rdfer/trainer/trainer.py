@@ -34,8 +34,7 @@ WIPED_OUT_SHARE = 0.4
 
 
 class RDFERTrainer(PublishingTrainer):
-    """
-    `transformers.Trainer` that weights samples by the agreement of their clips and keeps a record of every sample.
+    """`transformers.Trainer` that weights samples by the agreement of their clips and keeps a record of every sample.
 
     What it adds:
     - `--loss` chooses the loss. With `agreement`, the verdicts clean / hard / noisy come from running means over the
@@ -46,25 +45,27 @@ class RDFERTrainer(PublishingTrainer):
       label.
     - Evaluation gives WAR, UAR and the recall of each label.
     - Emotion grouping and frame-level guidance, for RDFER and AEN, see [`GuidanceLoss`].
-    - The model card says what happened. What the trainer cannot know (name of the dataset, how the epoch was chosen,
-      licence) is taken from its attribute `card_facts`, a [`CardFacts`].
-    - It pushes weights, configurations, code, card and figures only, and what `hub_include` names; with
-      `hub_strategy="checkpoint"`, too.
+    - The model card describes the training. What the trainer cannot know (name of the dataset, how the epoch was
+      chosen, licence) is taken from its attribute `card_facts`, a [`CardFacts`].
+    - It pushes weights, configurations, code, card and figures only, and what `hub_include` names; also with
+      `hub_strategy="checkpoint"`.
 
     Args:
-        model, args ([`RDFERTrainingArguments`]): see `transformers.Trainer`.
-        train_dataset (`Dataset`): examples as [`collate_videos`] takes them, with `sample_index` numbering them
-            0, 1, ... It must have `labels`, a sequence of all given labels in that order. If it has `set_epoch`, it is
-            called at the beginning of each epoch. If it has `sample_columns`, a `dict` of sequences (`sample_id`,
-            `path`, ...), they go into the table. A dataset that streams has a method `batches(batch_size, collate,
-            rank, world_size, num_workers)` that returns an `IterableDataset` of this process's batches, with
-            `mean_batch_size` and `skip` (`training.data.streaming.StreamingVideoDataset`); every sample then counts
-            the same, whatever the size of its batch. It may bring pseudo-labels (column `pseudo_labels` `(T, C)`,
-            -100: unknown; attribute `frame_teacher`, a [`FrameTeacher`], says whose).
+        model (`PreTrainedModel`, *optional*): RDFER or AEN for video classification, see `transformers.Trainer`.
+        args ([`RDFERTrainingArguments`], *optional*): settings, see `transformers.Trainer`.
+        train_dataset (`Dataset`, *optional*): examples as [`collate_videos`] takes them, with `sample_index`
+            numbering them 0, 1, ... It must have `labels`, a sequence of all given labels in that order. If it has
+            `set_epoch`, that is called at the beginning of each epoch. If it has `sample_columns`, a `dict` of
+            sequences (`sample_id`, `path`, ...), they go into the table. It may bring pseudo-labels: a column
+            `pseudo_labels` `(T, C)`, -100 for unknown, and an attribute `frame_teacher`, a [`FrameTeacher`]. A dataset
+            that streams has a method `batches(batch_size, collate, rank, world_size, num_workers)` that returns an
+            `IterableDataset` of this process's batches, with `mean_batch_size` and `skip`
+            (`training.data.streaming.StreamingVideoDataset`). Every sample then counts the same, whatever the size of
+            its batch.
         kwargs: see `transformers.Trainer`.
 
     Raises:
-        KeyError: if a column is missing, naming it.
+        KeyError: if a column is missing; the message names it.
         ValueError: if labels or settings do not fit the model or the dataset.
     """
 
@@ -116,7 +117,7 @@ class RDFERTrainer(PublishingTrainer):
     # Epochs ----------------------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int):
-        """Fixes what the epoch learns from each sample, see [`SampleWeighting`]; called by a callback."""
+        """Sets what the epoch learns from each sample, see [`SampleWeighting`]; called by a callback."""
         if self._predictions and self._predictions_epoch < epoch:
             self.finish_epoch()  # resumed from a checkpoint that was saved at the very end of an epoch
         self._predictions_epoch = epoch
@@ -148,7 +149,7 @@ class RDFERTrainer(PublishingTrainer):
                         f"{share:.0%} of the training videos labelled {name!r} are judged noisy: the label is being "
                         "wiped out. Look at sample_table.parquet; lower max_noisy_share or noisy_margin_threshold."
                     )
-        # Without a threshold there is infinity, which loggers cannot take.
+        # Without a threshold the value is infinity, which loggers cannot take.
         self.log({key: value for key, value in summary.items() if np.isfinite(value)})
         if self.is_world_process_zero():
             self._write_table(self.args.output_dir)
@@ -163,7 +164,7 @@ class RDFERTrainer(PublishingTrainer):
     # Steps -----------------------------------------------------------------------------------------------------------
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Returns the loss of a batch, see the class; in evaluation the mean cross-entropy of the videos."""
+        """Computes the loss of a batch, see the class; in evaluation the mean cross-entropy of the videos."""
         labels = inputs["labels"]
         outputs = model(**{name: inputs[name] for name in MODEL_INPUTS if name in inputs})
         if not model.training:
@@ -224,7 +225,7 @@ class RDFERTrainer(PublishingTrainer):
         return super()._get_train_sampler(train_dataset)
 
     def create_optimizer(self, model=None):
-        """See `Trainer`; with `backbone_learning_rate` for both backbones."""
+        """See `Trainer`; the backbones learn with `backbone_learning_rate` if it is given."""
         if self.optimizer is None and self.args.backbone_learning_rate is not None:
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = self.get_decay_parameter_names(self.model)

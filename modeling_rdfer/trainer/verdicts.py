@@ -14,20 +14,24 @@ CLEAN, HARD, NOISY = range(3)
 
 @dataclass
 class VerdictThresholds:
-    """
-    Thresholds of the verdicts (docs/method.md, Verdicts and weights). Their only place: training arguments, sample
-    record and audit take them from here.
+    """Thresholds of the verdicts (docs/method.md, Verdicts and weights).
+
+    Training arguments, sample record and audit all take them from this class.
 
     Args:
-        noisy_margin_threshold (`float`, below 0): a sample is noisy only if its label margin is below this.
-        noisy_loss_threshold (`str` or `float`): a sample is noisy only if its loss is above this; `"auto"` fits it to
-            the losses of all samples, see [`fit_noisy_loss_threshold`].
-        max_noisy_share (`float`, 0..1): largest share of a label's samples that can be noisy or doubted.
-        full_doubt_margin (`float`, below 0): label margin at which the given label is fully doubted.
-        hard_agreement_threshold (`float`, 0..1): a sample is hard if its agreement is not above this.
+        noisy_margin_threshold (`float`, *optional*, defaults to -0.8): a sample is noisy only if its label margin is
+            below this; below 0.
+        noisy_loss_threshold (`str` or `float`, *optional*, defaults to `"auto"`): a sample is noisy only if its loss
+            is above this; `"auto"` fits it to the losses of all samples, see [`fit_noisy_loss_threshold`].
+        max_noisy_share (`float`, *optional*, defaults to 0.5): largest share of a label's samples that can be noisy or
+            doubted, 0..1.
+        full_doubt_margin (`float`, *optional*, defaults to -0.6): label margin at which the given label is fully
+            doubted; below 0.
+        hard_agreement_threshold (`float`, *optional*, defaults to 0.75): a sample is hard if its agreement is not
+            above this; 0..1.
 
     Raises:
-        ValueError: if a threshold is out of its range, naming it.
+        ValueError: if a threshold is out of its range; the message names it.
     """
 
     noisy_margin_threshold: float = field(
@@ -51,8 +55,8 @@ class VerdictThresholds:
     full_doubt_margin: float = field(
         default=-0.6,
         metadata={
-            "help": "Label margin at which the given label is fully doubted. From 0 down to it, the sample's weight "
-            "falls, and later the share of epochs in which it learns the other label grows."
+            "help": "Label margin at which the given label is fully doubted. As the margin falls from 0 to this, the "
+            "weight of the sample falls, or, later in training, it learns the other label in more of the epochs."
         },
     )
     hard_agreement_threshold: float = field(
@@ -72,11 +76,11 @@ class VerdictThresholds:
 
 
 def label_margin(probabilities: torch.Tensor, labels: torch.LongTensor) -> torch.Tensor:
-    """
-    Margin of the given label (ours as a measure of agreement between clips): p_y - max_{c != y} p_c, where p is the
-    mean of the clips' posteriors. It is far below 0 only if the clips agree on one other label. In a hard video they
-    contradict each other or are unsure, so their mean is flat. One vote a clip, as in
-    [`~modeling_rdfer.clip_agreement`], would count an unsure clip like a sure one.
+    """Computes the margin of the given label, p_y - max_{c != y} p_c, where p is the mean of the clips' posteriors.
+
+    Its use as a measure of agreement between clips is ours. It is far below 0 only if the clips agree on one other
+    label. In a hard video they contradict each other or are unsure, so their mean is flat. One vote for each clip, as
+    in [`clip_agreement`], would count an unsure clip like a sure one.
 
     Args:
         probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
@@ -92,10 +96,10 @@ def label_margin(probabilities: torch.Tensor, labels: torch.LongTensor) -> torch
 
 
 def limit_noisy_share(margin: torch.Tensor, labels: torch.LongTensor, max_noisy_share: float) -> torch.Tensor:
-    """
-    Keeps a label from being wiped out (ours): of each label's samples, only the share `max_noisy_share` with the
-    lowest margins can be doubted. A model that has not learnt a label yet contradicts all of its samples; if all were
-    dropped, it would never learn it.
+    """Limits the share of each label's samples that can be doubted, so that no label is wiped out (ours).
+
+    Only the share `max_noisy_share` with the lowest margins can be doubted. A model that has not learnt a label yet
+    contradicts all of its samples; if all were dropped, it would never learn the label.
 
     Args:
         margin (`torch.FloatTensor` of shape `(N,)`): [`label_margin`] of all samples of a training set.
@@ -122,9 +126,9 @@ def partition_samples(
     noisy_loss_threshold: float,
     hard_agreement_threshold: float,
 ) -> torch.LongTensor:
-    """
-    Tells clean, hard and noisy samples apart (docs/method.md, Verdicts and weights; after figure 1 of arXiv
-    2502.16129). The values are those of one epoch or running means over epochs.
+    """Tells clean, hard and noisy samples apart (docs/method.md, Verdicts and weights; arXiv 2502.16129, figure 1).
+
+    The values are those of one epoch, or running means over epochs.
 
     - noisy: the clips agree on another label than the given one and the loss is large:
       `margin < noisy_margin_threshold` and `losses > noisy_loss_threshold`;
@@ -132,11 +136,11 @@ def partition_samples(
     - clean: everything else.
 
     Args:
-        agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`~modeling_rdfer.clip_agreement`].
+        agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`clip_agreement`].
         margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
         losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
         noisy_margin_threshold, hard_agreement_threshold (`float`): see [`VerdictThresholds`].
-        noisy_loss_threshold (`float`): infinity: nothing is noisy.
+        noisy_loss_threshold (`float`): see [`VerdictThresholds`]; with infinity nothing is noisy.
 
     Returns:
         `torch.LongTensor` of shape `(N,)`: `CLEAN`, `HARD` or `NOISY`, indices into `PARTITIONS`.
@@ -148,13 +152,14 @@ def partition_samples(
 
 
 def label_doubt(margin: torch.Tensor, partition: torch.LongTensor, full_doubt_margin: float) -> torch.Tensor:
-    """
-    How far the given label is doubted (ours): from 0 to 1 as the margin falls from 0 to `full_doubt_margin`; 1 for
-    noisy samples. Doubt decides what is learnt and grows gradually; the verdict "noisy" takes more evidence.
+    """Computes how far the given label is doubted (ours).
+
+    The doubt rises from 0 to 1 as the margin falls from 0 to `full_doubt_margin`; it is 1 for noisy samples. Doubt
+    decides what is learnt and grows gradually; the verdict "noisy" takes more evidence.
 
     Args:
         margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
-        partition (`torch.LongTensor` of shape `(N,)`): of [`partition_samples`].
+        partition (`torch.LongTensor` of shape `(N,)`): see [`partition_samples`].
         full_doubt_margin (`float`, below 0): see [`VerdictThresholds`].
 
     Returns:
@@ -170,17 +175,19 @@ def sample_weights(
     hard_sample_gain: float = 0.0,
     noisy_sample_weight: float = 0.0,
 ) -> torch.Tensor:
-    """
-    Weights of samples in the loss (docs/method.md, Verdicts and weights): 1 for clean samples,
-    `1 + hard_sample_gain * (1 - agreement)` for hard ones, `noisy_sample_weight` for noisy ones. Doubt lowers the
-    weight of other samples, too (ours): by a factor from 1 to `noisy_sample_weight` as it goes from 0 to 1.
+    """Computes the weights of samples in the loss (docs/method.md, Verdicts and weights).
+
+    Clean samples weigh 1, hard ones `1 + hard_sample_gain * (1 - agreement)`, noisy ones `noisy_sample_weight`. Doubt
+    lowers the weight of the other samples, too (ours): by a factor from 1 to `noisy_sample_weight` as the doubt goes
+    from 0 to 1.
 
     Args:
-        partition (`torch.LongTensor` of shape `(N,)`): of [`partition_samples`].
+        partition (`torch.LongTensor` of shape `(N,)`): see [`partition_samples`].
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): agreement of the clips.
         doubt (`torch.FloatTensor` of shape `(N,)`, 0..1): [`label_doubt`].
-        hard_sample_gain (`float`, >= 0): how much more hard samples weigh, as in the paper's figure 1.
-        noisy_sample_weight (`float`, >= 0): 0 drops noisy samples.
+        hard_sample_gain (`float`, *optional*, defaults to 0.0): how much more hard samples weigh, >= 0 (arXiv
+            2502.16129, figure 1).
+        noisy_sample_weight (`float`, *optional*, defaults to 0.0): weight of noisy samples, >= 0; 0 drops them.
 
     Returns:
         `torch.FloatTensor` of shape `(N,)`.
@@ -190,17 +197,17 @@ def sample_weights(
 
 
 def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
-    """
-    Fits a mixture of two Gaussians to the losses of all samples (DivideMix, Li et al., ICLR 2020) and returns the loss
-    above which a sample belongs to the upper one. The Bayesian information criterion decides whether there are two
-    groups at all (ours).
+    """Finds the loss above which a sample belongs to the group with the larger losses.
+
+    A mixture of two Gaussians is fitted to the losses of all samples (DivideMix, Li et al., ICLR 2020). The Bayesian
+    information criterion decides whether there are two groups at all (ours).
 
     Args:
         losses (`torch.FloatTensor` of shape `(N,)`): losses of all samples, or their running means.
 
     Returns:
-        `float`: the loss at which both groups are equally probable; infinity if one Gaussian describes the losses as
-        well, or if there are fewer than 10.
+        `float`: the loss at which both groups are equally probable; infinity if one Gaussian describes the losses just
+        as well, or if there are fewer than 10.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -226,13 +233,12 @@ def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
 
 
 class Verdicts(NamedTuple):
-    """
-    Verdicts on all samples of a training set.
+    """Verdicts on all samples of a training set.
 
     Attributes:
         partition (`torch.LongTensor` of shape `(N,)`): see [`partition_samples`].
         doubt (`torch.FloatTensor` of shape `(N,)`, 0..1): see [`label_doubt`].
-        loss_threshold (`float`): the loss above which a sample can be noisy.
+        loss_threshold (`float`): loss above which a sample can be noisy, given or fitted; infinity if none can be.
     """
 
     partition: torch.LongTensor
@@ -249,14 +255,13 @@ def judge_samples(
     seen: torch.BoolTensor,
     thresholds: VerdictThresholds,
 ) -> Verdicts:
-    """
-    Judges all samples of a training set: the whole rule (docs/method.md, Verdicts and weights).
+    """Judges all samples of a training set (docs/method.md, Verdicts and weights).
 
     1. The loss threshold is fitted to the losses of the samples that were seen, unless it is given.
     2. A label is only doubted with evidence: at least two distinct clips (one always agrees with itself) and a loss
        above the threshold.
     3. Of each label at most `max_noisy_share` of the samples are doubted.
-    4. Partition and doubt follow from the margins that are left. Samples that were not seen are clean.
+    4. Partition and doubt follow from the remaining margins. Samples that were not seen are clean.
 
     Args:
         probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
@@ -267,7 +272,7 @@ def judge_samples(
         thresholds ([`VerdictThresholds`]): the thresholds.
 
     Returns:
-        [`Verdicts`]
+        [`Verdicts`]: partition, doubt and loss threshold.
     """
     if thresholds.noisy_loss_threshold == "auto":
         loss_threshold = fit_noisy_loss_threshold(losses[seen])

@@ -9,19 +9,19 @@ from .sampler import balanced_weights
 
 
 class SampleWeighting:
-    """
-    Weights and labels of all samples for an epoch, from the verdicts of the record and the arguments. They are known
-    before a sample is seen, and weights are divided by one constant, their mean over the training set: accumulation
-    and the number of processes change no gradient.
+    """Weights and labels of all samples for an epoch, from the arguments and the verdicts of the record.
+
+    They are known before a sample is seen, and weights are divided by one constant, their mean over the training set.
+    So gradient accumulation and the number of processes do not change the gradient.
 
     Args:
-        record ([`SampleRecord`]): of the training set.
-        num_labels (`int`): C.
+        record ([`SampleRecord`]): record of the training set.
+        num_labels (`int`): number of labels C.
         args ([`RDFERTrainingArguments`]): loss, warm-up, relabelling, class weights, seed.
         num_epochs (`float`): length of the training.
 
     Attributes:
-        weights (`torch.FloatTensor` of shape `(num_samples,)`): of the epoch, on the training's device.
+        weights (`torch.FloatTensor` of shape `(num_samples,)`): weights in the epoch, on the training's device.
         targets (`torch.LongTensor` of shape `(num_samples,)`): labels to learn in the epoch, on the same device.
     """
 
@@ -33,16 +33,16 @@ class SampleWeighting:
         self.weights = self.targets = None
 
     def takes_effect(self, epoch: int) -> bool:
-        """Whether verdicts weight the samples in an epoch."""
+        """Tells whether verdicts weight the samples in an epoch."""
         return self.args.loss == "agreement" and epoch >= self.args.agreement_warmup_epochs
 
     def begin_epoch(self, epoch: int):
-        """Sets weights and labels: the given label with the weight of its verdict; later relabelled samples, too."""
+        """Sets the weights by the verdicts, and the labels to learn: the given ones, later also suggested ones."""
         weights, targets = self.class_weights, self.record.given_labels
         if self.takes_effect(epoch):
             verdict_weights = self.record.weights
             if epoch >= self.args.relabel_start * self.num_epochs:
-                # Keyed by (seed, epoch): processes and resuming change nothing.
+                # Seeded by (seed, epoch), so that the number of processes and resuming change nothing.
                 generator = torch.Generator().manual_seed(1000 * self.args.seed + epoch)
                 targets, verdict_weights = self.record.relabelled(generator)
             weights = weights * verdict_weights

@@ -21,7 +21,7 @@ def test_guidance_of_frames_is_told_with_its_teacher(tmp_path):
     trainer.train()
     trainer.create_model_card()
     card = ModelCard.load(tmp_path / "out" / "README.md").text
-    assert "| weights of its other terms | frame_guidance_weight 0.7 |" in card
+    assert "| weights of other loss terms | frame_guidance_weight 0.7 |" in card
     assert "| frame teacher | rdfer-small |" in card and "| `emotion_grouping` | False |" in card
     assert "`gradient_checkpointing`" not in card
     assert "| the frame teacher used in training | face expression model of face-api.js" in card
