@@ -98,7 +98,7 @@ def apply_decisions(
         if canonical_label(row["given_label"]) != canonical_label(labels[number]):
             problems.append(f"{start} was labelled {row['given_label']!r}, now {labels[number]!r}")
         if row["label"] and canonical_label(row["label"]) not in known:
-            problems.append(f"{start} is to be {row['label']!r}, which is none of {videos.label_names}")
+            problems.append(f"{start} has the new label {row['label']!r}, expected one of {videos.label_names}")
         if (now := videos.content_hash(number)) != (row["content_hash"] or None):
             problems.append(f"{start} has another content: hash {now}, decided on {row['content_hash'] or 'none'}")
         counts[row["decision"]] += 1

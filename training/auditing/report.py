@@ -36,8 +36,8 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
         scored = f"Out of sample: each video was scored once, by a model trained without it ({audit.folds} folds)."
     else:
         how = {
-            "training run": f"running means over {audit.epoch} epochs of a training on these very labels",
-            "audit": "the model may have been trained on these very videos",
+            "training run": f"running means over {audit.epoch} epochs of a training on these labels",
+            "audit": "the model may have been trained on these videos",
         }[audit.source]
         scored = f"IN SAMPLE: {how}. A model agrees with labels that it has memorised, also with wrong ones."
     thresholds = record.thresholds

@@ -267,7 +267,7 @@ def _detection_table(results: dict[str, dict]) -> str:
     return markdown_table(("score", *NOISES), [(score, *(cell(kind, score) for kind in NOISES)) for score in scores])
 
 
-# Text -> where the share stands in the result of an audit.
+# Text -> keys of the share in the result of an audit.
 SHARES = {
     "of wrong labels called noisy": ("noisy", "share_of_wrong"),
     "of hard videos with the right label called noisy": ("noisy", "share_of_hard_right"),

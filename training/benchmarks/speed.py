@@ -112,10 +112,6 @@ def write_repeated(path: Path, source: Path, seconds: float):
             offset += from_stream.duration
 
 
-def write_copy(path: Path, source: Path):
-    shutil.copyfile(source, path)
-
-
 def make_videos(work: Path):
     """Makes the videos that the parts read, unless they are there."""
     for folder in range(FOLDERS):
@@ -147,7 +143,8 @@ def make_videos(work: Path):
         for number in range(FOLDERS * FOLDER_CLIPS):
             start = 15 * number % len(video)  # 51 different ones
             make(f"start {start}.mp4", lambda path, start=start: write_video(path, cut(start, 75)))
-            make(f"folder {number % FOLDERS}/{number:03}.mp4", write_copy, work / f"start {start}.mp4")
+            source = work / f"start {start}.mp4"
+            make(f"folder {number % FOLDERS}/{number:03}.mp4", partial(shutil.copyfile, source))
 
 
 def folder_clips(work: Path) -> list[str]:

@@ -63,7 +63,8 @@ def check_videos(
         video: those of the original).
 
     Raises:
-        VideoReadError: if a video cannot be read and `on_bad_video="error"`; names the first and says how many.
+        VideoReadError: if a video cannot be read and `on_bad_video="error"`; the message names the first
+            and states their number.
         ValueError: if no video can be read.
     """
     results = open_videos(videos, description)
@@ -119,7 +120,8 @@ def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str
         on_bad_video (`"error"` or `"skip"`): whether the first bad video is an error.
 
     Raises:
-        VideoReadError: if there is a bad video and `on_bad_video="error"`; names the first and says how many.
+        VideoReadError: if there is a bad video and `on_bad_video="error"`; the message names the first
+            and states their number.
         ValueError: if all videos are bad, or `count` is 0.
     """
     if errors and on_bad_video == "error":

@@ -141,7 +141,7 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
         """
         The batches of one process, for `DataLoader(..., batch_size=None, num_workers=num_workers)`.
 
-        All processes get the same number of batches, because otherwise they would wait for each other for ever. A
+        All processes get the same number of batches, because otherwise they would wait for each other forever. A
         process whose shards have fewer rows gets smaller batches, so that every video comes exactly once in an epoch.
         Only a process with fewer videos than batches repeats some.
 

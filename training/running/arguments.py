@@ -80,7 +80,7 @@ class DataArguments(SourceArguments):
             "help": "Which epoch's model is kept (default: last). last: that of the last epoch. held_out: the best on "
             "the validation split of --dataset, or, if it has none beside the evaluation split, on a part held out of "
             "the training set. best_on_test: the best on the evaluation videos themselves, which makes the reported "
-            "figures too good; results and card say so."
+            "figures too good; results and card state it."
         },
     )
     held_out_share: float = field(
@@ -171,7 +171,7 @@ def parse_training_arguments(
     elif data.model_selection == "last" and selects and not (data.eval_dataset or data.eval_split == "validation"):
         parser.error(
             "--load-best-model-at-end and --early-stopping-patience would select the model on the test set of "
-            "--dataset: use --model-selection held_out; or best_on_test, which results and card then say; or select "
+            "--dataset: use --model-selection held_out; or best_on_test, which results and card then state; or select "
             "on other videos, --eval-split validation or --eval-dataset."
         )
     return model_arguments, data, args

@@ -24,7 +24,7 @@ from training.running.arguments import DataArguments, ModelArguments
 from training.running.build_model import build_model
 from training.running.video_sets import VideoSets, load_video_sets, warn_of_overlap
 
-# What a run writes beside its model.
+# What a run writes in addition to its model.
 RESULT_FILES = (
     *("all_results.json", "train_results.json", "eval_results.json", "confusion_matrix.json", "confusion_matrix.png"),
     "curves.png",
@@ -92,7 +92,7 @@ def fit(
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
     if args.should_save:
-        # Files of an earlier run must not stand beside the new model. A resumed run continues its sample table.
+        # Files of an earlier run must not remain with the new model. A resumed run continues its sample table.
         for name in (*RESULT_FILES, *([] if args.resume_from_checkpoint else [SAMPLE_TABLE_NAME])):
             (Path(args.output_dir) / name).unlink(missing_ok=True)
     dataset_class = StreamingVideoDataset if data.streaming else VideoDataset

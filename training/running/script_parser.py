@@ -50,7 +50,7 @@ class ScriptParser(HfArgumentParser):
             formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
-        # In the help, the options of a named group stand before the others.
+        # In the help, the options of a named group come before the others.
         self._action_groups.sort(key=lambda group: group in (self._positionals, self._optionals))
 
     def add_aliases(self, option: str, *aliases: str):

@@ -61,8 +61,3 @@ class Canvas:
         """Darkens (negative: lightens) by `strength` (N, h, w), red a little less, as it is with skin."""
         strength = strength[:, None] * np.array([0.85, 1, 1], np.float32)[:, None, None]
         self.image *= 1 - strength
-
-    def line_v(self, curve, slope, half, fade, strength):
-        """Darkens along the line v = curve(u)."""
-        distance = np.abs(self.v - curve) / np.sqrt(1 + slope * slope) - half
-        self.darken(cover(distance, self.px) * fade * strength)

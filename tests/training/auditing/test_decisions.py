@@ -76,7 +76,7 @@ def test_stale_decisions_are_refused_by_row(root, tmp_path):
     for part in (
         "row 2: happy/0 has another content",
         "row 3: gone/0 is not in the dataset",
-        "row 4: happy/1 is to be 'bored', which is none of ['happy', 'sad']",
+        "row 4: happy/1 has the new label 'bored', expected one of ['happy', 'sad']",
         "row 5: sad/1 was labelled 'fear', now 'sad'",
     ):
         assert part in message

@@ -451,7 +451,7 @@ def test_many_rows_of_which_few_are_in_the_document(visit, large_page):
 
 def test_in_sample_is_loud(visit, large_page):
     page = visit(large_page)
-    assert "In-sample: the model may have been trained on the very videos" in page.inner_text(".notice.loud")
+    assert "In-sample: the model may have been trained on the videos" in page.inner_text(".notice.loud")
     headings = page.locator("h1, #overview h2, #labels h2, #map h2, #cards h2, #table h2").all_inner_texts()
     assert len(headings) == 6 and all("in-sample" in heading for heading in headings)
     assert "in-sample" in page.inner_text("#toolbar")

@@ -30,7 +30,7 @@ class Grid:
         stages (`list[list[str]]`): names of the runs; a stage starts when the stage before it is complete.
         execute (`Callable`): does a run, `(name, cache, results so far) -> result`.
         render (`Callable`): `(results) -> Markdown`.
-        prepare (`Callable`, *optional*): makes what the runs need beside videos and backbones.
+        prepare (`Callable`, *optional*): makes what the runs need in addition to videos and backbones.
         alone (`dict[str, Callable]`): measurements after all runs, one at a time: `(cache) -> result`.
     """
 
