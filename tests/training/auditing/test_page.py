@@ -476,7 +476,7 @@ def test_what_may_be_missing_or_not_a_number(visit, tmp_path):
     path = tmp_path / "audit.html"
     write_page(path, [], summarise([], source="training run", out_of_sample=False, folds=None), {})
     page = visit(path)
-    assert "taken while the model was trained on these very" in page.inner_text(".notice.loud")
+    assert "taken while the model was trained on these videos" in page.inner_text(".notice.loud")
     assert page.inner_text("#shown").startswith("0 of 0 videos") and "No video has scores" in page.inner_text("#plot")
 
     row = {**make_row("only", 0, 0, HAPPY), "loss": float("inf"), "label_quality": float("nan"), "true_label": "happy"}
