@@ -89,7 +89,7 @@ def dataset_options(name: str) -> dict[str, tuple]:
     Raises:
         ValueError: if there is no such dataset.
     """
-    from .loading import loader_options
+    from .loader_tools import loader_options
 
     return loader_options(get_loader(name))
 
