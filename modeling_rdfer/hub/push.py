@@ -22,7 +22,7 @@ logger = logging.get_logger(__name__)
 
 # Home of the code that travels with a checkpoint.
 BUNDLE = Path(__file__).parents[1] / "models"
-# What is uploaded, beside the code that the configurations name. Other files contain, or may contain, paths, names of
+# What is uploaded, besides the code that the configurations name. Other files contain, or may contain, paths, names of
 # videos, faces or pickles: training_args.bin, optimiser and random states, trainer_state.json, sample tables, logs.
 ALLOWED_FILES = (
     "config.json",

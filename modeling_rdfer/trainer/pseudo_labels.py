@@ -77,8 +77,8 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
     teacher = AutoModelForVideoClassification.from_pretrained(checkpoint)
     if not hasattr(teacher, "classify_frames") or getattr(teacher.config, "temporal_shift", False):
         raise ValueError(
-            f"{checkpoint} cannot be a frame teacher: it takes an RDFER or AEN checkpoint without temporal shift, "
-            f"this is {type(teacher).__name__}."
+            f"{checkpoint} cannot be a frame teacher: expected an RDFER or AEN checkpoint without temporal shift, "
+            f"got {type(teacher).__name__}."
         )
     return teacher.eval().requires_grad_(False).to(device)
 
