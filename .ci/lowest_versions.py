@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Prints the lowest versions that pyproject.toml allows, as constraints for pip.
+"""Prints the lowest versions that pyproject.toml allows, as constraints for pip.
 
     python .ci/lowest_versions.py [--except NAME ...]
 

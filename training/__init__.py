@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Run from a checkout: `python -m training.SCRIPT --help`.
+"""Run from a checkout: `python -m training.SCRIPT --help`.
 
 At the top stand the scripts that people run: train, evaluate, cross_validate, audit, check_data, prepare, figures,
 push; `python -m training.synthetic` draws synthetic videos. The folders hold what they share:

@@ -1,8 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Audits the labels of a dataset. It writes a table that says for each video whether its label can be trusted and which
-other label fits better, an estimate of which labels are mistaken for which, and a page on which a person looks at the
-suspicious videos and decides.
+"""Audits the labels of a dataset. It writes a table that says for each video whether its label can be trusted and
+which other label fits better, an estimate of which labels are mistaken for which, and a page on which a person looks
+at the suspicious videos and decides.
 
 The scores must come from a model that has not learnt the labels it judges. There are three ways:
   --folds K (default: 5)  Trains K models from --model, each on the other parts of the dataset, and scores each part
@@ -52,8 +51,7 @@ The thresholds of the verdicts can be changed without training again: run it aga
 def parse_arguments(
     argv: list[str],
 ) -> tuple[AuditArguments, VerdictThresholds, list[str], ModelArguments, DataArguments, RDFERTrainingArguments]:
-    """
-    Parses the command line. Wrong arguments end the program with a message.
+    """Parses the command line. Wrong arguments end the program with a message.
 
     Args:
         argv (`list[str]`): the command line.
@@ -85,9 +83,8 @@ def parse_arguments(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """
-    Audits and writes `audit.parquet`, `audit.csv`, `summary.json`, `agreement_loss.png` and `audit.html`. Returns the
-    contents of `summary.json`.
+    """Audits and writes `audit.parquet`, `audit.csv`, `summary.json`, `agreement_loss.png` and `audit.html`. Returns
+    the contents of `summary.json`.
     """
     arguments, thresholds, rest, model_arguments, data, args = parse_arguments(sys.argv[1:] if argv is None else argv)
     output_dir = Path(arguments.output_dir)

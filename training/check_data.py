@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Checks a dataset before training: its lists against its files, its numbers of videos against the published ones, and
+"""Checks a dataset before training: its lists against its files, its numbers of videos against the published ones, and
 whether every video can be decoded. Exits with status 1 if training would fail.
 """
 
@@ -31,9 +30,8 @@ EXAMPLES = """examples:
 
 
 def published_counts(name: str, chosen: dict, fold: int | None) -> dict[str, int | list[int]]:
-    """
-    The published numbers of videos by split: a list with a number for each label, or one number for all. Empty if they
-    are not known, or if the chosen options change which videos the dataset has.
+    """The published numbers of videos by split: a list with a number for each label, or one number for all. Empty if
+    they are not known, or if the chosen options change which videos the dataset has.
 
     Args:
         name (`str`): loader of the dataset.
@@ -105,8 +103,7 @@ def describe_reading(results: dict[str, int | Exception], min_frames: int) -> li
 def check_splits(
     source: VideoSource, chosen: dict, fold: int | None, problems: list[str], differences: list[str]
 ) -> dict:
-    """
-    Checks lists, files and numbers of videos of a fold and prints the numbers.
+    """Checks lists, files and numbers of videos of a fold and prints the numbers.
 
     Args:
         source ([`VideoSource`]): the dataset.

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Trains and evaluates on every fold of a dataset and reports the results side by side. It takes all options of
+"""Trains and evaluates on every fold of a dataset and reports the results side by side. It takes all options of
 training.train and passes them to each fold. A finished fold is kept, an interrupted one continues from its last
 checkpoint. Folds may be run on different machines: put their folders together and run the command again, and all
 finished folds are in the report.
@@ -82,8 +81,7 @@ def run_fold(argv: list[str], folder: Path, settings: dict):
 
 
 def merge(folders: dict[int, Path]) -> dict:
-    """
-    Merges the results of finished folds.
+    """Merges the results of finished folds.
 
     Args:
         folders (`dict[int, Path]`): the folder of each fold.
@@ -145,8 +143,7 @@ def report(dataset: str, folders: dict[int, Path], all_folds: Sequence[int], out
 
 
 def choose_folds(text: str | None, source) -> tuple[list[int], Sequence[int]]:
-    """
-    The folds to run and all folds of the dataset.
+    """The folds to run and all folds of the dataset.
 
     Raises:
         ValueError: if the dataset has no folds, or not those that `--folds` names.
@@ -163,9 +160,8 @@ def choose_folds(text: str | None, source) -> tuple[list[int], Sequence[int]]:
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """
-    Runs the missing folds and writes `cross_validation.json`, `.md` and `.png` into `--output-dir`, which has a folder
-    `fold_<number>` for each fold. Returns the contents of the JSON file.
+    """Runs the missing folds and writes `cross_validation.json`, `.md` and `.png` into `--output-dir`, which has a
+    folder `fold_<number>` for each fold. Returns the contents of the JSON file.
     """
     parser = ScriptParser("cross_validate", __doc__, EXAMPLES)
     parser.add_argument("--dataset", required=True, help=DATASET_HELP)

@@ -31,8 +31,7 @@ EXAMPLES = """examples:
 def predict_views(
     model, dataset: ScoringVideoDataset, num_views: int, batch_size: int, num_workers: int, on_bad_video: str
 ):
-    """
-    Predicts probabilities of every video, averaged over temporal views that differ in where the clips are centred.
+    """Predicts probabilities of every video, averaged over temporal views that differ in where the clips are centred.
 
     Args:
         model ([`RDFERForVideoClassification`]): in evaluation mode.

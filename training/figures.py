@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Draws the figures of the RDFER paper for a checkpoint of either family and labelled videos, as PNG and SVG:
+"""Draws the figures of the RDFER paper for a checkpoint of either family and labelled videos, as PNG and SVG:
 
   strips      videos at each level of agreement, with the frames of their clips (figure 3)
   tsne        features of the videos by label, at each level of agreement (figure 4)

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Prepares a dataset for training: reads each video as the processor does, finds and crops the face, and writes the
+"""Prepares a dataset for training: reads each video as the processor does, finds and crops the face, and writes the
 frames that training sees as small videos into Parquet shards, which `datasets` loads and streams.
 
 With --frame-teacher it also stores the predictions of a frozen frame classifier for every frame. Training uses them as

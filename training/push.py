@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Pushes a trained checkpoint to the Hub: weights, configurations, code, card and figures. Sample tables,
+"""Pushes a trained checkpoint to the Hub: weights, configurations, code, card and figures. Sample tables,
 training_args.bin, optimiser states and logs are not sent unless --include names them, as they contain paths, names of
 videos and settings of your machine.
 """

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Lets mkdocstrings read docstrings as transformers writes them.
+"""Lets mkdocstrings read docstrings as transformers writes them.
 
 - `name (`int`, *optional*, defaults to 4): ...` becomes `name (int, optional): ...`.
 - The help text of a dataclass field becomes its docstring, and its default its value.

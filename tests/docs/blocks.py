@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-The code blocks of README and docs, and what to do with each.
+"""The code blocks of README and docs, and what to do with each.
 
 A block of Python is run, a block of shell commands is parsed. An HTML comment right before a block says
 otherwise:

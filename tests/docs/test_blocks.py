@@ -34,9 +34,8 @@ class OptionError(BaseException):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    """
-    A folder with what the blocks name: D with drawn faces by split and label, some videos, and the repository's files
-    that a user in a checkout has.
+    """A folder with what the blocks name: D with drawn faces by split and label, some videos, and the repository's
+    files that a user in a checkout has.
     """
     folder = tmp_path_factory.mktemp("docs")
     write_dataset(folder / "D", 21, size=64, num_frames=(12, 14), splits=(0.34, 0.33, 0.33), progress=False)
@@ -163,9 +162,8 @@ def parse_only(parser, arguments=None, *args, **kwargs):
 
 
 def parse(main, arguments: list[str], where: str, monkeypatch):
-    """
-    Runs a script until its options are parsed. Scripts parse in their own ways and hand options on to each other, so
-    nothing but running them shows that an option exists.
+    """Runs a script until its options are parsed. Scripts parse in their own ways and hand options on to each other,
+    so nothing but running them shows that an option exists.
     """
     with monkeypatch.context() as patch:
         patch.chdir(empty_folder())

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-A server of the Hub's protocol in memory, on the loopback interface: the routes by which huggingface_hub makes
+"""A server of the Hub's protocol in memory, on the loopback interface: the routes by which huggingface_hub makes
 repositories, uploads, commits, lists and downloads.
 """
 
@@ -63,8 +62,7 @@ def file_oid(name: str, content: bytes) -> str:
 
 
 class HubServer(ThreadingHTTPServer):
-    """
-    A server of the Hub's protocol.
+    """A server of the Hub's protocol.
 
     Attributes:
         repos (`dict[str, Repo]`): repositories by name.

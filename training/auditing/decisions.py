@@ -1,7 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Decisions about labels, as the page of an audit saves them: which videos to keep, relabel or drop before training. The
-file has the columns `sample_id, content_hash, given_label, decision, label` and a row for each decision.
+"""Decisions about labels, as the page of an audit saves them: which videos to keep, relabel or drop before training.
+The file has the columns `sample_id, content_hash, given_label, decision, label` and a row for each decision.
 """
 
 import csv
@@ -25,8 +24,7 @@ def decisions_hash(file) -> str:
 
 
 def read_decisions(file) -> list[dict]:
-    """
-    Reads decisions.
+    """Reads decisions.
 
     Args:
         file (`str` or `Path`): CSV in UTF-8 with the columns `COLUMNS`.
@@ -65,8 +63,7 @@ def read_decisions(file) -> list[dict]:
 def apply_decisions(
     videos: LabelledVideos, file, elsewhere: Collection[str] = ()
 ) -> tuple[LabelledVideos, dict[str, int]]:
-    """
-    Applies decisions to a training set.
+    """Applies decisions to a training set.
 
     Args:
         videos ([`LabelledVideos`]): the training set.

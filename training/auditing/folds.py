@@ -39,8 +39,7 @@ def score_by_folds(
     data: DataArguments,
     args: RDFERTrainingArguments,
 ) -> Audit:
-    """
-    `--folds`: trains a model on each fold's other parts and scores the fold with it. Finished folds are kept, and
+    """`--folds`: trains a model on each fold's other parts and scores the fold with it. Finished folds are kept, and
     interrupted ones resumed.
 
     Args:

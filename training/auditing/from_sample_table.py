@@ -24,8 +24,7 @@ REQUIRED = ("sample_id", "given_label", "probabilities", "loss", "clip_agreement
 
 
 def read_sample_table(file: Path, model_name: str | None, data: DataArguments, args: RDFERTrainingArguments) -> Audit:
-    """
-    `--sample-table`: takes the scores from the table that a training has written.
+    """`--sample-table`: takes the scores from the table that a training has written.
 
     Args:
         file (`Path`): the table.

@@ -14,9 +14,8 @@ RESAMPLES = 1000
 
 
 def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
-    """
-    Computes scores that find wrong labels from the same probabilities, all low for suspicious labels: the audit's own
-    and, for comparison, others.
+    """Computes scores that find wrong labels from the same probabilities, all low for suspicious labels: the audit's
+    own and, for comparison, others.
 
     Args:
         probabilities (array of shape `(N, C)`): probabilities of the labels.
@@ -52,8 +51,7 @@ def label_scores(probabilities, labels, losses, noisy) -> dict[str, np.ndarray]:
 
 
 def estimated_joint(probabilities, labels, label_names: Sequence[str]) -> tuple[list[list[float]], list[dict]]:
-    """
-    Estimates which labels are mistaken for which, by confident learning (Northcutt et al., JAIR 2021; cleanlab).
+    """Estimates which labels are mistaken for which, by confident learning (Northcutt et al., JAIR 2021; cleanlab).
 
     Args:
         probabilities (array of shape `(N, C)`): out of sample; otherwise too few mistakes are found.
@@ -130,8 +128,7 @@ def _with_interval(measure: Callable[[np.ndarray], float], count: int, seed: int
 
 
 def detection_quality(scores: dict[str, np.ndarray], wrong, hard=None, seed: int = 0) -> list[dict]:
-    """
-    Measures how well scores find wrong labels, with 95 % intervals of a bootstrap over videos (percentiles, 1000
+    """Measures how well scores find wrong labels, with 95 % intervals of a bootstrap over videos (percentiles, 1000
     resamples).
 
     Args:

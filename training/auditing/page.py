@@ -1,8 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-The page of an audit: one self-contained HTML file on which a person looks at the suspicious videos and decides about
-them. This module renders the overview from page.html; page.js makes cards and table from the data in the file, and
-writes decisions.csv.
+"""The page of an audit: one self-contained HTML file on which a person looks at the suspicious videos and decides
+about them. This module renders the overview from page.html; page.js makes cards and table from the data in the file,
+and writes decisions.csv.
 """
 
 import base64
@@ -47,8 +46,7 @@ METRIC_NAMES = {
 
 
 def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dict]) -> None:
-    """
-    Writes the page of an audit as one HTML file without references to other files or hosts.
+    """Writes the page of an audit as one HTML file without references to other files or hosts.
 
     Args:
         path (`Path`): file to write; its folder exists.

@@ -62,8 +62,7 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
 
 
 def summarise(audit: Audit, record: SampleRecord, title: str, split: str, seed: int, truth: list[dict] | None) -> dict:
-    """
-    Collects the contents of `summary.json`, which the page shows, too.
+    """Collects the contents of `summary.json`, which the page shows, too.
 
     Args:
         audit ([`Audit`]), record ([`SampleRecord`]): scores and verdicts.
@@ -163,8 +162,7 @@ def write_outputs(
     max_cards: int,
     truth: tuple[list[str | None], list[bool | None]] | None = None,
 ) -> dict:
-    """
-    Writes `audit.parquet`, `audit.csv`, `summary.json`, `agreement_loss.png` and `audit.html`.
+    """Writes `audit.parquet`, `audit.csv`, `summary.json`, `agreement_loss.png` and `audit.html`.
 
     Args:
         audit ([`Audit`]), record ([`SampleRecord`]): scores and verdicts.

@@ -27,8 +27,7 @@ from training.running.video_sets import load_split, map_videos
 
 @dataclass
 class Audit:
-    """
-    The scores of an audit's videos.
+    """The scores of an audit's videos.
 
     Attributes:
         videos ([`LabelledVideos`]): all videos, labelled with the model's names, with the columns of the table.
@@ -63,8 +62,7 @@ class Audit:
 
 
 def load_scoring_model(name: str | None, data: DataArguments, args: RDFERTrainingArguments):
-    """
-    Loads a model in evaluation mode and its processor.
+    """Loads a model in evaluation mode and its processor.
 
     Raises:
         OSError, ValueError: if there is no such model, or it does not give one label a video.
@@ -87,8 +85,7 @@ def score(
     cards: Cards,
     description: str = "scoring",
 ) -> tuple[SamplePredictions | None, dict[int, Exception]]:
-    """
-    Scores videos once, without augmentation.
+    """Scores videos once, without augmentation.
 
     Args:
         model, processor: see [`load_scoring_model`].
@@ -137,8 +134,7 @@ def make_cards(model, processor, videos: LabelledVideos, numbers: list[int], arg
 def score_in_sample(
     arguments: AuditArguments, model_name: str | None, data: DataArguments, args: RDFERTrainingArguments
 ) -> Audit:
-    """
-    `--in-sample`: scores all videos with the model as it is.
+    """`--in-sample`: scores all videos with the model as it is.
 
     Raises:
         ValueError, OSError: if model or videos cannot be loaded, or labels do not fit.

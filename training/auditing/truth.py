@@ -14,8 +14,8 @@ from training.datasets.videolist import read_rows
 
 
 def read_truth(videos: LabelledVideos, file: Path, column: str) -> tuple[list[str | None], list[bool | None]]:
-    """
-    Reads true labels from a list. Rows are matched by `sample_id`, `path` or the name of the file without its suffix.
+    """Reads true labels from a list. Rows are matched by `sample_id`, `path` or the name of the file without its
+    suffix.
 
     Args:
         videos ([`LabelledVideos`]): videos of the audit.
@@ -65,8 +65,7 @@ def _is_true(value) -> bool:
 
 
 def compare_with_truth(audit: Audit, record: SampleRecord, true_labels, is_hard, seed: int) -> list[dict]:
-    """
-    Measures how well the audit, and other scores of the same probabilities, find the wrong labels.
+    """Measures how well the audit, and other scores of the same probabilities, find the wrong labels.
 
     Args:
         audit ([`Audit`]), record ([`SampleRecord`]): scores and verdicts.

@@ -14,9 +14,8 @@ STRIP_FRAMES, STRIP_SIZE = 8, 112
 
 
 class Cards:
-    """
-    Collects cards while videos are scored. It keeps those of the `limit` most suspicious videos so far, so memory does
-    not grow with the dataset.
+    """Collects cards while videos are scored. It keeps those of the `limit` most suspicious videos so far, so memory
+    does not grow with the dataset.
 
     Args:
         limit (`int`): number of cards to keep.
@@ -40,8 +39,7 @@ class Cards:
 
 
 def make_card(example: dict, clips: torch.Tensor, key_frames: torch.LongTensor) -> dict:
-    """
-    Makes the card of a video: the frames at the centres of its clips, and others evenly spread, up to 8 in all.
+    """Makes the card of a video: the frames at the centres of its clips, and others evenly spread, up to 8 in all.
 
     Args:
         example (`dict`): the video, from [`ScoringVideoDataset`].

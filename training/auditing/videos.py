@@ -8,8 +8,7 @@ from training.data.labelled_videos import LabelledVideos
 
 
 def open_audit_videos(videos: LabelledVideos, on_bad_video: str) -> dict[int, Exception]:
-    """
-    Opens all videos and adds the columns `num_frames` and `content_hash` to them.
+    """Opens all videos and adds the columns `num_frames` and `content_hash` to them.
 
     Args:
         videos ([`LabelledVideos`]): videos of the audit.

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Do frame-level guidance and emotion grouping help AEN and RDFER? Trains preset `tiny` of both families on synthetic
+"""Do frame-level guidance and emotion grouping help AEN and RDFER? Trains preset `tiny` of both families on synthetic
 videos, in most of which some frames do not show the video's expression, and measures on videos of other identities.
 Runs with a result in results/aen.jsonl are not run again. Synthetic faces only: nothing about real faces follows.
 """
@@ -98,9 +97,8 @@ def _draw_frames(number: int) -> tuple[np.ndarray, list[int]]:
 
 
 def train_teacher(videos: int = 1400, epochs: int = 16):
-    """
-    Trains the frame teacher (`TEACHER`), a frame-level expression classifier, on single frames of other faces, unless
-    its result is there. No run has labels of single frames otherwise: they are what frame-level guidance adds.
+    """Trains the frame teacher (`TEACHER`), a frame-level expression classifier, on single frames of other faces,
+    unless its result is there. No run has labels of single frames otherwise: they are what frame-level guidance adds.
     """
     if "teacher" in load_results(RESULTS / FILE):
         return
@@ -151,9 +149,8 @@ def new_model(run: Run) -> PreTrainedModel:
 
 
 def sentiment_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """
-    WAR and UAR of the sentiment, whose probability is the sum over the emotions of its group. In four groups; and in
-    three (positive, neutral, negative), without the videos and the probability of surprise, which can be either.
+    """WAR and UAR of the sentiment, whose probability is the sum over the emotions of its group. In four groups; and
+    in three (positive, neutral, negative), without the videos and the probability of surprise, which can be either.
     """
     names, groups = group_ids(LABELS)
     groups = np.array(groups)
@@ -173,9 +170,8 @@ def sentiment_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str
 
 
 def recognition_of(model: PreTrainedModel, cache: Path, name: str) -> dict:
-    """
-    WAR and UAR of emotion and sentiment on a set with right labels, and the share of frames whose prediction is right
-    (`frame_war`): the expression if the frame shows it, otherwise neutral.
+    """WAR and UAR of emotion and sentiment on a set with right labels, and the share of frames whose prediction is
+    right (`frame_war`): the expression if the frame shows it, otherwise neutral.
     """
     truths = video_truths(name)
     labels = np.array([LABELS.index(truth.true_label) for truth in truths])

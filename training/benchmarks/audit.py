@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Does an audit find wrong labels, are its suggestions right, and does training improve after it? Videos, models and
+"""Does an audit find wrong labels, are its suggestions right, and does training improve after it? Videos, models and
 settings are those of the noise benchmark: preset `tiny` on synthetic videos with known truth. Runs with a result in
 results/audit.jsonl are not run again. Synthetic faces only: nothing about real faces follows.
 """
@@ -182,8 +181,7 @@ def retrain(policy: str, loss: str, kind: str, seed: int, cache: Path, audits: d
 
 
 def measure_throughput(cache: Path, videos: int = 140, repeats: int = 5) -> dict:
-    """
-    Videos a second of `training.audit --in-sample`, from opening the files to the page, and of `training.evaluate`,
+    """Videos a second of `training.audit --in-sample`, from opening the files to the page, and of `training.evaluate`,
     with the embedded checkpoint on the same files, taking turns. Draws videos of its own, not those of the cache.
     """
     from training import audit as audit_command
@@ -208,8 +206,7 @@ def measure_throughput(cache: Path, videos: int = 140, repeats: int = 5) -> dict
 
 
 def render(results: dict[str, dict], before: dict[str, dict]) -> str:
-    """
-    Markdown tables; shares in per cent, mean and standard deviation over the seeds.
+    """Markdown tables; shares in per cent, mean and standard deviation over the seeds.
 
     Args:
         results (`dict[str, dict]`): results of this benchmark, by name.

@@ -1,8 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Reading videos for training: originals against videos prepared by `training.prepare`, loading against the training step
-of preset `small`, and the memory of streaming. All data is generated, in a temporary folder. Runs take turns in one
-process: medians with quartiles.
+"""Reading videos for training: originals against videos prepared by `training.prepare`, loading against the training
+step of preset `small`, and the memory of streaming. All data is generated, in a temporary folder. Runs take turns in
+one process: medians with quartiles.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Which engine computes a model fastest on a CPU, and what int8 changes. Forwards take turns in one process (medians with
-quartiles, share of the speed of a matrix product). The answers in int8, calibrated on synthetic videos, are compared
-on other synthetic videos and on the labelled parts of a real one.
+"""Which engine computes a model fastest on a CPU, and what int8 changes. Forwards take turns in one process (medians
+with quartiles, share of the speed of a matrix product). The answers in int8, calibrated on synthetic videos, are
+compared on other synthetic videos and on the labelled parts of a real one.
 """
 
 import argparse

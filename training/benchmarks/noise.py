@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Does the agreement-weighted loss help with wrong labels, and what do re-sampling and both streams contribute? Trains
+"""Does the agreement-weighted loss help with wrong labels, and what do re-sampling and both streams contribute? Trains
 preset `tiny` on synthetic videos with known truth and measures on videos with right labels of other identities. Runs
 with a result in results/noise.jsonl are not run again. Synthetic faces only: nothing about real faces follows.
 """
@@ -95,8 +94,7 @@ DETECTION_SCORES = (
 
 
 def noise_detection(table, truths) -> dict:
-    """
-    How well the scores of a sample table (low = suspicious) find wrong labels: AUROC, average precision, precision
+    """How well the scores of a sample table (low = suspicious) find wrong labels: AUROC, average precision, precision
     among the N most suspicious (N: number of wrong labels), and AUROC of wrong labels against hard videos.
     """
     from cleanlab.rank import get_label_quality_scores
@@ -157,8 +155,7 @@ def execute(run: Run, cache: Path) -> dict:
 
 
 def measure_step_time(cache: Path, repeats: int = 60) -> dict:
-    """
-    Seconds of a training step of the same model and batch, taking turns: with the model's own loss and no sample
+    """Seconds of a training step of the same model and batch, taking turns: with the model's own loss and no sample
     record ("plain"), with `--loss ce` (which keeps the record, too) and with `--loss agreement`; and of the verdicts
     at the end of an epoch.
     """

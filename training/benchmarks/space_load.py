@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Load on the demo: several clients send videos at once; each sends the next one after an answer.
+"""Load on the demo: several clients send videos at once; each sends the next one after an answer.
 
 Starts `rdfer demo`, measures the time from the start of an upload to the answer, the memory of the server, and which
 uploaded files are left. Prints the figures as JSON; exits with 1 if a video was lost or a file is left.

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Speed and memory on a CPU, compared with alternatives and with the limit of the machine. Five parts: latency (one
+"""Speed and memory on a CPU, compared with alternatives and with the limit of the machine. Five parts: latency (one
 video, file to label), forward (the networks alone), folder (many videos), training, scaling (peak memory; cost against
 the length and the number of videos). Runs that are compared take turns in one process; each run of `scaling` has a
 process of its own. Models that are compared have random weights, which take as long as trained ones.

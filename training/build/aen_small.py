@@ -14,9 +14,8 @@ EXAMPLES = "example: python -m training.build.aen_small"
 
 
 def build_model(rdfer_small) -> AENForVideoClassification:
-    """
-    Builds preset `small` with the frame classifier of rdfer-small as backbone and frame head. The residual heads are
-    zero.
+    """Builds preset `small` with the frame classifier of rdfer-small as backbone and frame head. The residual heads
+    are zero.
 
     Args:
         rdfer_small (`str` or `os.PathLike`): folder of rdfer-small.
@@ -33,8 +32,7 @@ def build_model(rdfer_small) -> AENForVideoClassification:
 
 
 def build(folder, rdfer_small=RDFER_SMALL):
-    """
-    Writes everything a Hub repository of the checkpoint holds, except its code and its card (README.md).
+    """Writes everything a Hub repository of the checkpoint holds, except its code and its card (README.md).
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.

@@ -1,7 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Makes complete Hub folders of rdfer-small and aen-small: what hub_cards/ holds (configuration, weights, card) and the
-code that travels with a checkpoint. They hold what a push uploads, and load with `trust_remote_code=True`.
+"""Makes complete Hub folders of rdfer-small and aen-small: what hub_cards/ holds (configuration, weights, card) and
+the code that travels with a checkpoint. They hold what a push uploads, and load with `trust_remote_code=True`.
 """
 
 import shutil
@@ -17,8 +16,7 @@ EXAMPLES = "example: python -m training.build.hub_folders --output-dir output/hu
 
 
 def build(checkpoint, folder) -> Path:
-    """
-    Copies what a push of a checkpoint uploads into a folder.
+    """Copies what a push of a checkpoint uploads into a folder.
 
     Args:
         checkpoint (`str` or `os.PathLike`): a checkpoint's folder, with or without code.

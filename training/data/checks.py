@@ -21,8 +21,7 @@ logger = logging.get_logger(__name__)
 def open_videos(
     videos: LabelledVideos, description: str = "checking videos"
 ) -> list[tuple[int, str | None] | Exception]:
-    """
-    Opens every video without decoding its frames.
+    """Opens every video without decoding its frames.
 
     Args:
         videos ([`LabelledVideos`]): the videos.
@@ -49,8 +48,7 @@ def open_videos(
 def check_videos(
     videos: LabelledVideos, on_bad_video: str = "error", description: str = "checking videos"
 ) -> LabelledVideos:
-    """
-    Opens every video, and notes its number of frames and its content hash for the sample table.
+    """Opens every video, and notes its number of frames and its content hash for the sample table.
 
     Args:
         videos ([`LabelledVideos`]): the videos.
@@ -84,8 +82,7 @@ def find_unreadable_videos(
     args: RDFERTrainingArguments,
     description: str = "reading videos",
 ) -> dict[int, Exception]:
-    """
-    Reads every video once as training does, with face detection, so that none stops the training later.
+    """Reads every video once as training does, with face detection, so that none stops the training later.
 
     This finds more than [`check_videos`]: a video that opens can have frames that cannot be decoded, or no face.
     Prepared videos are not read: `training.prepare` has read them.
@@ -111,8 +108,7 @@ def find_unreadable_videos(
 
 
 def report_bad_videos(errors: Sequence[Exception], count: int, on_bad_video: str):
-    """
-    Warns of the videos that cannot be read, or raises.
+    """Warns of the videos that cannot be read, or raises.
 
     Args:
         errors (`list[Exception]`): why each bad video cannot be read.

@@ -39,8 +39,7 @@ class SourceArguments:
 
 @dataclass(frozen=True)
 class VideoSource:
-    """
-    A dataset and the loader that reads it.
+    """A dataset and the loader that reads it.
 
     Attributes:
         loader (`str`): a key of `training.datasets.DATASETS`.
@@ -75,9 +74,8 @@ class VideoSource:
 
 
 def find_source(dataset: str, root: str | None = None, option: str = "--dataset") -> VideoSource:
-    """
-    Decides what a value of `--dataset` means: a registered name if `root` is given, else a folder or file that exists,
-    else a Hub id.
+    """Decides what a value of `--dataset` means: a registered name if `root` is given, else a folder or file that
+    exists, else a Hub id.
 
     Args:
         dataset (`str`): the value.
@@ -121,8 +119,7 @@ def _is_prepared(folder: Path) -> bool:
 
 
 def parse_options(loader: str, text: str | None) -> dict:
-    """
-    Parses `a=1,b=x` into the options of a dataset's loader.
+    """Parses `a=1,b=x` into the options of a dataset's loader.
 
     Raises:
         ValueError: if an option or its value is unknown; the message lists the known ones.
@@ -144,8 +141,7 @@ def parse_options(loader: str, text: str | None) -> dict:
 
 
 def chosen_options(arguments: SourceArguments) -> dict:
-    """
-    The options of the dataset's loader, the fold among them.
+    """The options of the dataset's loader, the fold among them.
 
     Raises:
         ValueError: see [`find_source`] and [`parse_options`]; or if there is a fold and the dataset has none.
@@ -160,8 +156,7 @@ def chosen_options(arguments: SourceArguments) -> dict:
 
 
 def load_source(arguments: SourceArguments) -> dict[str, LabelledVideos]:
-    """
-    Loads the videos of each split of the dataset that the arguments name.
+    """Loads the videos of each split of the dataset that the arguments name.
 
     Raises:
         ValueError, FileNotFoundError: see [`chosen_options`] and [`training.datasets.load`].
@@ -171,8 +166,7 @@ def load_source(arguments: SourceArguments) -> dict[str, LabelledVideos]:
 
 
 def load_splits(source: VideoSource, options: dict, option: str = "--dataset"):
-    """
-    Loads the splits of a source.
+    """Loads the splits of a source.
 
     Args:
         source ([`VideoSource`]): the source.

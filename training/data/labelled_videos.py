@@ -21,8 +21,7 @@ SAMPLE_COLUMNS = ("path", "fold", "content_hash", "num_frames", "prepared")
 
 @dataclass
 class LabelledVideos:
-    """
-    Labelled videos.
+    """Labelled videos.
 
     Attributes:
         sources (sequence): what [`RDFERVideoProcessor`] reads: a path, or `{"bytes", "path"}`.
@@ -58,8 +57,7 @@ class LabelledVideos:
 
     @classmethod
     def from_dataset(cls, dataset: datasets.Dataset, split: str) -> "LabelledVideos":
-        """
-        The videos of one split of a dataset.
+        """The videos of one split of a dataset.
 
         Args:
             dataset (`datasets.Dataset`): a split of what [`training.datasets.load`] returns.
@@ -110,9 +108,8 @@ class LabelledVideos:
         return replace(kept, labels=[names[label] for label in kept.labels], label_names=list(names.values()))
 
     def hold_out(self, share: float, seed: int) -> tuple["LabelledVideos", "LabelledVideos"]:
-        """
-        Splits the videos into a part to train on and a held-out part, stratified by label. If the persons are known,
-        each is in one part only.
+        """Splits the videos into a part to train on and a held-out part, stratified by label. If the persons are
+        known, each is in one part only.
 
         Args:
             share (`float`): share of the held-out part, above 0 and at most 0.5. It is rounded to one in
@@ -132,9 +129,8 @@ class LabelledVideos:
         return self.select([number for number in range(len(self)) if number not in taken]), self.select(held_out)
 
     def folds(self, count: int, seed: int) -> list[list[int]]:
-        """
-        Divides the videos into folds, stratified by label. If the persons are known, all videos of a person are in the
-        same fold. If not, all copies of the same file are.
+        """Divides the videos into folds, stratified by label. If the persons are known, all videos of a person are in
+        the same fold. If not, all copies of the same file are.
 
         Args:
             count (`int`): number of folds, at least 2.
@@ -173,8 +169,7 @@ class LabelledVideos:
 
 
 def content_hash(source) -> str | None:
-    """
-    Hash of a video's content, which shows later whether the video has changed (docs/table_schema.md).
+    """Hash of a video's content, which shows later whether the video has changed (docs/table_schema.md).
 
     Args:
         source (`str`, `Path` or `dict`): a file, a folder of frames, or `{"bytes", "path"}`.
@@ -200,8 +195,7 @@ def content_hash(source) -> str | None:
 
 
 def stored_frame_teacher(features: datasets.Features, names: Iterable[str]) -> FrameTeacher | None:
-    """
-    The model whose pseudo-labels a prepared set stores in its columns `pseudo_labels` and `frame_teacher`.
+    """The model whose pseudo-labels a prepared set stores in its columns `pseudo_labels` and `frame_teacher`.
 
     Args:
         features (`datasets.Features`): features of the dataset.

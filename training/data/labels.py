@@ -11,8 +11,7 @@ logger = logging.get_logger(__name__)
 
 
 def map_labels(names: Sequence[str], onto: Sequence[str], leave_out: bool = False) -> dict[str, str]:
-    """
-    Maps the labels of one dataset onto those of another, by name.
+    """Maps the labels of one dataset onto those of another, by name.
 
     Args:
         names (`list[str]`): labels to map.

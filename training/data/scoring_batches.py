@@ -15,8 +15,7 @@ from training.data.video_dataset import ScoringVideoDataset
 
 @dataclass
 class ScoringBatch:
-    """
-    The readable videos of a batch, B of them.
+    """The readable videos of a batch, B of them.
 
     Attributes:
         numbers (`list[int]`): position of each in the dataset.
@@ -37,8 +36,7 @@ class ScoringBatch:
 
 
 class ScoringBatches:
-    """
-    Iterates over a dataset once, in its order, with a progress bar. Videos that cannot be read are left out of the
+    """Iterates over a dataset once, in its order, with a progress bar. Videos that cannot be read are left out of the
     batches and collected in `errors`; a batch without a readable video does not appear.
 
     Args:

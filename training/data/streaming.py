@@ -42,8 +42,7 @@ def split_ranges(ranges: list[RowRange], least: int) -> list[RowRange]:
 
 
 def distribute_ranges(ranges: list[RowRange], count: int) -> list[list[RowRange]]:
-    """
-    Distributes ranges among `count` readers: the largest first, each to the reader with fewest rows.
+    """Distributes ranges among `count` readers: the largest first, each to the reader with fewest rows.
 
     Each reader keeps the order of `ranges`. Its number of rows depends on the sizes of the ranges, not on their order.
     """
@@ -59,8 +58,7 @@ def distribute_ranges(ranges: list[RowRange], count: int) -> list[list[RowRange]
 # Datasets
 # ---------------------------------------------------------------------------------------------------------------------
 class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
-    """
-    Videos of Parquet shards, wherever fsspec can read, as [`RDFERTrainer`] takes them.
+    """Videos of Parquet shards, wherever fsspec can read, as [`RDFERTrainer`] takes them.
 
     The examples and their augmentation are the same as those of [`~training.data.video_dataset.VideoDataset`] for the
     same rows. Memory depends on the buffer, not on the number of videos.
@@ -98,8 +96,7 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
         return distribute_ranges(split_ranges(own, num_workers), num_workers)
 
     def read(self, ranges: list[RowRange], key: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """
-        Reads rows, in training shuffled.
+        """Reads rows, in training shuffled.
 
         Args:
             ranges (`list[RowRange]`): the rows.
@@ -138,8 +135,7 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
     def batches(
         self, batch_size: int, collate: Callable, rank: int = 0, world_size: int = 1, num_workers: int = 0
     ) -> "StreamingBatches":
-        """
-        The batches of one process, for `DataLoader(..., batch_size=None, num_workers=num_workers)`.
+        """The batches of one process, for `DataLoader(..., batch_size=None, num_workers=num_workers)`.
 
         All processes get the same number of batches, because otherwise they would wait for each other forever. A
         process whose shards have fewer rows gets smaller batches, so that every video comes exactly once in an epoch.
@@ -159,8 +155,7 @@ class StreamingVideoDataset(BaseVideoDataset, IterableDataset):
 
 
 class StreamingBatches(IterableDataset):
-    """
-    The batches of one process, see [`StreamingVideoDataset.batches`]. Its length is their number.
+    """The batches of one process, see [`StreamingVideoDataset.batches`]. Its length is their number.
 
     Attributes:
         mean_batch_size (`float`): mean size of the batches of all processes. Every video counts the same if the loss
@@ -194,8 +189,7 @@ class StreamingBatches(IterableDataset):
         return self.length
 
     def skip(self, epoch: int, batches: int):
-        """
-        Makes the first batches of an epoch empty. When `Trainer` resumes in the middle of an epoch, it throws them
+        """Makes the first batches of an epoch empty. When `Trainer` resumes in the middle of an epoch, it throws them
         away, so they need not be decoded.
         """
         self._skipped.copy_(torch.tensor([epoch, batches]))

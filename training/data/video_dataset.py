@@ -14,8 +14,7 @@ from modeling_rdfer.trainer.pseudo_labels import take_columns, teacher_columns
 
 
 class BaseVideoDataset:
-    """
-    Makes examples of videos, as [`RDFERTrainer`] takes them. All randomness is keyed by (seed, epoch, sample).
+    """Makes examples of videos, as [`RDFERTrainer`] takes them. All randomness is keyed by (seed, epoch, sample).
 
     Args:
         videos ([`LabelledVideos`] or [`VideoShards`]): the videos.
@@ -87,8 +86,7 @@ class BaseVideoDataset:
         return self.processor(source, return_tensors="pt", do_face_crop=False if is_prepared else None, **options)
 
     def make_example(self, source, pseudo_labels: dict[str, list[float]] | None, index: int) -> dict:
-        """
-        Reads a video and makes an example of it.
+        """Reads a video and makes an example of it.
 
         Args:
             source: what [`RDFERVideoProcessor`] reads.
@@ -132,8 +130,7 @@ class BaseVideoDataset:
 
 
 class VideoDataset(BaseVideoDataset, Dataset):
-    """
-    Videos as [`RDFERTrainer`] takes them.
+    """Videos as [`RDFERTrainer`] takes them.
 
     In training all frames of a video get the same random crop, flip and colour jitter, and the positions of the clips
     are jittered. All randomness is keyed by (seed, epoch, sample): it does not depend on the number of workers or
@@ -161,8 +158,7 @@ class VideoDataset(BaseVideoDataset, Dataset):
 
 
 class ScoringVideoDataset(BaseVideoDataset, Dataset):
-    """
-    Videos as the model takes them in evaluation, with the time of each frame in seconds.
+    """Videos as the model takes them in evaluation, with the time of each frame in seconds.
 
     A video that cannot be read gives the exception instead of an example, so the caller can report it and go on.
     """

@@ -29,8 +29,7 @@ class NoSuchSplitError(ValueError):
 
 @dataclass
 class VideoShards:
-    """
-    Labelled videos in Parquet files, for [`~training.data.streaming.StreamingVideoDataset`]. Only the small columns
+    """Labelled videos in Parquet files, for [`~training.data.streaming.StreamingVideoDataset`]. Only the small columns
     are in memory.
 
     Attributes:
@@ -60,8 +59,7 @@ class VideoShards:
         return replace(self, labels=[names[label] for label in self.labels], label_names=list(names.values()))
 
     def read(self, shard: int, start: int, stop: int, with_pseudo_labels: bool = False) -> Iterator[tuple]:
-        """
-        Reads rows of a shard, with one row group in memory at a time.
+        """Reads rows of a shard, with one row group in memory at a time.
 
         Args:
             shard (`int`): number of the shard.
@@ -90,8 +88,7 @@ class VideoShards:
 
 
 def load_shards(name: str, split: str, config: str | None = None, **storage_options) -> VideoShards:
-    """
-    Finds the Parquet files of a dataset and reads all columns except the videos.
+    """Finds the Parquet files of a dataset and reads all columns except the videos.
 
     Args:
         name (`str`): id on the Hub or local folder, as for `datasets.load_dataset`; or an fsspec URL, such as

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Loaders of the field's datasets and of your own videos.
+"""Loaders of the field's datasets and of your own videos.
 
     from training.datasets import load
     splits = load("dfew", "/data/DFEW", fold=1)
@@ -31,8 +30,7 @@ DATASETS = {
 
 
 def load(name: str, root, **options):
-    """
-    Loads a dataset: which videos there are, their labels and their splits. No video is decoded.
+    """Loads a dataset: which videos there are, their labels and their splits. No video is decoded.
 
     Args:
         name (`str`): name of the dataset: `"dfew"`, `"ferv39k"`, `"mafw"`, `"afew"`, `"crema_d"`, `"ravdess"`,
@@ -77,8 +75,7 @@ def load(name: str, root, **options):
 
 
 def dataset_options(name: str) -> dict[str, tuple]:
-    """
-    The options of a dataset and the values that each can have.
+    """The options of a dataset and the values that each can have.
 
     Args:
         name (`str`): name of the dataset.

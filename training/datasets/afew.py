@@ -32,8 +32,7 @@ CLIPS = {
 
 @loader("folder")
 def load(root, lists: bool = True, on_missing: OnMissing = "error") -> datasets.DatasetDict:
-    """
-    Loads AFEW.
+    """Loads AFEW.
 
     Args:
         root (`str` or `Path`): folder with `AFEW_Face/train/<Emotion>/<clip>` and `AFEW_Face/validation/...` (folders

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-CREMA-D: 91 actors, 6 expressions, 7,442 clips, each labelled by about ten people from the face, the voice and both
+"""CREMA-D: 91 actors, 6 expressions, 7,442 clips, each labelled by about ten people from the face, the voice and both
 (Cao et al., IEEE Transactions on Affective Computing 2014; label files under ODbL 1.0).
 
 As a program it reports how often these people disagree with the acted label.
@@ -50,8 +49,7 @@ def load(
     label_source: Literal["acted", "face_vote", "multimodal_vote"] = "acted",
     on_missing: OnMissing = "error",
 ) -> datasets.DatasetDict:
-    """
-    Loads a fold of CREMA-D.
+    """Loads a fold of CREMA-D.
 
     Args:
         root (`str` or `Path`): folder with `VideoFlash/1001_DFA_ANG_XX.flv` (or other video files or folders of frames
@@ -113,8 +111,7 @@ def _make_row(name: str, label_source: str, votes: dict | None) -> dict:
 
 
 def read_votes(root) -> dict[str, dict[str, list[int]]]:
-    """
-    Reads the votes of the crowd.
+    """Reads the votes of the crowd.
 
     Args:
         root (`str` or `Path`): folder of the dataset.
@@ -154,8 +151,7 @@ def most_voted(counts: list[int]) -> list[str]:
 
 
 def disagreement(root, votes: str = "face", actor: int | None = None) -> dict:
-    """
-    Counts how often the crowd's vote is not the acted label.
+    """Counts how often the crowd's vote is not the acted label.
 
     Args:
         root (`str` or `Path`): folder of the dataset; only the file of votes is needed.

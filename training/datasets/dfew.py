@@ -32,8 +32,7 @@ CLIPS = ("Clip/clip_224x224", "Clip/jpg_256", "Clip/clip_224x224_16f", "Clip/ori
 
 @loader("folder")
 def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error") -> datasets.DatasetDict:
-    """
-    Loads a fold of DFEW.
+    """Loads a fold of DFEW.
 
     Args:
         root (`str` or `Path`): folder with `Clip/clip_224x224/<00001>/*.jpg` (also nested twice, `jpg_256`, or the 16

@@ -23,8 +23,7 @@ PUBLISHED = {
 
 @loader("folder")
 def load(root, fold: Literal[1, 2, 3, 4, 5] = 1) -> datasets.DatasetDict:
-    """
-    Loads a fold of eNTERFACE'05.
+    """Loads a fold of eNTERFACE'05.
 
     Args:
         root (`str` or `Path`): folder with, at any depth, video files `subject 1/anger/sentence 1/s1_an_1.avi` or

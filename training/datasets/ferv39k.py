@@ -21,8 +21,7 @@ NAMES = {canonical_label(label): label for label in LABELS}
 
 @loader("folder")
 def load(root, on_missing: OnMissing = "error") -> datasets.DatasetDict:
-    """
-    Loads FERV39k.
+    """Loads FERV39k.
 
     Args:
         root (`str` or `Path`): folder with `2_ClipsforFaceCrop/<Scene>/<Emotion>/<0267>/*.jpg` and the lists in one of

@@ -11,8 +11,7 @@ from training.data.messages import first_few
 
 
 def load(root, fold: int | None = None, config: str | None = None) -> datasets.DatasetDict:
-    """
-    Loads a dataset with the columns `video` and `label` through `datasets.load_dataset`.
+    """Loads a dataset with the columns `video` and `label` through `datasets.load_dataset`.
 
     Args:
         root (`str` or `Path`): id on the Hub, or folder.
@@ -74,8 +73,7 @@ def _check_ids(root, splits: dict[str, datasets.Dataset]):
 
 
 def _cache_of(root, config: str | None) -> Path | None:
-    """
-    A cache folder for exactly these files of a local dataset. The usual cache of `datasets` confuses folders of the
+    """A cache folder for exactly these files of a local dataset. The usual cache of `datasets` confuses folders of the
     same name with similar cards, and files that were replaced (huggingface/datasets#6465).
     """
     if not Path(root).is_dir():

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-The parts of a loader, in the order in which it uses them.
+"""The parts of a loader, in the order in which it uses them.
 
 [`loader`] checks the arguments; [`find_folder`] and [`find_clips`] find the clips; [`find_lists`], [`read_lines`] and
 [`labels_by_number`] read the lists; [`split_by_person`] makes folds where there are no lists; [`build_splits`] checks
@@ -36,8 +35,7 @@ PERSON_COLUMNS = ("actor", "subject", "person")
 # Arguments
 # ---------------------------------------------------------------------------------------------------------------------
 def loader(kind: Literal["folder", "list"]) -> Callable:
-    """
-    Decorates the function `load(root, ...)` of a dataset: its root must be a folder (or a list file), and an option
+    """Decorates the function `load(root, ...)` of a dataset: its root must be a folder (or a list file), and an option
     annotated with `Literal` or `bool` must have one of these values. `load` gets the root as a `Path`.
     """
 
@@ -81,8 +79,7 @@ def find_folder(root: Path, candidates: Sequence[str]) -> Path:
 
 
 def find_clips(folder: Path, pattern: str, key: Callable[[Path], str] = lambda path: path.stem) -> dict[str, Path]:
-    """
-    Finds the clips below a folder, at any depth: video files and folders of frames.
+    """Finds the clips below a folder, at any depth: video files and folders of frames.
 
     Folders of frames are not opened, so a large dataset is listed in seconds.
 
@@ -122,8 +119,7 @@ def find_clips(folder: Path, pattern: str, key: Callable[[Path], str] = lambda p
 # Lists
 # ---------------------------------------------------------------------------------------------------------------------
 def find_lists(root: Path, candidates: Sequence[Sequence[str]]) -> list[Path]:
-    """
-    Finds the list files of a dataset, in `root` or in one of its folders.
+    """Finds the list files of a dataset, in `root` or in one of its folders.
 
     Args:
         root (`Path`): folder of the dataset.
@@ -159,8 +155,7 @@ def read_lines(file: Path, encoding: str = "utf-8-sig") -> list[str]:
 
 
 def labels_by_number(file: Path, rows: Sequence[tuple[str, str]], names: Sequence[str], base: int) -> dict[str, str]:
-    """
-    Finds out whether the labels in lists are numbered from 0 or from 1.
+    """Finds out whether the labels in lists are numbered from 0 or from 1.
 
     Args:
         file (`Path`): the list, for messages.
@@ -188,8 +183,7 @@ def labels_by_number(file: Path, rows: Sequence[tuple[str, str]], names: Sequenc
 # Splits
 # ---------------------------------------------------------------------------------------------------------------------
 def split_by_person(rows: list[dict], column: str, folds: Sequence[Iterable[int]], fold: int) -> dict[str, list[dict]]:
-    """
-    Splits rows into train and test by person.
+    """Splits rows into train and test by person.
 
     Args:
         rows (`list[dict]`): the rows; they get a column `fold`.
@@ -215,8 +209,7 @@ def build_splits(
     clips: dict[str, Path],
     on_missing: OnMissing = "error",
 ) -> datasets.DatasetDict:
-    """
-    Checks the rows of a dataset against its clips and makes the result of a loader.
+    """Checks the rows of a dataset against its clips and makes the result of a loader.
 
     Args:
         root (`Path`): folder of the dataset.

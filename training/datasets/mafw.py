@@ -31,8 +31,7 @@ def load(
     captions: bool = False,
     on_missing: OnMissing = "error",
 ) -> datasets.DatasetDict:
-    """
-    Loads a fold of MAFW.
+    """Loads a fold of MAFW.
 
     Args:
         root (`str` or `Path`): folder with `data/frames/<00025>/*.png` or `data/faces/<00025>` (or video files of

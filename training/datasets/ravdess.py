@@ -22,8 +22,7 @@ def load(
     channel: Literal["speech", "song", "both"] = "speech",
     modality: Literal["video-only", "audio-video"] = "video-only",
 ) -> datasets.DatasetDict:
-    """
-    Loads a fold of RAVDESS.
+    """Loads a fold of RAVDESS.
 
     Args:
         root (`str` or `Path`): folder with video files or folders of frames, at any depth, that are named by seven

@@ -12,8 +12,7 @@ from .loader_tools import SPLIT_NAMES, build_splits, loader
 
 @loader("folder")
 def load(root) -> datasets.DatasetDict:
-    """
-    Loads videos in folders.
+    """Loads videos in folders.
 
     Args:
         root (`str` or `Path`): folder with `<split>/<label>/<video>`, where a video is a file or a folder of frame

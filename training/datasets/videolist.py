@@ -18,8 +18,7 @@ COLUMNS = ("split", "fold", *PERSON_COLUMNS)
 
 @loader("list")
 def load(root, fold: int | None = None, on_missing: OnMissing = "error") -> datasets.DatasetDict:
-    """
-    Loads the videos of a list.
+    """Loads the videos of a list.
 
     Args:
         root (`str` or `Path`): CSV or TSV file with a header, or JSON lines. Columns: `path` (of a video file or a

@@ -22,8 +22,7 @@ TEACHER_COLUMNS = ("pseudo_labels", "frame_teacher")
 
 @dataclass
 class ClipSource:
-    """
-    The clips of a dataset.
+    """The clips of a dataset.
 
     Attributes:
         groups (`dict[str, datasets.Dataset]`): the clips by split; or by `fold_1`, `fold_2`, ..., the fold in which a
@@ -68,8 +67,7 @@ class ClipSource:
 
 
 def find_clips_to_prepare(name: str, root, options: dict) -> ClipSource:
-    """
-    Loads all clips of a dataset. A dataset with folds is loaded in all folds, unless `options` has one.
+    """Loads all clips of a dataset. A dataset with folds is loaded in all folds, unless `options` has one.
 
     Args:
         name (`str`): name of the dataset's loader, a key of `training.datasets.DATASETS`.
@@ -128,8 +126,7 @@ def _label_names(dataset: datasets.Dataset) -> list[str]:
 
 
 def _check_folds(label_of: dict[int, dict[str, dict[str, str]]]):
-    """
-    Checks that every clip is a test clip of one fold, and a training clip of all others with the same label.
+    """Checks that every clip is a test clip of one fold, and a training clip of all others with the same label.
 
     Args:
         label_of: fold -> split -> clip -> label.

@@ -52,8 +52,7 @@ def prepare_dataset(
     num_workers: int | None = None,
     frame_teacher: str | None = None,
 ) -> dict:
-    """
-    Prepares a dataset for training, or continues where an interrupted run stopped.
+    """Prepares a dataset for training, or continues where an interrupted run stopped.
 
     Args:
         dataset (`str`): name of its loader, a key of `training.datasets.DATASETS`.

@@ -23,8 +23,7 @@ CODEC_OPTIONS = {"crf": "18", "preset": "medium", "tune": "fastdecode", "bf": "0
 
 
 def encode_video(frames: torch.Tensor) -> bytes:
-    """
-    Encodes frames as an H.264 MP4 file with 25 frames per second. The same frames give the same bytes.
+    """Encodes frames as an H.264 MP4 file with 25 frames per second. The same frames give the same bytes.
 
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): uint8 RGB, 0..255; H and W even.
@@ -46,8 +45,7 @@ def encode_video(frames: torch.Tensor) -> bytes:
 
 
 def prepare_clip(processor: RDFERVideoProcessor, source, teacher: PreTrainedModel | None = None) -> dict:
-    """
-    Reads a clip and makes what its row in the prepared set needs.
+    """Reads a clip and makes what its row in the prepared set needs.
 
     Args:
         processor ([`RDFERVideoProcessor`]): says which frames to take, their size, and whether to crop faces.

@@ -36,9 +36,8 @@ class PlannedShard:
 
 
 def plan_shards(source: ClipSource, output_dir: Path, shard_size: int) -> list[PlannedShard]:
-    """
-    Divides the clips of each group among shards. The order is that of a hash of the clips' ids: it is mixed, so each
-    shard is a sample of the whole, and it is the same every time.
+    """Divides the clips of each group among shards. The order is that of a hash of the clips' ids: it is mixed, so
+    each shard is a sample of the whole, and it is the same every time.
     """
     shards = []
     for group, rows in source.groups.items():
@@ -92,8 +91,7 @@ def start_manifest(dataset: str, source: ClipSource, settings: dict) -> dict:
 
 
 def begin_or_continue(output_dir: Path, manifest: dict) -> dict:
-    """
-    Writes the manifest into a new folder; in a folder that was begun before, checks that it is the same.
+    """Writes the manifest into a new folder; in a folder that was begun before, checks that it is the same.
 
     Args:
         output_dir (`Path`): folder of the prepared set.

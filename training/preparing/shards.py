@@ -18,8 +18,7 @@ UNFINISHED_SUFFIX = ".unfinished"
 
 
 def write_atomically(file: Path, write: Callable):
-    """
-    Writes a file that is complete or not there, even if the machine stops in between.
+    """Writes a file that is complete or not there, even if the machine stops in between.
 
     Args:
         file (`Path`): the file.
@@ -38,8 +37,7 @@ def write_atomically(file: Path, write: Callable):
 
 
 def write_shard(file: Path, rows: list[dict], skipped: list[dict], features: datasets.Features):
-    """
-    Writes a shard.
+    """Writes a shard.
 
     Args:
         file (`Path`): Parquet file to write.

@@ -15,8 +15,7 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", "p", ">", "h", "d"]
 
 
 def draw_strips(data: FigureData, note: str = ""):
-    """
-    Draws some videos of each level of agreement (figure 3 of the paper): the frames of their clips, the label
+    """Draws some videos of each level of agreement (figure 3 of the paper): the frames of their clips, the label
     predicted on each clip, and where in the video the frames are.
 
     Args:
@@ -109,9 +108,8 @@ def _short(text: str, most: int = 30) -> str:
 
 
 def draw_tsne(data: FigureData, label_names: list[str], seed: int = 0):
-    """
-    Draws the features of the videos in two dimensions by given label, with a t-SNE for each level of agreement of at
-    least one half (figure 4 of the paper: 0.5, 0.75, 1.0). Features are standardised and reduced to 50 principal
+    """Draws the features of the videos in two dimensions by given label, with a t-SNE for each level of agreement of
+    at least one half (figure 4 of the paper: 0.5, 0.75, 1.0). Features are standardised and reduced to 50 principal
     components first.
 
     Args:
@@ -192,8 +190,7 @@ def _embed(features: np.ndarray, seed: int) -> tuple[np.ndarray | None, float | 
 
 
 def accuracy_by_agreement(data: FigureData) -> list[dict]:
-    """
-    Accuracy at each level of agreement that occurs.
+    """Accuracy at each level of agreement that occurs.
 
     Args:
         data ([`FigureData`]): the videos.

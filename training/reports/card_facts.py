@@ -24,8 +24,7 @@ TITLES = {
 
 
 def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
-    """
-    The facts that the arguments of a training state, for the model card. The trainer adds the rest.
+    """The facts that the arguments of a training state, for the model card. The trainer adds the rest.
 
     Args:
         model_arguments ([`ModelArguments`]), data ([`DataArguments`]): the arguments.
@@ -62,9 +61,8 @@ def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
 
 
 def dataset_title(source: VideoSource) -> str | None:
-    """
-    Name of a dataset for people: as its authors write it; its Hub id; for someone's own videos the name of the folder
-    `D` of `D`, `D/train` or `D/list.csv`, without its path.
+    """Name of a dataset for people: as its authors write it; its Hub id; for someone's own videos the name of the
+    folder `D` of `D`, `D/train` or `D/list.csv`, without its path.
     """
     if source.is_registered:
         return TITLES.get(source.loader, source.loader)

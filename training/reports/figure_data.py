@@ -20,8 +20,7 @@ SHOWN_FRAMES = 4
 
 @dataclass
 class ShownVideo:
-    """
-    A video as a strip shows it.
+    """A video as a strip shows it.
 
     Attributes:
         sample_id, given, predicted (`str`): its id and labels.
@@ -46,8 +45,7 @@ class ShownVideo:
 
 @dataclass
 class FigureData:
-    """
-    What the figures show of N videos.
+    """What the figures show of N videos.
 
     Attributes:
         num_clips (`int`): K of the model.
@@ -84,8 +82,7 @@ class FigureData:
 
 
 def video_features(model, outputs) -> torch.Tensor:
-    """
-    Features from which the model classifies a video: the mean of its frame features and the mean of its clip states
+    """Features from which the model classifies a video: the mean of its frame features and the mean of its clip states
     (RDFER: of the distinct clips, and also the state of the long-term stream).
 
     Args:
@@ -115,9 +112,8 @@ def collect_figure_data(
     on_bad_video: str = "error",
     seed: int = 0,
 ) -> FigureData:
-    """
-    Runs a model once over all videos and collects what the figures show. A few frames are kept of `videos_per_level`
-    videos of each level of agreement, drawn by a hash of seed and sample id.
+    """Runs a model once over all videos and collects what the figures show. A few frames are kept of
+    `videos_per_level` videos of each level of agreement, drawn by a hash of seed and sample id.
 
     Args:
         model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): in evaluation mode.

@@ -22,9 +22,8 @@ def write_confusion(matrix, label_names: list[str], folder):
 
 
 def plot_confusions(matrices: dict[str, tuple], path):
-    """
-    Draws confusion matrices side by side. A cell shows its share of the row, as a shade and in per cent, and below it
-    its count.
+    """Draws confusion matrices side by side. A cell shows its share of the row, as a shade and in per cent, and below
+    it its count.
 
     Args:
         matrices (`dict`): title -> (counts `(C, C)`, C label names). Rows are references, columns predictions.
@@ -107,8 +106,7 @@ def plot_curves(log_history: list[dict], path):
 
 
 def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, path):
-    """
-    Draws the videos of an audit by the agreement of their clips and their loss, with the regions of the partition.
+    """Draws the videos of an audit by the agreement of their clips and their loss, with the regions of the partition.
 
     Args:
         table (`pyarrow.Table`): with `clip_agreement`, `loss`, `partition`.

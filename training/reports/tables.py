@@ -24,8 +24,7 @@ def print_partitions(record, label_names: list[str]):
 
 
 def cross_validation_table(title: str, merged: dict, missing: list[int]) -> str:
-    """
-    The results of a cross-validation as a page of Markdown.
+    """The results of a cross-validation as a page of Markdown.
 
     Args:
         title (`str`): heading.

@@ -144,9 +144,8 @@ def training_parser(script: str, description: str | None = None, examples: str |
 def parse_training_arguments(
     argv: list[str], script: str = "train", description: str | None = None, examples: str | None = None
 ) -> tuple[ModelArguments, DataArguments, RDFERTrainingArguments]:
-    """
-    Parses the arguments of a training. The command line overrides `--config FILE.yaml`, which overrides the defaults.
-    Wrong arguments end the program with a message.
+    """Parses the arguments of a training. The command line overrides `--config FILE.yaml`, which overrides the
+    defaults. Wrong arguments end the program with a message.
 
     Args:
         argv (`list[str]`): the command line.
@@ -217,8 +216,7 @@ def _has_gpu(index: int | None) -> bool:
 
 
 def evaluation_parser(script: str, description: str, examples: str) -> ScriptParser:
-    """
-    A parser of the options of scripts that run a checkpoint on labelled videos, see [`load_evaluation_videos`]. The
+    """A parser of the options of scripts that run a checkpoint on labelled videos, see [`load_evaluation_videos`]. The
     arguments are those of [`ScriptParser`].
     """
     parser = ScriptParser(script, description, examples, SourceArguments)

@@ -50,10 +50,9 @@ def parse_groups(text: str | None) -> dict[str, str] | None:
 
 
 def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
-    """
-    Loads or makes the model to train, and its processor. A checkpoint's labels and their order are kept if each label
-    of the data has a counterpart among them ("angry" and "anger" are the same). Otherwise the model gets new heads for
-    the data's labels, in the data's order, with a warning.
+    """Loads or makes the model to train, and its processor. A checkpoint's labels and their order are kept if each
+    label of the data has a counterpart among them ("angry" and "anger" are the same). Otherwise the model gets new
+    heads for the data's labels, in the data's order, with a warning.
 
     Args:
         arguments ([`ModelArguments`]): which model.

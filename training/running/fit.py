@@ -34,9 +34,8 @@ RESULT_FILES = (
 def run_training(
     model_arguments: ModelArguments, data: DataArguments, args: RDFERTrainingArguments
 ) -> dict[str, float]:
-    """
-    Loads and checks the videos, trains, evaluates, and writes everything into `args.output_dir`. Wrong arguments and
-    bad videos end the program with a message.
+    """Loads and checks the videos, trains, evaluates, and writes everything into `args.output_dir`. Wrong arguments
+    and bad videos end the program with a message.
 
     Args:
         model_arguments, data, args: see [`parse_training_arguments`].
@@ -64,8 +63,7 @@ def fit(
     num_left_out: int = 0,
     read_first: bool = False,
 ) -> dict[str, float]:
-    """
-    Trains on videos that have been checked, evaluates, and writes everything into `args.output_dir`.
+    """Trains on videos that have been checked, evaluates, and writes everything into `args.output_dir`.
 
     Args:
         model_arguments, data, args: see [`parse_training_arguments`].

@@ -18,8 +18,7 @@ IMMATERIAL = (
 
 
 def settings_of(argv: list[str], script: str = "train") -> dict:
-    """
-    The settings of a training that differ from the defaults and that its result depends on. Datasets are given by
+    """The settings of a training that differ from the defaults and that its result depends on. Datasets are given by
     name, not by path, so their folders may be moved.
 
     Args:

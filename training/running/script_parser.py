@@ -23,9 +23,8 @@ class BooleanAction(argparse.Action):
 
 
 class ScriptParser(HfArgumentParser):
-    """
-    The parser of every script. Options are documented with hyphens; underscores mean the same. An unknown option ends
-    the program with a message. `--help` shows the defaults.
+    """The parser of every script. Options are documented with hyphens; underscores mean the same. An unknown option
+    ends the program with a message. `--help` shows the defaults.
 
     Args:
         script (`str`): name of the script's module after `training.`, e.g. `"train"`.
@@ -78,8 +77,7 @@ class ScriptParser(HfArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def parse_args_into_dataclasses(self, args: Sequence[str] | None = None) -> tuple:
-        """
-        Parses the command line.
+        """Parses the command line.
 
         Args:
             args (sequence of `str`, *optional*): the command line; that of the process by default.

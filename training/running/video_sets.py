@@ -31,8 +31,7 @@ logger = logging.get_logger(__name__)
 
 @dataclass
 class VideoSets:
-    """
-    The videos of a training.
+    """The videos of a training.
 
     Attributes:
         train_videos ([`LabelledVideos`] or [`VideoShards`]): to train on.
@@ -55,8 +54,7 @@ class VideoSets:
 
 
 def load_video_sets(data: DataArguments, seed: int) -> VideoSets:
-    """
-    Loads the videos of a training.
+    """Loads the videos of a training.
 
     Args:
         data ([`DataArguments`]): which videos.
@@ -128,8 +126,8 @@ def _load_streams(data: DataArguments) -> VideoSets:
 
 
 def load_split(arguments: SourceArguments, splits: Sequence[str]) -> LabelledVideos:
-    """
-    Loads the videos of the first of `splits` that --dataset has. A folder or list without splits is taken as a whole.
+    """Loads the videos of the first of `splits` that --dataset has. A folder or list without splits is taken as a
+    whole.
 
     Raises:
         ValueError, FileNotFoundError: if there is no such split, or no --dataset; see also [`load_videos`].
@@ -174,8 +172,7 @@ def warn_of_overlap(train_videos: LabelledVideos, eval_videos: LabelledVideos):
 def map_videos(
     videos: LabelledVideos, label2id: dict[str, int], on_unknown_label: str
 ) -> tuple[LabelledVideos, Counter]:
-    """
-    Renames the labels of videos to the model's.
+    """Renames the labels of videos to the model's.
 
     Args:
         videos ([`LabelledVideos`]): the videos.
@@ -204,8 +201,7 @@ def map_videos(
 def load_evaluation_videos(
     parser: argparse.ArgumentParser, source: SourceArguments, arguments: argparse.Namespace, label2id: dict[str, int]
 ) -> tuple[LabelledVideos, Counter]:
-    """
-    Loads and checks the videos that the arguments of [`evaluation_parser`] name. Wrong arguments and bad videos end
+    """Loads and checks the videos that the arguments of [`evaluation_parser`] name. Wrong arguments and bad videos end
     the program with a message.
 
     Args:

@@ -89,8 +89,7 @@ RESTING = (
 
 
 def make_identity(generator):
-    """
-    Draws an identity at random.
+    """Draws an identity at random.
 
     Args:
         generator (`numpy.random.Generator`): source of all randomness.
@@ -141,8 +140,7 @@ def make_identity(generator):
 
 
 def make_scene(generator):
-    """
-    Draws at random what is around a face and how it is filmed: light, background, clothes, camera.
+    """Draws at random what is around a face and how it is filmed: light, background, clothes, camera.
 
     Args:
         generator (`numpy.random.Generator`): source of all randomness.
@@ -171,9 +169,8 @@ def make_scene(generator):
 
 
 def make_occluder(generator):
-    """
-    Draws at random what hides a part of a face: a box or disc, of the skin's or another colour, over the mouth, an eye
-    or a side.
+    """Draws at random what hides a part of a face: a box or disc, of the skin's or another colour, over the mouth, an
+    eye or a side.
 
     Args:
         generator (`numpy.random.Generator`): source of all randomness.

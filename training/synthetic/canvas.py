@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Elementary shapes, and the canvas on which they are painted.
+"""Elementary shapes, and the canvas on which they are painted.
 
 Distances are positive outside a shape. The coverage of a pixel falls from 1 to 0 over its own width.
 """
@@ -30,8 +29,7 @@ def wave(x):
 
 
 class Canvas:
-    """
-    Pixels of N frames.
+    """Pixels of N frames.
 
     Args:
         image (`numpy.ndarray` float32 (N, 3, h, w)): colours, 0..1; painted in place.

@@ -41,8 +41,7 @@ RENDERER_VERSION = 2
 
 
 def write_video(path, frames, fps=FPS):
-    """
-    Writes frames as an MP4 file: H.264 at crf 18, or MPEG-4 if PyAV has no libx264.
+    """Writes frames as an MP4 file: H.264 at crf 18, or MPEG-4 if PyAV has no libx264.
 
     The file gets its name when it is complete. There is one encoder thread because the output depends on their number.
 
@@ -77,8 +76,7 @@ def video_codec():
 
 
 def split_ranges(num_videos, shares):
-    """
-    Divides videos among the splits. A split has consecutive videos, so the classes are balanced in each.
+    """Divides videos among the splits. A split has consecutive videos, so the classes are balanced in each.
 
     Args:
         num_videos (`int`): number of all videos.
@@ -111,8 +109,7 @@ def plan_dataset(
     noisy_splits=("train",),
     num_frames=(24, 96),
 ):
-    """
-    Plans a dataset without drawing it.
+    """Plans a dataset without drawing it.
 
     Args:
         num_videos (`int`): number of videos in all splits.
@@ -165,8 +162,7 @@ def plan_dataset(
 
 
 def write_dataset(folder, num_videos, *, num_workers=1, progress=True, **options):
-    """
-    Writes a dataset and its card, or what is missing of it.
+    """Writes a dataset and its card, or what is missing of it.
 
     Args:
         folder (`str` or `os.PathLike`): folder that is new, empty, or begun with the same settings.

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Draws synthetic parametric faces: an identity, whose face moves by action units, in a scene.
+"""Draws synthetic parametric faces: an identity, whose face moves by action units, in a scene.
 
 The faces are drawings. They say nothing about real faces.
 
@@ -26,8 +25,7 @@ CHUNK_PIXELS = 40_000
 
 
 def draw_faces(identity, scene, strengths, pose, size, generator):
-    """
-    Draws the frames of a video.
+    """Draws the frames of a video.
 
     Args:
         identity (`SimpleNamespace`): from [`~training.synthetic.appearance.make_identity`].

@@ -24,8 +24,7 @@ CONFUSIONS = {
 
 
 def noise_matrix(noise=None, noise_type="symmetric"):
-    """
-    The probability of each given label for each true label.
+    """The probability of each given label for each true label.
 
     Args:
         noise (`float`, *optional*): share of wrong labels, 0..1; 0 by default. Not allowed with a matrix file, which

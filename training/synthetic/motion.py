@@ -56,8 +56,7 @@ def _other_label(generator, *taken):
 
 
 def plan_expressions(generator, dice, label, kind, num_frames):
-    """
-    Draws at random what the face shows.
+    """Draws at random what the face shows.
 
     Args:
         generator (`numpy.random.Generator`): draws for all videos.

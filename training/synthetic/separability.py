@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Measures how hard the synthetic faces are: on frames at the apex, of identities that were not in training, a linear
+"""Measures how hard the synthetic faces are: on frames at the apex, of identities that were not in training, a linear
 classifier of pixels should fail and a small convolutional network should not.
 """
 
@@ -24,8 +23,7 @@ EXAMPLES = """examples:
 
 
 def apex_frames(seed, start, count, size=64, hard=0.0):
-    """
-    One frame at the apex of each video.
+    """One frame at the apex of each video.
 
     Returns:
         `tuple` of `numpy.ndarray`: frames, uint8 (count, 3, size, size); and their labels, int64 (count,), indices

@@ -1,6 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""
-Synthetic videos: what happens in video `index` of seed `seed`, the truth about it, and its frames.
+"""Synthetic videos: what happens in video `index` of seed `seed`, the truth about it, and its frames.
 
 The faces are drawings (`faces.py`). They say nothing about real faces.
 """
@@ -30,8 +29,7 @@ HARD_KINDS = {"brief": 0.35, "weak": 0.2, "blend": 0.2, "occluded": 0.125, "turn
 
 @dataclass(frozen=True)
 class Truth:
-    """
-    The truth about a synthetic video.
+    """The truth about a synthetic video.
 
     Attributes:
         sample_id (`str`): id of the video.
@@ -64,8 +62,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Plan:
-    """
-    A video that is not drawn yet.
+    """A video that is not drawn yet.
 
     Attributes:
         truth ([`Truth`]): the truth about it.
@@ -114,8 +111,7 @@ class Plan:
 def plan_video(
     seed, index, *, hard=0.3, hard_kinds=None, num_frames=(24, 96), noise=None, noise_type="symmetric", noise_seed=None
 ):
-    """
-    Decides what happens in a video without drawing it, which is fast.
+    """Decides what happens in a video without drawing it, which is fast.
 
     Args:
         seed (`int`): seed of the dataset, at least 0.
@@ -208,8 +204,7 @@ def _hard_kind(dice, kinds, label):
 
 
 def render_video(seed, index, size=64, **options):
-    """
-    Draws a video.
+    """Draws a video.
 
     Args:
         seed, index (`int`): which video. The same numbers give the same bytes.
@@ -224,8 +219,7 @@ def render_video(seed, index, size=64, **options):
 
 
 def make_truths(num_videos, seed, noise=None, noise_type="symmetric", hard=0.3, *, start=0, **options):
-    """
-    The truth about videos `start` .. `start + num_videos - 1`, without drawing them.
+    """The truth about videos `start` .. `start + num_videos - 1`, without drawing them.
 
     Args:
         num_videos, start (`int`): which videos.
@@ -243,8 +237,7 @@ def make_truths(num_videos, seed, noise=None, noise_type="symmetric", hard=0.3, 
 
 
 def _chance(seed, label, number, purpose, group=10):
-    """
-    A random number in [0, 1) for the `number`-th video of a class. Ten in a row, from a multiple of 10, have one in
+    """A random number in [0, 1) for the `number`-th video of a class. Ten in a row, from a multiple of 10, have one in
     each tenth, so that the shares of wrong labels and of hard videos are close to those asked for.
     """
     generator = np.random.default_rng([seed, LABELS.index(label), number // group, purpose, group])

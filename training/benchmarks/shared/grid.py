@@ -22,8 +22,7 @@ from training.running.script_parser import ScriptParser
 
 @dataclass
 class Grid:
-    """
-    A benchmark that is a grid of runs.
+    """A benchmark that is a grid of runs.
 
     Attributes:
         benchmark (`str`): its name, which is that of its module and of its results' file.
@@ -85,8 +84,7 @@ def is_missing(name: str, path: Path, arguments: argparse.Namespace) -> bool:
 
 
 def run_missing(benchmark: str, names: list[str], path: Path, arguments: argparse.Namespace):
-    """
-    Runs `python -m training.benchmarks.BENCHMARK --run NAME` for the names without a result, one thread each.
+    """Runs `python -m training.benchmarks.BENCHMARK --run NAME` for the names without a result, one thread each.
 
     Args:
         benchmark (`str`): name of the benchmark.

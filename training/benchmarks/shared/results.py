@@ -13,8 +13,7 @@ RESULTS_HELP = "folder of the file of results (default: training/benchmarks/resu
 
 
 def read_lines(path) -> list[dict]:
-    """
-    Reads a file of results.
+    """Reads a file of results.
 
     Args:
         path (`str` or `os.PathLike`): the file; it may be missing.
@@ -32,8 +31,7 @@ def load_results(path) -> dict[str, dict]:
 
 
 def write_result(path, name: str, result: dict):
-    """
-    Adds the result of a complete run. A line of the same name and processor is replaced. Several processes may add
+    """Adds the result of a complete run. A line of the same name and processor is replaced. Several processes may add
     results at the same time. A crash leaves the file as it was, as a complete copy replaces it.
 
     Args:

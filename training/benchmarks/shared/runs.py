@@ -76,10 +76,9 @@ def _draw_face(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pretrain_backbones(faces: int = 3000, epochs: int = 24):
-    """
-    Trains both backbones to recognise action units in single frames of other faces, unless `BACKBONES` is there. From
-    random weights, preset `tiny` stays at chance for the first thousand steps on weakly labelled videos; in practice,
-    too, training starts from pretrained weights. No expression label is used here.
+    """Trains both backbones to recognise action units in single frames of other faces, unless `BACKBONES` is there.
+    From random weights, preset `tiny` stays at chance for the first thousand steps on weakly labelled videos; in
+    practice, too, training starts from pretrained weights. No expression label is used here.
     """
     if BACKBONES.exists():
         return
@@ -159,8 +158,7 @@ def new_trainer(
     labels: list[int] | None = None,
     numbers: list[int] | None = None,
 ) -> RDFERTrainer:
-    """
-    The trainer of a run.
+    """The trainer of a run.
 
     Args:
         run ([`Run`]): the run.

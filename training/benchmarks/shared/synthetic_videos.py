@@ -35,8 +35,7 @@ def _draw(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def cache_frames(folder: Path):
-    """
-    Draws the videos, unless they are there: `<set>_frames.npy`, uint8 `(N, T, 3, size, size)`; `<set>_mask.npy` and
+    """Draws the videos, unless they are there: `<set>_frames.npy`, uint8 `(N, T, 3, size, size)`; `<set>_mask.npy` and
     `<set>_key.npy`, bool `(N, T)`: which frames are real, and which show the key expression.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,8 +56,7 @@ def cache_frames(folder: Path):
 
 
 class CachedVideos(torch.utils.data.Dataset):
-    """
-    The cached videos of a set. In training they are cropped and flipped at random.
+    """The cached videos of a set. In training they are cropped and flipped at random.
 
     Args:
         folder (`Path`): the cache.

@@ -23,8 +23,7 @@ LIBRARIES = ("torch", "torchvision", "transformers", "torchcodec", "av")
 
 
 def take_turns(functions: dict[str, Callable], repeats: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """
-    Seconds of functions that take turns, so that other load on the machine affects all of them alike.
+    """Seconds of functions that take turns, so that other load on the machine affects all of them alike.
 
     Args:
         functions (`dict[str, Callable]`): what to run, by name.
@@ -63,8 +62,7 @@ def ratio(numerator: list[float], denominator: list[float]) -> dict[str, float]:
 
 
 class Stopwatch:
-    """
-    Seconds spent in named parts of a call. Functions are wrapped where they are looked up. The time of a part that
+    """Seconds spent in named parts of a call. Functions are wrapped where they are looked up. The time of a part that
     runs inside another part counts for the inner one only.
     """
 
@@ -120,8 +118,7 @@ def machine(*more_libraries: str) -> dict:
 
 
 def peak_megabytes(process: int | str = "self") -> float | None:
-    """
-    Peak resident memory of a process (Linux; None elsewhere). `resource.getrusage` would include the process that
+    """Peak resident memory of a process (Linux; None elsewhere). `resource.getrusage` would include the process that
     started it.
     """
     peak = re.search(r"VmHWM:\s+(\d+) kB", _read(f"/proc/{process}/status"))
