@@ -88,8 +88,10 @@ print(json.dumps(changed))
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     changed = json.loads(result.stdout)
-    both = {"inference/export.py", "models/configuration_rdfer.py", "models/video_backbone_rdfer.py"}
-    assert {name for name, (rdfer, _) in changed.items() if rdfer} == {*both, "models/modeling_rdfer.py"}
+    both = {"inference/export.py", "models/agreement_rdfer.py", "models/configuration_rdfer.py"}
+    both.add("models/video_backbone_rdfer.py")
+    rdfer = {"models/modeling_rdfer.py", "models/resampling_rdfer.py"}
+    assert {name for name, (rdfer, _) in changed.items() if rdfer} == both | rdfer
     aen = {"models/modeling_aen.py", "models/configuration_aen.py", "models/loss_aen.py", "models/labels_rdfer.py"}
     assert {name for name, (_, aen) in changed.items() if aen} == both | aen
     assert {"cli.py", "models/video_decoding_rdfer.py"} < changed.keys()

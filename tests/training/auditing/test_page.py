@@ -246,6 +246,8 @@ def test_cards_show_frames_and_clips_and_names_are_text(visit, small_page, rows)
     card = by_id(page, "article", IDS[0])
     card.scroll_into_view_if_needed()
     card.locator("img").last.wait_for()
+    # A card is rendered a little after it was scrolled to.
+    page.wait_for_function("verdict => verdict.innerText !== ''", arg=card.locator(".verdict").element_handle())
     assert card.locator(".verdict").inner_text() == "given neutral → suggested happy"
     assert "label quality\n0.020" in card.locator(".measures").inner_text()
     assert card.locator(".strip li").all_inner_texts() == [
