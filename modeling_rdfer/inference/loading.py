@@ -53,7 +53,13 @@ def load(
         raise FileNotFoundError(f"{model} is not a checkpoint's folder: it has no config.json.")
     modified = max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0) if folder.is_dir() else 0
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network, processor = _load(model, device, modified)
+    try:
+        network, processor = _load(model, device, modified)
+    except OSError as error:
+        if folder.is_dir():
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise OSError(f"There is no folder {model}, and the Hub gave no checkpoint of this name: {reason}") from error
     if engine == "onnx":
         network = _load_onnx(model, modified, torch.get_num_threads())
     return network, copy.copy(processor)  # the caller may change its options

@@ -140,6 +140,8 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     def __post_init__(self):
         TrainingArguments.__post_init__(self)
         VerdictThresholds.__post_init__(self)
+        if self.device.type == "cpu":
+            self.dataloader_pin_memory = False  # PyTorch would warn in every epoch
         if self.remove_unused_columns:
             raise ValueError("remove_unused_columns=True would remove `sample_index`, which the loss needs.")
         try:

@@ -94,7 +94,7 @@ class RDFERTrainer(PublishingTrainer):
         )
         self.weighting: SampleWeighting | None = None
         self._sampler = self._batches = None
-        self._predictions, self._predictions_epoch = [], 0
+        self._predictions, self._predictions_epoch, self._wiped_out = [], 0, set()
         if train_dataset is not None:
             self._set_up_record(train_dataset)
             self.guidance = GuidanceLoss(self.model, args, train_dataset)
@@ -144,7 +144,8 @@ class RDFERTrainer(PublishingTrainer):
         if self.weighting.takes_effect(self._predictions_epoch + 1):
             for name in self.class_names:
                 share = summary.get(f"share_noisy_{name}", 0.0)
-                if share > WIPED_OUT_SHARE:
+                if share > WIPED_OUT_SHARE and name not in self._wiped_out:
+                    self._wiped_out.add(name)  # once is enough: it may last for the rest of the training
                     logger.warning(
                         f"{share:.0%} of the training videos labelled {name!r} are judged noisy: the label is being "
                         "wiped out. Look at sample_table.parquet; lower max_noisy_share or noisy_margin_threshold."
