@@ -25,6 +25,7 @@ from training.reports.plots import plot_confusions
 from training.reports.tables import cross_validation_table
 from training.running.arguments import DATASET_ALIASES, parse_training_arguments
 from training.running.fit import run_training
+from training.running.process_group import end_process_group
 from training.running.run_folders import differing_settings, is_finished, last_checkpoint, read_json, settings_of
 from training.running.script_parser import ScriptParser
 from training.running.video_sets import load_video_sets
@@ -212,4 +213,4 @@ def main(argv: list[str] | None = None) -> dict:
 
 if __name__ == "__main__":
     main()
-    PartialState().destroy_process_group()  # as in training.train
+    end_process_group()

@@ -3,10 +3,9 @@
 
 import sys
 
-from accelerate import PartialState
-
 from training.running.arguments import parse_training_arguments
 from training.running.fit import run_training
+from training.running.process_group import end_process_group
 
 EXAMPLES = """examples:
   python -m training.train --dataset D --output-dir out                            D/<split>/<label>/<video>
@@ -33,5 +32,4 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 
 if __name__ == "__main__":
     main()
-    # A process that ends while its process group is alive can be aborted by its threads (pytorch/pytorch#179291).
-    PartialState().destroy_process_group()
+    end_process_group()
