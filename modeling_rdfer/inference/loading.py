@@ -58,7 +58,7 @@ def load(
     except OSError as error:
         if folder.is_dir():
             raise
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise OSError(f"There is no folder {model}, and the Hub gave no checkpoint of this name: {reason}") from error
     if engine == "onnx":
         network = _load_onnx(model, modified, torch.get_num_threads())

@@ -238,7 +238,7 @@ def test_train_and_evaluate_by_the_scripts(tmp_path):
                 frame = generator.integers(0, 120, (32, 32, 3))
                 frame[..., channel] += 100
                 Image.fromarray(frame.astype(np.uint8)).save(folder / f"{number}.png")
-    fast = ["--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false", "--disable_tqdm", "true"]
+    fast = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true"]
     arguments = ["--dataset", str(tmp_path / "data"), "--eval-dataset", str(tmp_path / "data"), *fast]
     arguments += ["--num_train_epochs", "12", "--per_device_train_batch_size", "6", "--learning_rate", "1e-2"]
     arguments += ["--output_dir", str(tmp_path / "out"), "--model_type", "aen", "--preset", "tiny"]

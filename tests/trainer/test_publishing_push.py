@@ -111,7 +111,7 @@ def test_the_training_command_pushes_with_its_figures(hub, tmp_path):
             str(tmp_path / "out"),
         ]
         + ["--preset", "tiny", "--config_overrides", "image_size=32,num_frames=8,detector_image_size=32"]
-        + ["--num_train_epochs", "1", "--use_cpu", "--report_to", "none", "--dataloader_pin_memory", "false"]
+        + ["--num_train_epochs", "1", "--use_cpu", "--report_to", "none"]
         + ["--push_to_hub", "--hub_model_id", repo_id, "--hub_private_repo", "true", "--license", "cc-by-4.0"]
     )
     files = pushed(hub, repo_id)
