@@ -49,7 +49,13 @@ if TYPE_CHECKING:
     from .inference.timeline import Window, timeline
     from .trainer.arguments import RDFERTrainingArguments
     from .trainer.losses import cross_entropy, generalized_cross_entropy, symmetric_cross_entropy, weighted_loss
-    from .trainer.metrics import expected_calibration_error, fit_temperature, recognition_metrics
+    from .trainer.metrics import (
+        area_under_risk_coverage,
+        expected_calibration_error,
+        fit_temperature,
+        recognition_metrics,
+        risk_coverage,
+    )
     from .trainer.trainer import RDFERTrainer
 
 # Public names that are imported on first use -> their modules.
@@ -58,6 +64,7 @@ _LAZY_MODULES = {
     "RDFERTrainer": ".trainer.trainer",
     "RDFERTrainingArguments": ".trainer.arguments",
     "Window": ".inference.timeline",
+    "area_under_risk_coverage": ".trainer.metrics",
     "cross_entropy": ".trainer.losses",
     "expected_calibration_error": ".trainer.metrics",
     "export": ".inference.export",
@@ -66,6 +73,7 @@ _LAZY_MODULES = {
     "load": ".inference.loading",
     "predict": ".inference.predict",
     "recognition_metrics": ".trainer.metrics",
+    "risk_coverage": ".trainer.metrics",
     "symmetric_cross_entropy": ".trainer.losses",
     "timeline": ".inference.timeline",
     "weighted_loss": ".trainer.losses",
@@ -141,6 +149,7 @@ __all__ = [
     "VideoReadError",
     "Window",
     "__version__",
+    "area_under_risk_coverage",
     "clip_agreement",
     "cross_entropy",
     "distinct_clips",
@@ -153,6 +162,7 @@ __all__ = [
     "predict",
     "recognition_metrics",
     "resample_clips",
+    "risk_coverage",
     "symmetric_cross_entropy",
     "timeline",
     "weighted_loss",

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The field's metrics: WAR, UAR, recall of each label, confusion matrix, calibration error; by scikit-learn."""
+"""The field's metrics: WAR, UAR, recall of each label, confusion matrix, calibration error, risk and coverage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,28 +7,90 @@ from typing import Any
 import numpy as np
 
 
-def expected_calibration_error(confidences, correct, num_bins: int = 15) -> float:
+def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
     """Computes the expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
 
-    It is the mean distance between confidence and accuracy over bins of equal width, weighted by their number of
-    samples.
+    It is the mean distance between confidence (the largest probability) and accuracy over bins of equal width,
+    weighted by their number of samples.
 
     Args:
-        confidences (array of shape `(N,)`, 0..1): probability of the predicted label, or the agreement of the clips.
-        correct (array of shape `(N,)`, bool): whether the prediction was right.
-        num_bins (`int`, *optional*, defaults to 15): number of bins between 0 and 1.
+        probabilities (array of shape `(N, C)`, 0..1): the model's probabilities.
+        labels (array of shape `(N,)`, int): true labels, 0..C-1.
+        bins (`int`, *optional*, defaults to 15): number of bins between 0 and 1.
 
     Returns:
         `float`: 0..1; 0 is best.
+
+    Raises:
+        ValueError: if there are no samples, or the shapes do not fit.
     """
-    confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
-    bins = np.clip(np.ceil(confidences * num_bins).astype(int) - 1, 0, num_bins - 1)
+    return _calibration_error(*_confidences(probabilities, labels), bins)
+
+
+def _confidences(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the largest probability of each sample, and whether it is the label's."""
+    probabilities, labels = np.asarray(probabilities, dtype=float), np.asarray(labels)
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
+        raise ValueError(
+            f"Got probabilities of shape {probabilities.shape} and labels of shape {labels.shape}; expected (N, C) "
+            "and (N,) with N > 0."
+        )
+    return probabilities.max(1), probabilities.argmax(1) == labels
+
+
+def _calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    numbers = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
     error = 0.0
-    for number in range(num_bins):
-        inside = bins == number
+    for number in range(bins):
+        inside = numbers == number
         if inside.any():
             error += inside.mean() * abs(confidences[inside].mean() - correct[inside].mean())
     return float(error)
+
+
+def risk_coverage(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Computes how many samples are answered, and how many of these answers are wrong, at each least confidence.
+
+    Each sample's largest probability serves as least confidence (`min_confidence` of [`predict`]) once: all samples
+    below it are left unanswered (selective classification, Geifman and El-Yaniv, NeurIPS 2017).
+
+    Args:
+        probabilities (array of shape `(N, C)`, 0..1): the model's probabilities.
+        labels (array of shape `(N,)`, int): true labels, 0..C-1.
+
+    Returns:
+        `tuple`: coverages `(N,)`, the share of samples that are answered, ascending, the last is 1; and risks `(N,)`,
+        the share of wrong answers among these. Samples of the same confidence have the same coverage and risk.
+
+    Raises:
+        ValueError: if there are no samples, or the shapes do not fit.
+    """
+    confidences, correct = _confidences(probabilities, labels)
+    order = np.argsort(-confidences)
+    doubts = np.sort(-confidences)
+    num_answered = np.searchsorted(
+        doubts, doubts, side="right"
+    )  # samples of the same confidence are answered together
+    num_wrong = np.cumsum(~correct[order])[num_answered - 1]
+    return num_answered / len(order), num_wrong / num_answered
+
+
+def area_under_risk_coverage(probabilities, labels) -> float:
+    """Computes AURC, the mean risk over the least confidences of [`risk_coverage`] (Geifman et al., ICLR 2019).
+
+    It is low if the model is mostly right, and less sure where it is wrong.
+
+    Args:
+        probabilities (array of shape `(N, C)`, 0..1): the model's probabilities.
+        labels (array of shape `(N,)`, int): true labels, 0..C-1.
+
+    Returns:
+        `float`: 0..1; 0 is best. A model that is as sure where it is wrong as where it is right has its error rate.
+
+    Raises:
+        ValueError: if there are no samples, or the shapes do not fit.
+    """
+    return float(risk_coverage(probabilities, labels)[1].mean())
 
 
 def fit_temperature(probabilities, references) -> float:
@@ -74,7 +136,8 @@ def recognition_metrics(
         predictions (array of shape `(N,)`, int): predicted labels, 0..C-1.
         references (array of shape `(N,)`, int): true labels, 0..C-1.
         label_names (sequence of `str`, C of them): names of the labels.
-        probabilities (array of shape `(N, C)`, *optional*): for the calibration error.
+        probabilities (array of shape `(N, C)`, *optional*): for the calibration error; `predictions` are then the
+            labels of the largest.
         agreement (array of shape `(N,)`, 0..1, *optional*): agreement of the clips, for its calibration error.
 
     Returns:
@@ -104,13 +167,17 @@ def recognition_metrics(
     result.update({f"recall_{label_names[label]}": float(recall) for label, recall in zip(present, recalls)})
     result["absent_labels"] = [name for index, name in enumerate(label_names) if index not in present]
     result["confusion_matrix"] = confusion_matrix(references, predictions, labels=range(len(label_names))).tolist()
-    correct = predictions == references
     if probabilities is not None:
-        probabilities = np.asarray(probabilities, dtype=float)
-        result["ece"] = expected_calibration_error(probabilities[np.arange(len(correct)), predictions], correct)
+        result["ece"] = expected_calibration_error(probabilities, references)
     if agreement is not None:
-        result["ece_agreement"] = expected_calibration_error(agreement, correct)
+        result["ece_agreement"] = _calibration_error(np.asarray(agreement, dtype=float), predictions == references)
     return result
 
 
-__all__ = ["expected_calibration_error", "fit_temperature", "recognition_metrics"]
+__all__ = [
+    "area_under_risk_coverage",
+    "expected_calibration_error",
+    "fit_temperature",
+    "recognition_metrics",
+    "risk_coverage",
+]

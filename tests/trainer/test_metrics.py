@@ -6,7 +6,13 @@ import evaluate
 import numpy as np
 import pytest
 
-from modeling_rdfer.trainer.metrics import expected_calibration_error, fit_temperature, recognition_metrics
+from modeling_rdfer.trainer.metrics import (
+    area_under_risk_coverage,
+    expected_calibration_error,
+    fit_temperature,
+    recognition_metrics,
+    risk_coverage,
+)
 
 MODULE = str(Path(__file__).parents[2] / "training" / "metrics" / "war_uar")
 LABELS = ["happy", "sad", "angry", "fear"]
@@ -30,12 +36,48 @@ def test_wrong_input_is_explained(predictions, references):
         recognition_metrics(predictions, references, LABELS)
 
 
+def of_two_labels(confidences, correct):
+    """Probabilities of labels 0 and 1 with these confidences (above 0.5) for label 0, and the true labels."""
+    confidences = np.asarray(confidences)
+    return np.stack([confidences, 1 - confidences], 1), 1 - np.asarray(correct, dtype=int)
+
+
 def test_calibration_error():
     # Confidence 0.75, right in 1 of 2; confidence 0.95, always right.
-    assert expected_calibration_error([0.75, 0.75, 0.95, 0.95], [1, 0, 1, 1]) == pytest.approx(0.5 * 0.25 + 0.5 * 0.05)
+    error = expected_calibration_error(*of_two_labels([0.75, 0.75, 0.95, 0.95], [1, 0, 1, 1]))
+    assert error == pytest.approx(0.5 * 0.25 + 0.5 * 0.05)
     generator = np.random.default_rng(0)
-    confidence = generator.random(20000)
-    assert expected_calibration_error(confidence, generator.random(20000) < confidence) < 0.02
+    confidence = generator.uniform(0.5, 1.0, 20000)
+    assert expected_calibration_error(*of_two_labels(confidence, generator.random(20000) < confidence)) < 0.02
+    # One bin: mean confidence against accuracy.
+    assert expected_calibration_error(*of_two_labels([0.6, 1.0], [1, 1]), bins=1) == pytest.approx(0.2)
+
+
+def test_risk_and_coverage_by_hand():
+    answers = of_two_labels([0.6, 0.9, 0.7, 0.8], [0, 1, 1, 0])
+    coverages, risks = risk_coverage(*answers)
+    assert coverages.tolist() == [0.25, 0.5, 0.75, 1.0] and risks == pytest.approx([0, 1 / 2, 1 / 3, 2 / 4])
+    assert area_under_risk_coverage(*answers) == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
+
+
+def test_risk_of_equal_confidences_does_not_depend_on_their_order():
+    for correct in ([1, 1, 0, 0], [0, 1, 0, 1]):
+        coverages, risks = risk_coverage(*of_two_labels([0.8] * 4, correct))
+        assert coverages.tolist() == [1.0] * 4 and risks.tolist() == [0.5] * 4
+
+
+def test_area_under_risk_coverage_is_low_if_wrong_answers_are_unsure():
+    confidences, correct = np.linspace(0.51, 0.99, 100), np.arange(100) >= 20
+    sorted_out = area_under_risk_coverage(*of_two_labels(confidences, correct))
+    upside_down = area_under_risk_coverage(*of_two_labels(confidences, correct[::-1]))
+    assert sorted_out < 0.03 and upside_down > 0.4
+
+
+@pytest.mark.parametrize("function", [expected_calibration_error, risk_coverage, area_under_risk_coverage])
+@pytest.mark.parametrize("shapes", [((0, 3), (0,)), ((4,), (4,)), ((4, 3), (5,))])
+def test_shapes_that_do_not_fit_are_explained(function, shapes):
+    with pytest.raises(ValueError, match="expected"):
+        function(np.zeros(shapes[0]), np.zeros(shapes[1], dtype=int))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
