@@ -15,6 +15,8 @@ from torch.utils.data import Subset
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
 from training.datasets.loader_tools import PERSON_COLUMNS
 
+# Columns of a dataset that can hold the videos; it has one of them.
+SOURCE_COLUMNS = ("video", "frames", "image")
 # Columns of a dataset that go into the sample table. `prepared` also says how to read the video.
 SAMPLE_COLUMNS = ("path", "fold", "content_hash", "num_frames", "prepared")
 
@@ -66,7 +68,7 @@ class LabelledVideos:
         known = dataset.column_names
         columns = {name: list(dataset[name]) for name in SAMPLE_COLUMNS if name in known}
         person = next((name for name in PERSON_COLUMNS if name in known), None)
-        source = dataset["video" if "video" in known else "frames"]
+        source = dataset[next(name for name in SOURCE_COLUMNS if name in known)]
         label = dataset.features["label"]
         teacher_names = dataset.unique("frame_teacher") if "frame_teacher" in known else []
         teacher = stored_frame_teacher(dataset.features, teacher_names)

@@ -22,6 +22,8 @@ DATASETS = {
     "crema_d": "training.datasets.crema_d",
     "ravdess": "training.datasets.ravdess",
     "enterface05": "training.datasets.enterface05",
+    # Still images: a video of one frame each.
+    "ferplus": "training.datasets.ferplus",
     # Your own videos: folders, a list, a dataset of the datasets library.
     "videofolder": "training.datasets.videofolder",
     "videolist": "training.datasets.videolist",
@@ -44,8 +46,9 @@ def load(name: str, root, **options):
     Returns:
         `datasets.DatasetDict`: the splits, `train` and most often `test` or `validation`, with these columns:
 
-        - `video` or `frames` (`str`): path of a video file or of a folder of frames. Prepared sets and datasets of the
-          datasets library have `video` as `{"bytes", "path"}` instead.
+        - `video`, `frames` or `image` (`str`): path of a video file, of a folder of frames, or of an image, which is a
+          video of one frame. Prepared sets, datasets of the datasets library and FER+ in Parquet have
+          `{"bytes", "path"}` instead.
         - `label` (`ClassLabel`): the label. Its names are the dataset's own, in its own order.
         - `sample_id` (`str`): id of the clip, unique in all splits.
         - `path` (`str`): path relative to the root.

@@ -18,7 +18,7 @@ from typing import Literal, get_args, get_origin
 import datasets
 from transformers.utils import logging
 
-from modeling_rdfer.models.video_decoding_rdfer import VIDEO_SUFFIXES
+from modeling_rdfer.models.video_decoding_rdfer import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from training.data.messages import first_few
 
 logger = logging.get_logger(__name__)
@@ -206,8 +206,9 @@ def build_splits(
     root: Path,
     names: Sequence[str],
     splits: dict[str, list[dict]],
-    clips: dict[str, Path],
+    clips: dict[str, Path] | dict[str, dict],
     on_missing: OnMissing = "error",
+    features: dict | None = None,
 ) -> datasets.DatasetDict:
     """Checks the rows of a dataset against its clips and makes the result of a loader.
 
@@ -216,15 +217,17 @@ def build_splits(
         names (`list[str]`): its labels, in its own order.
         splits (`dict[str, list[dict]]`): rows of each split. Each has `sample_id` (a key of `clips`), `label` (a name)
             and any other columns.
-        clips (`dict[str, Path]`): its clips by id. A warning counts those without a row.
+        clips (`dict[str, Path]` or `dict[str, dict]`): its clips by id: paths, or images as `{"bytes", "path"}`, whose
+            rows have a `path`. A warning counts those without a row.
         on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row without a clip is an error
             or left out.
+        features (`dict`, *optional*): types of columns whose values do not show them, as in `datasets.Features`.
 
     Returns:
-        `datasets.DatasetDict`: each split has the columns `video` (path of a video file, or of either kind) or
-        `frames` (if all are folders of frames), `label` (ClassLabel), `sample_id`, `path` (relative to the root) and
-        the other columns of the rows. `video` is a string, not a `datasets.Video`: the processor opens it where it is
-        used, so nothing is decoded here and processes share no decoder.
+        `datasets.DatasetDict`: each split has the columns `frames` (if all clips are folders of frames), `image` (if
+        all are still images) or `video` (otherwise), `label` (ClassLabel), `sample_id`, `path` (relative to the root)
+        and the other columns of the rows. Paths are strings, and `video` is no `datasets.Video`: the processor opens
+        it where it is used, so nothing is decoded here and processes share no decoder.
 
     Raises:
         ValueError: if an id occurs twice or in two splits, two ids have the same clip, a label is unknown, or a split
@@ -247,15 +250,23 @@ def build_splits(
         logger.warning(f"{root}: {len(unused)} clips are in no split and are left out: {first_few(unused)}.")
     id_of = {}
     for name in sorted(used):
-        other = id_of.setdefault(os.path.normpath(clips[name]), name)
+        other = name if isinstance(clips[name], dict) else id_of.setdefault(os.path.normpath(clips[name]), name)
         if other != name:
             raise ValueError(f"{root}: {other} and {name} are the same clip, {clips[name]}.")
     if empty := [split for split, rows in found.items() if not rows]:
         raise ValueError(f"{root}: no clip is in {empty[0]}.")
-    column = "video" if any(clips[name].suffix.lower() in VIDEO_SUFFIXES for name in used) else "frames"
+    kinds = {_kind(clips[name]) for name in used}
+    column = kinds.pop() if len(kinds) == 1 else "video"
     return datasets.DatasetDict(
-        {split: _make_dataset(root, names, rows, clips, column) for split, rows in found.items()}
+        {split: _make_dataset(root, names, rows, clips, column, features or {}) for split, rows in found.items()}
     )
+
+
+def _kind(clip: Path | dict) -> str:
+    """The column that holds clips of this kind."""
+    if isinstance(clip, dict) or clip.suffix.lower() in IMAGE_SUFFIXES:
+        return "image"
+    return "video" if clip.suffix.lower() in VIDEO_SUFFIXES else "frames"
 
 
 def _check_rows(root: Path, names: Sequence[str], splits: dict[str, list[dict]]):
@@ -274,16 +285,23 @@ def _check_rows(root: Path, names: Sequence[str], splits: dict[str, list[dict]])
 
 
 def _make_dataset(
-    root: Path, names: Sequence[str], rows: list[dict], clips: dict[str, Path], column: str
+    root: Path,
+    names: Sequence[str],
+    rows: list[dict],
+    clips: dict[str, Path] | dict[str, dict],
+    column: str,
+    features: dict,
 ) -> datasets.Dataset:
-    paths = [clips[row["sample_id"]] for row in rows]
+    found = [clips[row["sample_id"]] for row in rows]
     columns = {
-        column: [str(path) for path in paths],
         "label": [row["label"] for row in rows],
         "sample_id": [row["sample_id"] for row in rows],
-        "path": [row.get("path") or path.relative_to(root).as_posix() for row, path in zip(rows, paths)],
+        "path": [row.get("path") or clip.relative_to(root).as_posix() for row, clip in zip(rows, found)],
     }
     columns |= {name: [row[name] for row in rows] for name in rows[0] if name not in columns}
-    features = datasets.Dataset.from_dict(columns).features
-    features["label"] = datasets.ClassLabel(names=list(names))
-    return datasets.Dataset.from_dict(columns, features=features)
+    # Images as bytes are large, so they have no part in finding out the types of the columns.
+    types = {column: datasets.Image(decode=False) if isinstance(found[0], dict) else datasets.Value("string")}
+    types |= datasets.Dataset.from_dict(columns).features
+    types |= {"label": datasets.ClassLabel(names=list(names)), **features}
+    found = [clip if isinstance(clip, dict) else str(clip) for clip in found]
+    return datasets.Dataset.from_dict({column: found, **columns}, features=datasets.Features(types))

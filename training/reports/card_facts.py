@@ -20,6 +20,7 @@ TITLES = {
     "crema_d": "CREMA-D",
     "ravdess": "RAVDESS",
     "enterface05": "eNTERFACE'05",
+    "ferplus": "FER+",
 }
 
 
