@@ -5,6 +5,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import math
 import platform
 import socket
 import sys
@@ -18,6 +19,7 @@ from .disclaimer import NOT_FOR
 from .inference.export import SUFFIXES, export
 from .inference.loading import load
 from .inference.predict import predict
+from .inference.scores import UNCERTAIN
 from .inference.timeline import timeline
 from .models.package_data_rdfer import embedded_checkpoint
 from .models.video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
@@ -37,6 +39,7 @@ def _predict(arguments) -> int:
         videos,
         arguments.model,
         top_k=arguments.top_k,
+        min_confidence=arguments.min_confidence,
         device=arguments.device,
         engine=arguments.engine,
         batch_size=arguments.batch_size,
@@ -63,7 +66,7 @@ def _predict(arguments) -> int:
 def _print_table(answer: dict):
     face = f"  (face {answer['face']})" if "face" in answer else ""
     sentiment = "  sentiment {label} {score:.4f}".format(**answer["sentiment"]) if "sentiment" in answer else ""
-    print(f"{answer['file']}{face}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
+    print(f"{answer['file']}{face}  {answer['label']}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
     width = max(len(prediction["label"]) for prediction in answer["predictions"])
     for prediction in answer["predictions"]:
         bar = "#" * round(40 * prediction["score"])
@@ -84,6 +87,7 @@ def _timeline(arguments) -> int:
         arguments.model,
         window=arguments.window,
         step=arguments.step,
+        min_confidence=arguments.min_confidence,
         device=arguments.device,
         engine=arguments.engine,
         do_face_crop=arguments.face_crop,
@@ -96,7 +100,9 @@ def _timeline(arguments) -> int:
         plot_timeline(windows, out, title=Path(arguments.video).name)
         written.insert(0, str(out))
     without_face = sum(window.scores is None for window in windows)
+    uncertain = sum(window.label == UNCERTAIN for window in windows)
     note = f", {without_face} of them without a face" if without_face else ""
+    note += f", {uncertain} of them uncertain" if uncertain else ""
     print(f"{len(windows)} windows{note}: wrote {' and '.join(written)}")
     return 0
 
@@ -188,6 +194,14 @@ def _parser() -> argparse.ArgumentParser:
             help="find and crop the face; --no-face-crop is for videos of cropped faces (default: the checkpoint's)",
         )
 
+    def add_min_confidence(command):
+        command.add_argument(
+            "--min-confidence",
+            type=_positive(float, most=1),
+            metavar="X",
+            help="the label is 'uncertain' if the best score is below X, above 0 and at most 1 (default: never)",
+        )
+
     command = add_command(
         "predict",
         _predict,
@@ -197,12 +211,14 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer predict recordings/ --json > answers.json      all video files in a folder",
             "rdfer predict frames/0001/ --no-face-crop            a folder of face images is one video",
             "rdfer predict meeting.mp4 --face all --top-k 1       an answer for each face",
+            "rdfer predict clip.mp4 --min-confidence 0.7          'uncertain' if the best score is below 0.7",
             "rdfer predict clip.mp4 --engine onnx                 with ONNX Runtime, faster on a CPU",
         ],
     )
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, URL, folder of videos or of frames")
     add_model_options(command)
     command.add_argument("--top-k", type=_positive(int), help="number of labels in an answer (default: all)")
+    add_min_confidence(command)
     command.add_argument(
         "--batch-size", type=_positive(int), default=1, help="videos in one call of the model (default: 1)"
     )
@@ -226,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer timeline talk.mp4 --out talk.png               also writes talk.csv",
             "rdfer timeline talk.mp4 --window 0.5 --step 0.2 --out talk.svg",
             "rdfer timeline talk.mp4 --out talk.csv               the table only",
+            "rdfer timeline talk.mp4 --min-confidence 0.7         'uncertain' where the best score is below 0.7",
         ],
     )
     command.add_argument("video", metavar="VIDEO", help="video file or URL")
@@ -238,6 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--step", type=_positive(float), default=0.5, help="seconds between the starts of two windows (default: 0.5)"
     )
+    add_min_confidence(command)
     add_model_options(command)
 
     command = add_command(
@@ -276,11 +294,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(kind):
+def _positive(kind, most: float = math.inf):
     def convert(text: str):
         value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+        if not 0 < value <= most:
+            at_most = "" if most == math.inf else f" and at most {most}"
+            raise argparse.ArgumentTypeError(f"must be above 0{at_most}, got {text}")
         return value
 
     convert.__name__ = kind.__name__  # argparse shows this name in its messages

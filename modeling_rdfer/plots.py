@@ -3,18 +3,20 @@
 
 import csv
 
+from .inference.scores import UNCERTAIN
 from .inference.timeline import Window
 
 # Okabe and Ito's colours, which colour-blind people can tell apart. With more labels the line style changes, too.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]
 STYLES = ["-", "--", ":"]
+UNCERTAIN_COLOUR, NO_FACE_COLOUR = "#8A8A8A", "#DDDDDD"
 
 
 def write_timeline_csv(windows: list[Window], path):
     """Writes a timeline as CSV, one row for each window.
 
-    The columns are start_seconds, end_seconds, label, one probability (0..1) for each label, and agreement. For a
-    window without a face, all columns but the times are empty.
+    The columns are start_seconds, end_seconds, label, one probability (0..1) for each label, and agreement. The label
+    may be "uncertain", see [`timeline`]. For a window without a face, all columns but the times are empty.
 
     Args:
         windows (`list[Window]`): the result of [`timeline`].
@@ -66,6 +68,8 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         label: {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % len(STYLES)]}
         for i, label in enumerate(labels)
     }
+    colours: dict[str | None, str] = {label: style["color"] for label, style in styles.items()}
+    colours |= {UNCERTAIN: UNCERTAIN_COLOUR, None: NO_FACE_COLOUR}
     centres, edges = display_times(windows)
     first, last = edges[0], edges[-1]
     figure, (curves, band, faces) = pyplot.subplots(
@@ -88,7 +92,7 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         if index < len(windows) and windows[index].label == windows[start].label:
             continue
         shown_label, left, right = windows[start].label, edges[start], edges[index]
-        band.axvspan(left, right, color=styles[shown_label]["color"] if shown_label else "#DDDDDD")
+        band.axvspan(left, right, color=colours[shown_label])
         if right - left > 0.08 * (last - first):
             text = {"color": "white" if shown_label else "black", "ha": "center", "va": "center", "fontsize": 9}
             band.text((left + right) / 2, 0.5, shown_label or "no face", **text)
@@ -108,12 +112,12 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
             continue
         picture = faces.inset_axes([number / num_faces, 0.0, 1 / num_faces, 1.0])
         window = windows[nearest]
-        assert window.key_frame is not None and window.label is not None
+        assert window.key_frame is not None
         picture.imshow(window.key_frame.permute(1, 2, 0).numpy())
         picture.set(xticks=[], yticks=[])
         picture.set_title(f"{window.key_frame_seconds:.1f} s", fontsize=8, pad=2)
         for spine in picture.spines.values():
-            spine.set(color=styles[window.label]["color"], linewidth=2.5)
+            spine.set(color=colours[window.label], linewidth=2.5)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 

@@ -42,7 +42,17 @@ def test_predict_shows_the_sentiment_of_aen(capsys):
     assert answer["sentiment"] == {"label": "neutral", "score": pytest.approx(sentiment["score"])}
     assert main(["predict", str(CLIP)]) == 0
     first, *others = capsys.readouterr().out.splitlines()
-    assert first == f"{CLIP}  agreement of the clips 1.00" and len(others) == len(lines) == 7
+    assert first == f"{CLIP}  neutral  agreement of the clips 1.00" and len(others) == len(lines) == 7
+
+
+def test_predict_with_a_least_confidence(capsys):
+    arguments = ["predict", str(CLIP), "--min-confidence", "1"]
+    assert main(arguments) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{CLIP}  uncertain  ") and len(lines) == 7
+    assert main([*arguments, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["label"] == "uncertain" and answer["predictions"][0]["label"] == "neutral"
 
 
 def test_predict_reports_bad_files_goes_on_and_exits_with_1(capsys, tmp_path):
@@ -80,6 +90,9 @@ def test_predict_takes_folders_of_videos_and_of_frames(capsys, tmp_path):
         (["predict"], "VIDEO"),
         (["predict", "a.mp4", "--top-k", "0"], "above 0"),
         (["predict", "a.mp4", "--face", "left"], "largest, all"),
+        (["predict", "a.mp4", "--min-confidence", "70"], "must be above 0 and at most 1, got 70"),
+        (["timeline", "a.mp4", "--min-confidence", "0"], "must be above 0 and at most 1, got 0"),
+        (["predict", "a.mp4", "--min-confidence", "high"], "invalid float value: 'high'"),
         (["timeline", "a.mp4", "--window", "-1"], "above 0"),
         (["timeline", "a.mp4", "--step", "soon"], "invalid float value: 'soon'"),
         ([], "COMMAND"),
@@ -148,6 +161,17 @@ def test_timeline_writes_picture_and_table(capsys, tmp_path):
         assert sum(scores.values()) == pytest.approx(1, abs=1e-4)
         assert row["label"] == max(scores, key=scores.get)
     assert str(out) in capsys.readouterr().out
+
+
+def test_timeline_draws_and_writes_uncertain_windows(capsys, tmp_path):
+    out = tmp_path / "talk.svg"
+    arguments = ["timeline", str(CLIP), "--window", "2", "--step", "2", "--out", str(out)]
+    assert main([*arguments, "--min-confidence", "1"]) == 0
+    with open(out.with_suffix(".csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    uncertain = sum(row["label"] == "uncertain" for row in rows)
+    assert uncertain and f"{len(rows)} windows, {uncertain} of them uncertain" in capsys.readouterr().out
+    assert out.exists()
 
 
 def test_timeline_writes_the_table_only(tmp_path):

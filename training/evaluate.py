@@ -1,19 +1,25 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Evaluates a checkpoint on labelled videos: WAR, UAR, recall of each label, calibration, confusion matrix."""
+"""Evaluates a checkpoint on labelled videos: WAR, UAR, recalls, calibration, confusion matrix, reject option."""
 
 import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
-from modeling_rdfer.trainer.metrics import fit_temperature, recognition_metrics
+from modeling_rdfer.trainer.metrics import (
+    answered_accuracy,
+    expected_calibration_error,
+    fit_temperature,
+    recognition_metrics,
+)
 from training.data.scoring_batches import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
-from training.reports.plots import write_confusion
+from training.reports.plots import plot_coverage_accuracy, write_confusion
 from training.running.arguments import evaluation_parser
 from training.running.video_sets import load_evaluation_videos
 
@@ -25,6 +31,9 @@ EXAMPLES = """examples:
 
 --test-dir, --validation-dir, --validation-list, --eval-list and --dataset-name mean --dataset.
 """
+
+# Least confidences that are reported, to choose the `--min-confidence` of `rdfer predict` by.
+MIN_CONFIDENCES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 @torch.inference_mode()
@@ -62,14 +71,17 @@ def predict_views(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Evaluates and writes `all_results.json`, `confusion_matrix.json` and `.png`. Returns the results."""
+    """Evaluates. Returns the results.
+
+    It writes `all_results.json`, `confusion_matrix.json` and `.png`, and `coverage_accuracy.png`.
+    """
     parser = evaluation_parser("evaluate", __doc__, EXAMPLES)
     parser.add_argument("--num-views", type=int, default=1, help="temporal views to average")
     parser.add_argument(
         "--calibrate",
         action="store_true",
         help="fit a temperature to these videos, which must be neither training nor test videos, and write it into "
-        "the config.json of --model; `rdfer predict --json` and `rdfer demo` then show calibrated probabilities",
+        "the config.json of --model, whose scores are then calibrated; the results are those of the calibrated model",
     )
     source, arguments = parser.parse_args_into_dataclasses(sys.argv[1:] if argv is None else argv)
 
@@ -86,6 +98,8 @@ def main(argv: list[str] | None = None) -> dict:
     videos, left_out = load_evaluation_videos(parser, source, arguments, model.config.label2id)
     if arguments.face_crop is not None:
         processor.do_face_crop = arguments.face_crop
+    if arguments.calibrate:
+        model.config.calibration_temperature = None  # so that a second calibration finds the same temperature
     dataset = ScoringVideoDataset(videos, model.config.label2id, processor)
     try:
         scores, agreement, references, num_bad = predict_views(
@@ -94,16 +108,24 @@ def main(argv: list[str] | None = None) -> dict:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     names = class_names(model.config)
+    calibration = {}
+    if arguments.calibrate:
+        temperature = fit_temperature(scores, references)
+        calibration = {
+            "calibration_temperature": temperature,
+            "eval_ece_uncalibrated": expected_calibration_error(scores, references),
+        }
+        scores = scores.astype(np.float64) ** (1 / temperature)
+        scores /= scores.sum(-1, keepdims=True)
+        # Only this field is changed: saving the configuration would also update others.
+        file = Path(arguments.model) / "config.json"
+        config = {**json.loads(file.read_text()), "calibration_temperature": temperature}
+        file.write_text(json.dumps(config, indent=2) + "\n")
     metrics = recognition_metrics(scores.argmax(-1), references, names, scores, agreement)
     matrix = metrics.pop("confusion_matrix")
     results = {f"eval_{name}": value for name, value in metrics.items()}
-    results.update({"eval_samples": len(references), "num_views": arguments.num_views})
-    if arguments.calibrate:
-        results["calibration_temperature"] = fit_temperature(scores, references)
-        # Only this field is changed: saving the configuration would also update others.
-        file = Path(arguments.model) / "config.json"
-        config = {**json.loads(file.read_text()), "calibration_temperature": results["calibration_temperature"]}
-        file.write_text(json.dumps(config, indent=2) + "\n")
+    results.update({"eval_samples": len(references), "num_views": arguments.num_views, **calibration})
+    results["by_min_confidence"] = answered_accuracy(scores, references, MIN_CONFIDENCES)
     if num_bad:
         results["left_out_videos"] = num_bad
     if left_out:
@@ -111,8 +133,14 @@ def main(argv: list[str] | None = None) -> dict:
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     (arguments.output_dir / "all_results.json").write_text(json.dumps(results, indent=2) + "\n")
     write_confusion(matrix, names, arguments.output_dir)
+    plot_coverage_accuracy(scores, references, MIN_CONFIDENCES, arguments.output_dir / "coverage_accuracy.png")
     for name, value in results.items():
-        print(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+        if name != "by_min_confidence":
+            print(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+    print("\nmin_confidence  coverage  accuracy of the answers")
+    for row in results["by_min_confidence"]:
+        accuracy = "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        print(f"{row['min_confidence']:<14}  {row['coverage']:.4f}    {accuracy}")
     return results
 
 

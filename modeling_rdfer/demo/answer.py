@@ -87,22 +87,18 @@ def _answer_html(answer: dict, windows: list[Window], config) -> str:
     top = answer["predictions"][0]
     return (
         f'<div class="rdfer-answer" data-label="{html.escape(top["label"])}">'
-        f"{_summary_html(answer, colour)}{_certainty_html(answer, windows)}"
+        f"{_summary_html(answer, colour)}{_certainty_html(answer, windows, config)}"
         f"{_timeline_html(windows, names, colour)}{_clips_html(answer, colour, config.model_type)}"
         '<p class="rdfer-small">Your video has been deleted from the server. This answer exists in your browser only.'
         "</p></div>"
     )
 
 
-def _score(prediction: dict) -> float:
-    return prediction.get("calibrated_score", prediction["score"])
-
-
 def _summary_html(answer: dict, colour: dict[str | None, str]) -> str:
     rows = "".join(
         f"<li><span>{html.escape(label)}</span>"
         f'<i><b style="width:{100 * score:.2f}%;background:{colour[label]}"></b></i><em>{_percent(score)}</em></li>'
-        for label, score in ((p["label"], _score(p)) for p in answer["predictions"][:MAX_LABELS])
+        for label, score in ((p["label"], p["score"]) for p in answer["predictions"][:MAX_LABELS])
     )
     return (
         '<section><p class="rdfer-small">Over the whole video the face mostly shows</p>'
@@ -110,20 +106,19 @@ def _summary_html(answer: dict, colour: dict[str | None, str]) -> str:
     )
 
 
-def _certainty_html(answer: dict, windows: list[Window]) -> str:
+def _certainty_html(answer: dict, windows: list[Window], config) -> str:
     top, clips = answer["predictions"][0], answer["clips"]
     label, name = top["label"], f"<b>{html.escape(top['label'])}</b>"
     with_face = [window for window in windows if window.scores]
     same = sum(window.label == label for window in with_face)
-    if "calibrated_score" in top:
+    if config.calibration_temperature is not None:
         points = [
-            f"Its calibrated probability for {name} is {_percent(_score(top))}: about this share of such answers was "
-            "right on the videos used for calibration. On other kinds of videos the share can differ. The timeline "
-            "and the frames below show probabilities that are not calibrated."
+            f"Its calibrated probability for {name} is {_percent(top['score'])}: about this share of such answers was "
+            "right on the videos used for calibration. On other kinds of videos the share can differ."
         ]
     else:
         points = [
-            f"Its probability for {name} is {_percent(_score(top))}. This checkpoint is not calibrated: it is not "
+            f"Its probability for {name} is {_percent(top['score'])}. This checkpoint is not calibrated: it is not "
             "known how often such answers are right, and an answer near 100&nbsp;% can be wrong."
         ]
     agreeing = round(answer["agreement"] * len(clips))

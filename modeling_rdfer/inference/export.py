@@ -28,7 +28,8 @@ USAGE = (
     "pixel_values_videos: uint8 (batch, frames, num_channels, image_size, image_size), RGB 0..255; normalised inside "
     "the model. frame_mask: bool (batch, frames), True for real frames, False for padding, at least one True in every "
     "row. Any number of frames works; the model was trained with num_frames, the mid-points of that many equal parts "
-    "of the video. labels are the classes of logits, clip_logits and frame_logits in order."
+    "of the video. labels are the classes of logits, clip_logits and frame_logits in order. The scores are "
+    "softmax(logits); the logits of a calibrated model are divided by its temperature already."
 )
 
 
@@ -62,7 +63,8 @@ def export(
     outputs are the tensors that `forward` returns, with their names. The metadata (ONNX: `metadata_props`;
     torch.export: the extra file `metadata.json`) are strings: `model_type`, `labels` (JSON list, in order),
     `sentiments` (AEN: the same for `sentiment_logits`), `problem_type`, `image_size`, `num_channels`, `num_frames`,
-    `calibration_temperature`, `do_face_crop` and `face_margin` (if `processor` is given), `usage`.
+    `calibrated` (`"true"`: the logits are divided by the calibration temperature), `do_face_crop` and `face_margin`
+    (if `processor` is given), `usage`.
 
     Args:
         model ([`RDFERForVideoClassification`] or [`AENForVideoClassification`]): the model; it is not changed.
@@ -121,12 +123,11 @@ def _metadata(config: PreTrainedConfig, processor: RDFERVideoProcessor | None) -
         "image_size": str(config.image_size),
         "num_channels": str(config.num_channels),
         "num_frames": str(config.num_frames),
+        "calibrated": json.dumps(config.calibration_temperature is not None),
         "usage": USAGE,
     }
     if config.model_type == "aen":
         metadata["sentiments"] = json.dumps(config.group_names, ensure_ascii=False)
-    if config.calibration_temperature is not None:
-        metadata["calibration_temperature"] = str(config.calibration_temperature)
     if processor is not None:
         metadata["do_face_crop"] = json.dumps(bool(processor.do_face_crop))
         metadata["face_margin"] = str(processor.face_margin)

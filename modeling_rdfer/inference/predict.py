@@ -13,7 +13,7 @@ from ..models.agreement_rdfer import distinct_clips
 from ..models.threads_rdfer import map_in_threads
 from ..models.video_processing_rdfer import split_batch
 from .loading import Engine, load
-from .scores import probabilities
+from .scores import UNCERTAIN, check_min_confidence, probabilities
 
 # Most threads of `predict` (never more than torch uses). Each may hold 180 MB of whole frames while it detects faces.
 MAX_WORKERS = 8
@@ -24,6 +24,7 @@ def predict(
     model: str | None = None,
     *,
     top_k: int | None = None,
+    min_confidence: float | None = None,
     device: str | None = None,
     engine: Engine = "torch",
     batch_size: int = 1,
@@ -42,6 +43,8 @@ def predict(
             processor; other lists hold several videos.
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         top_k (`int`, *optional*): number of labels in an answer, the most probable first; all by default.
+        min_confidence (`float`, *optional*): above 0, at most 1; an answer whose best score is below it has the label
+            `"uncertain"`. By default every answer has the label of the best score.
         device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
         engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and
             needs the extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
@@ -62,8 +65,9 @@ def predict(
         `dict` or `list[dict]`: one `dict` for one video, a list for several videos or with `face="all"`. Keys:
 
         - `"file"`: path or description of the video.
-        - `"predictions"`: list of `{"label", "score"}`, scores 0..1; also `"calibrated_score"` (0..1) if the
-          checkpoint is calibrated.
+        - `"label"`: the label of the best score; `"uncertain"` if that score is below `min_confidence`.
+        - `"predictions"`: list of `{"label", "score"}`, scores 0..1, the best first, calibrated if the checkpoint is;
+          `min_confidence` does not change them.
         - `"agreement"`: share of the clips that show the same expression, 0..1.
         - `"sentiment"` (AEN only): the most probable emotion group, as `{"label", "score"}`; the score is the sum over
           its emotions.
@@ -76,8 +80,10 @@ def predict(
     Raises:
         VideoReadError: with `on_error="raise"`, if a video cannot be read or no face is found in it.
         OSError: if the checkpoint does not exist.
-        ValueError: if `batch_size`, `top_k`, `on_error`, `engine` or the combination of options is not allowed.
+        ValueError: if `batch_size`, `top_k`, `min_confidence`, `on_error`, `engine` or the combination of options is
+            not allowed.
     """
+    check_min_confidence(min_confidence)
     if batch_size < 1 or (top_k is not None and top_k < 1):
         raise ValueError(f"batch_size and top_k must be at least 1, got {batch_size=}, {top_k=}.")
     if on_error not in ("raise", "report"):
@@ -99,7 +105,7 @@ def predict(
 
     def answer(batch):
         read = [_read(video, processor, **options) for video in batch]
-        return len(batch), _answer(network, read, top_k, by_face, on_error, return_clips)
+        return len(batch), _answer(network, read, top_k, min_confidence, by_face, on_error, return_clips)
 
     results = []
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
@@ -120,7 +126,15 @@ def _read(video, processor, **options):
 
 
 @torch.inference_mode()
-def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: str, return_clips: bool) -> list[dict]:
+def _answer(
+    network,
+    batch: list,
+    top_k: int | None,
+    min_confidence: float | None,
+    by_face: bool,
+    on_error: str,
+    return_clips: bool,
+) -> list[dict]:
     answers: list[dict] = []
     rows, times = [], []
     for video, inputs in batch:
@@ -140,32 +154,20 @@ def _answer(network, batch: list, top_k: int | None, by_face: bool, on_error: st
     tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}
     outputs = network(**tensors)
     scores, labels = probabilities(network, outputs.logits).sort(dim=-1, descending=True)
-    temperature = network.config.calibration_temperature
     for row, answer in enumerate(answer for answer in answers if "error" not in answer):
+        is_certain = min_confidence is None or scores[row, 0].item() >= min_confidence
+        answer["label"] = network.config.id2label[labels[row, 0].item()] if is_certain else UNCERTAIN
         answer["predictions"] = [
             {"label": network.config.id2label[label], "score": score}
             for label, score in zip(labels[row, :top_k].tolist(), scores[row, :top_k].tolist())
         ]
-        if temperature is not None:
-            calibrated = probabilities(network, outputs.logits[row] / temperature)
-            for prediction, label in zip(answer["predictions"], labels[row].tolist()):
-                prediction["calibrated_score"] = calibrated[label].item()
         answer["agreement"] = outputs.agreement[row].item()
         if outputs.get("sentiment_logits") is not None:
-            answer["sentiment"] = _sentiment(network.config, outputs.sentiment_logits[row], outputs.logits[row])
+            score, group = outputs.sentiment_logits[row].float().softmax(-1).max(-1)
+            answer["sentiment"] = {"label": network.config.group_names[group.item()], "score": score.item()}
         if return_clips:
             answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])
     return answers
-
-
-def _sentiment(config, sentiment_logits: torch.Tensor, logits: torch.Tensor) -> dict:
-    score, group = sentiment_logits.float().softmax(-1).max(-1)
-    sentiment = {"label": config.group_names[group.item()], "score": score.item()}
-    if config.calibration_temperature is not None:
-        calibrated = (logits.float() / config.calibration_temperature).softmax(-1).tolist()
-        inside = [p for p, number in zip(calibrated, config.group_of_label) if number == group.item()]
-        sentiment["calibrated_score"] = sum(inside)
-    return sentiment
 
 
 def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] | None) -> list[dict]:

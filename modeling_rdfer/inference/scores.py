@@ -3,6 +3,15 @@
 
 import torch
 
+# The label of an answer whose best score is below `min_confidence`.
+UNCERTAIN = "uncertain"
+
+
+def check_min_confidence(min_confidence: float | None):
+    """Raises ValueError unless `min_confidence` is None or above 0 and at most 1."""
+    if min_confidence is not None and not 0 < min_confidence <= 1:
+        raise ValueError(f"min_confidence must be above 0 and at most 1, got {min_confidence}.")
+
 
 def probabilities(model, logits: torch.Tensor) -> torch.Tensor:
     """Turns logits into scores, as the video-classification pipeline does for the model's problem type.
@@ -22,4 +31,4 @@ def probabilities(model, logits: torch.Tensor) -> torch.Tensor:
     return logits.float().softmax(-1)
 
 
-__all__ = ["probabilities"]
+__all__ = ["UNCERTAIN", "check_min_confidence", "probabilities"]

@@ -15,7 +15,7 @@ from ..models.face_tracking_rdfer import crop_faces, track_faces
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE
 from .loading import Engine, load
-from .scores import probabilities
+from .scores import UNCERTAIN, check_min_confidence, probabilities
 
 # The video is read in parts. The frames of a part take at most this much memory.
 PART_BYTES = 96 * 1024 * 1024
@@ -32,6 +32,7 @@ class Window:
         agreement (`float`, *optional*): share of the clips that show the same expression, 0..1.
         key_frame_seconds (`float`, *optional*): time of the middle frame of the middle clip.
         key_frame (`torch.ByteTensor` of shape `(3, height, width)`, *optional*): that frame, the model's input.
+        min_confidence (`float`, *optional*): least score, 0..1, of a label that is certain; None if all are.
     """
 
     start_seconds: float
@@ -40,11 +41,15 @@ class Window:
     agreement: float | None = None
     key_frame_seconds: float | None = None
     key_frame: torch.Tensor | None = None
+    min_confidence: float | None = None
 
     @property
     def label(self) -> str | None:
-        """The most probable label; None if the window shows no face."""
-        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
+        """The most probable label; "uncertain" if its score is below `min_confidence`; None if there is no face."""
+        if not self.scores:
+            return None
+        label, score = max(self.scores.items(), key=lambda item: item[1])
+        return label if self.min_confidence is None or score >= self.min_confidence else UNCERTAIN
 
 
 def timeline(
@@ -53,6 +58,7 @@ def timeline(
     *,
     window: float = 2.0,
     step: float = 0.5,
+    min_confidence: float | None = None,
     device: str | None = None,
     engine: Engine = "torch",
     do_face_crop: bool | None = None,
@@ -65,6 +71,8 @@ def timeline(
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
         window (`float`, *optional*, defaults to 2.0): length of a window in seconds.
         step (`float`, *optional*, defaults to 0.5): seconds from the start of a window to the start of the next.
+        min_confidence (`float`, *optional*): above 0, at most 1; a window whose best score is below it has the label
+            `"uncertain"`. By default every window with a face has the label of the best score.
         device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
         engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and
             needs the extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
@@ -79,8 +87,9 @@ def timeline(
 
     Raises:
         VideoReadError: if the video cannot be read or its frames have no times.
-        ValueError: if `window` or `step` is not above 0.
+        ValueError: if `window` or `step` is not above 0, or `min_confidence` is not in its range.
     """
+    check_min_confidence(min_confidence)
     if not (window > 0 and step > 0):
         raise ValueError(f"window and step must be above 0 seconds, got {window=}, {step=}.")
     network, processor = load(model, device, engine)
@@ -95,6 +104,8 @@ def timeline(
         with tqdm(total=len(spans), unit="window", disable=progress is not True) as bar:
             for part in _parts(spans, source, processor, do_face_crop):
                 for answered in _answer_part(part, source, times, network, processor, do_face_crop):
+                    for answer in answered:
+                        answer.min_confidence = min_confidence
                     windows.extend(answered)
                     bar.update(len(answered))
                     if callable(progress):

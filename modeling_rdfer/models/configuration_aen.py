@@ -68,7 +68,7 @@ class AENConfig(VideoBackboneConfig):
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the normal initialisation of linear layers.
         calibration_temperature (`float`, *optional*):
-            As in [`RDFERConfig`].
+            As in [`RDFERConfig`]; the sentiments are then the sums of the calibrated probabilities of their emotions.
 
     Example:
 

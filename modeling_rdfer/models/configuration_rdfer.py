@@ -210,9 +210,10 @@ class RDFERConfig(VideoBackboneConfig):
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the normal initialisation of linear layers.
         calibration_temperature (`float`, *optional*):
-            Temperature, above 0, with which softmax(logits / temperature) is calibrated, fitted on held-out videos
-            (temperature scaling, Guo et al., ICML 2017). It changes no output of the model; `predict` adds calibrated
-            scores. By default the model is not calibrated.
+            Temperature, above 0, fitted on held-out videos (temperature scaling, Guo et al., ICML 2017). The model
+            divides its logits, those of videos and of clips, by it, so that their softmax is calibrated. The scores of
+            frames and of the detecting network stay as they are. Training with [`RDFERTrainer`] resets it. By default
+            the model is not calibrated.
 
     Example:
 

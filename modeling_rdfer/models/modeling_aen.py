@@ -67,11 +67,13 @@ class AENVideoClassifierOutput(ModelOutput):
         loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given):
             Weighted sum of the losses, averaged over the batch; with guidance if `pseudo_labels` are given.
         logits (`torch.FloatTensor` of shape `(B, C)`):
-            log P(emotion) = log P(group) + log P(emotion | group) of the videos; their softmax is P(emotion).
+            log P(emotion) = log P(group) + log P(emotion | group) of the videos; their softmax is P(emotion). If
+            `config.calibration_temperature` is set, they are divided by it, and P is the softmax of that.
         sentiment_logits (`torch.FloatTensor` of shape `(B, G)`):
-            log P(group) of the videos, in the order of `config.group_names`.
+            log P(group) of the videos, in the order of `config.group_names`. P(group) is the sum of P(emotion) over
+            the emotions of the group.
         emotion_scores (`torch.FloatTensor` of shape `(B, C)`):
-            Scores of the emotions regardless of groups, before softmax.
+            Uncalibrated scores of the emotions regardless of groups, before softmax.
         clip_logits (`torch.FloatTensor` of shape `(B, K, C)`):
             log P(emotion) of the clips, consecutive parts of the videos.
         frame_logits (`torch.FloatTensor` of shape `(B, F, C)`):
@@ -284,7 +286,7 @@ class AENForVideoClassification(AENPreTrainedModel):
         self.post_init()
 
     def classify_frames(self, frames: torch.Tensor) -> torch.Tensor:
-        """Returns scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
+        """Returns uncalibrated scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
         return self.frame_classifier(pooled_features(self.aen.backbone, self._normalise(frames), 1)[-1])
 
     @can_return_tuple
@@ -365,6 +367,9 @@ class AENForVideoClassification(AENPreTrainedModel):
         dtype = frame_scores.dtype
         group_scores = group_log_sums(frame_scores.float(), self.groups) + sentiment_residual.float()
         logits, sentiment_logits = grouped_log_probabilities(emotion_scores.float(), group_scores, self.groups)
+        if self.config.calibration_temperature is not None:
+            logits = (logits / self.config.calibration_temperature).log_softmax(-1)
+            sentiment_logits = group_log_sums(logits, self.groups)
         return logits.to(dtype), sentiment_logits.to(dtype)
 
     def _loss(self, output, labels, pseudo_labels) -> torch.Tensor:

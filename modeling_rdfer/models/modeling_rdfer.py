@@ -83,9 +83,10 @@ class RDFERVideoClassifierOutput(ModelOutput):
             Loss of the videos + `clip_loss_weight` x loss of the clips + `detector_loss_weight` x loss of the
             detecting network, averaged over the batch, without agreement weighting.
         logits (`torch.FloatTensor` of shape `(B, C)`):
-            Classification scores of the videos, before softmax.
+            Classification scores of the videos, before softmax, divided by `config.calibration_temperature` if it is
+            set.
         clip_logits (`torch.FloatTensor` of shape `(B, K, C)`):
-            Classification scores of the clips.
+            Classification scores of the clips, divided likewise.
         detector_logits (`torch.FloatTensor` of shape `(B, C)`):
             See [`RDFERModelOutput`].
         frame_logits (`torch.FloatTensor` of shape `(B, S, C)`):
@@ -421,7 +422,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         self.post_init()
 
     def classify_frames(self, frames: torch.Tensor) -> torch.Tensor:
-        """Returns scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
+        """Returns uncalibrated scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
         return self.classifier(pooled_features(self.rdfer.backbone, self._normalise(frames), 1)[-1])
 
     @can_return_tuple
@@ -472,6 +473,8 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         clip_logits = self.classifier(outputs.clip_features).mean(2) + self.short_term_classifier(short_term_state)
         states = torch.cat([(short_term_state * clip_weights).sum(1), self.dropout(outputs.long_term_state)], dim=-1)
         logits = (clip_logits * clip_weights).sum(1) + self.fusion_classifier(states)
+        if self.config.calibration_temperature is not None:
+            logits, clip_logits = (each / self.config.calibration_temperature for each in (logits, clip_logits))
 
         loss = None
         if labels is not None:

@@ -67,10 +67,8 @@ def risk_coverage(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
     """
     confidences, correct = _confidences(probabilities, labels)
     order = np.argsort(-confidences)
-    doubts = np.sort(-confidences)
-    num_answered = np.searchsorted(
-        doubts, doubts, side="right"
-    )  # samples of the same confidence are answered together
+    # Samples of the same confidence are answered together.
+    num_answered = np.asarray(np.searchsorted(-confidences[order], -confidences[order], side="right"))
     num_wrong = np.cumsum(~correct[order])[num_answered - 1]
     return num_answered / len(order), num_wrong / num_answered
 
@@ -91,6 +89,30 @@ def area_under_risk_coverage(probabilities, labels) -> float:
         ValueError: if there are no samples, or the shapes do not fit.
     """
     return float(risk_coverage(probabilities, labels)[1].mean())
+
+
+def answered_accuracy(probabilities, labels, min_confidences: Sequence[float]) -> list[dict[str, float | None]]:
+    """Computes the share of samples that are answered with a `min_confidence` of [`predict`], and their accuracy.
+
+    Args:
+        probabilities (array of shape `(N, C)`, 0..1): the model's probabilities.
+        labels (array of shape `(N,)`, int): true labels, 0..C-1.
+        min_confidences (sequence of `float`, 0..1): least confidences.
+
+    Returns:
+        `list[dict]`: for each of them, `min_confidence`, `coverage` (0..1), and `accuracy` (0..1; None if no sample is
+        answered).
+
+    Raises:
+        ValueError: if there are no samples, or the shapes do not fit.
+    """
+    confidences, correct = _confidences(probabilities, labels)
+    rows: list[dict[str, float | None]] = []
+    for least in min_confidences:
+        answered = confidences >= least
+        accuracy = float(correct[answered].mean()) if answered.any() else None
+        rows.append({"min_confidence": least, "coverage": float(answered.mean()), "accuracy": accuracy})
+    return rows
 
 
 def fit_temperature(probabilities, references) -> float:
@@ -136,15 +158,15 @@ def recognition_metrics(
         predictions (array of shape `(N,)`, int): predicted labels, 0..C-1.
         references (array of shape `(N,)`, int): true labels, 0..C-1.
         label_names (sequence of `str`, C of them): names of the labels.
-        probabilities (array of shape `(N, C)`, *optional*): for the calibration error; `predictions` are then the
-            labels of the largest.
+        probabilities (array of shape `(N, C)`, *optional*): for the calibration error and the area under the
+            risk-coverage curve; `predictions` are then the labels of the largest.
         agreement (array of shape `(N,)`, 0..1, *optional*): agreement of the clips, for its calibration error.
 
     Returns:
         `dict`: `war` (weighted average recall: accuracy), `uar` (unweighted average recall over the labels that
         occur in the references), `recall_<label>` for each of those, all 0..1; `absent_labels` (names that do not
         occur in the references); `confusion_matrix` (list of C rows of C counts, row: reference, column: prediction);
-        `ece` with `probabilities`, `ece_agreement` with `agreement`.
+        `ece` and `aurc` with `probabilities`, `ece_agreement` with `agreement`.
 
     Raises:
         ValueError: if there are no samples, lengths differ, or a label is not 0..C-1.
@@ -169,12 +191,14 @@ def recognition_metrics(
     result["confusion_matrix"] = confusion_matrix(references, predictions, labels=range(len(label_names))).tolist()
     if probabilities is not None:
         result["ece"] = expected_calibration_error(probabilities, references)
+        result["aurc"] = area_under_risk_coverage(probabilities, references)
     if agreement is not None:
         result["ece_agreement"] = _calibration_error(np.asarray(agreement, dtype=float), predictions == references)
     return result
 
 
 __all__ = [
+    "answered_accuracy",
     "area_under_risk_coverage",
     "expected_calibration_error",
     "fit_temperature",

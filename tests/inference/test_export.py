@@ -82,6 +82,8 @@ def test_metadata_has_what_a_user_without_the_package_needs(rdfer, cached_file, 
     runtime = onnxruntime.InferenceSession(aen_file)
     facts = runtime.get_modelmeta().custom_metadata_map
     assert json.loads(facts["sentiments"]) == aen.config.group_names
+    # The logits are divided already, so nobody is told the temperature.
+    assert facts["calibrated"] == "true" and "calibration_temperature" not in facts
     assert (facts["image_size"], facts["num_frames"]) == ("56", "32")
     assert (facts["do_face_crop"], facts["face_margin"]) == ("true", "1.3")
     shapes = {tensor.name: (tensor.shape, tensor.type) for tensor in (*runtime.get_inputs(), *runtime.get_outputs())}

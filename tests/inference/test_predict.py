@@ -1,5 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import pipeline
 
 from modeling_rdfer import (
     AENConfig,
@@ -18,6 +20,7 @@ from modeling_rdfer import (
     RDFERVideoProcessor,
     VideoReadError,
     predict,
+    timeline,
 )
 from modeling_rdfer.inference.loading import load
 from tests.helpers.paths import CHECKPOINT, DATA
@@ -35,6 +38,40 @@ def test_predict_one_video(expected):
     assert scores_of(answer["predictions"]) == pytest.approx(expected, abs=1e-5)
     assert [p["score"] for p in answer["predictions"]] == sorted(expected.values(), reverse=True)
     assert answer["agreement"] == 1.0
+    assert answer["label"] == answer["predictions"][0]["label"]
+
+
+def test_a_calibrated_checkpoint_gives_calibrated_scores_everywhere(tmp_path):
+    checkpoint = shutil.copytree(CHECKPOINT, tmp_path / "calibrated")
+    config = json.loads((checkpoint / "config.json").read_text())
+    outputs = {}
+    for temperature in (None, 8.0):
+        (checkpoint / "config.json").write_text(json.dumps({**config, "calibration_temperature": temperature}))
+        answer = predict(CLIP, str(checkpoint), return_clips=True)
+        outputs[temperature] = scores_of(answer["predictions"]), answer["clips"][0]["score"]
+    (plain, plain_clip), (scores, clip) = outputs[None], outputs[8.0]
+    powers = {label: score ** (1 / 8) for label, score in plain.items()}
+    assert scores == pytest.approx({label: power / sum(powers.values()) for label, power in powers.items()}, rel=1e-3)
+    assert clip < plain_clip
+    piped = pipeline("video-classification", model=str(checkpoint), top_k=7)(str(CLIP))
+    assert scores_of(piped) == pytest.approx(scores, abs=1e-5)
+    (window,) = timeline(CLIP, str(checkpoint), window=40.0)
+    assert window.scores == pytest.approx(scores, abs=1e-3)
+
+
+def test_an_answer_below_min_confidence_is_uncertain(noise_video):
+    answer = predict(noise_video, do_face_crop=False)
+    best = answer["predictions"][0]["score"]
+    for least, label in ((best - 1e-3, answer["label"]), (best + 1e-3, "uncertain")):
+        # Nothing but the label changes, however few predictions are shown.
+        expected = {**answer, "label": label, "predictions": answer["predictions"][:1]}
+        assert predict(noise_video, do_face_crop=False, min_confidence=least, top_k=1) == expected
+
+
+@pytest.mark.parametrize("wrong", [0, -0.5, 1.5, float("nan")])
+def test_a_wrong_min_confidence_is_explained(wrong):
+    with pytest.raises(ValueError, match="min_confidence must be above 0 and at most 1"):
+        predict(CLIP, min_confidence=wrong)
 
 
 def test_predict_returns_the_clips_that_it_classified():
@@ -225,10 +262,8 @@ def test_predict_returns_the_sentiment_of_aen(tmp_path, temperature):
     answer = predict(frames, model=str(tmp_path))
     sentiment = answer["sentiment"]
     assert answer["predictions"][0]["label"] == "happy" and sentiment["label"] == "negative"
-    assert sentiment["score"] == pytest.approx(0.55)
-    assert ("calibrated_score" in sentiment) == (temperature is not None)
-    for name in sentiment.keys() - {"label"}:
-        scores = {prediction["label"]: prediction[name] for prediction in answer["predictions"]}
-        assert sentiment[name] == pytest.approx(scores["sad"] + scores["bored"] + scores["angry"])
+    scores = scores_of(answer["predictions"])
+    assert sentiment["score"] == pytest.approx(scores["sad"] + scores["bored"] + scores["angry"])
+    assert scores["happy"] / scores["sad"] == pytest.approx((0.35 / 0.25) ** (1 / (temperature or 1)))
     assert predict(frames, model=str(tmp_path), top_k=1)["sentiment"] == sentiment
     assert "sentiment" not in predict(frames, do_face_crop=False)  # RDFER has none

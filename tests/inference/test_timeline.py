@@ -52,7 +52,17 @@ def test_timeline_needs_frame_times(noise_video):
         timeline(noise_video)
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"step": -1.0}])
+def test_windows_below_min_confidence_are_uncertain():
+    plain = timeline(CLIP, window=1.0, step=1.0)
+    best = sorted(max(window.scores.values()) for window in plain)
+    least = (best[2] + best[3]) / 2
+    windows = timeline(CLIP, window=1.0, step=1.0, min_confidence=least)
+    expected = [w.label if max(w.scores.values()) >= least else "uncertain" for w in plain]
+    assert [window.label for window in windows] == expected and expected.count("uncertain") == 3
+    assert [window.scores for window in windows] == [window.scores for window in plain]
+
+
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"step": -1.0}, {"min_confidence": 0}])
 def test_timeline_wants_positive_lengths(wrong):
     with pytest.raises(ValueError, match="above 0"):
         timeline(CLIP, **wrong)

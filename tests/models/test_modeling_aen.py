@@ -100,6 +100,21 @@ def test_emotion_is_sentiment_times_emotion_within_it(model):
 
 
 @torch.no_grad()
+def test_a_calibrated_sentiment_is_the_sum_of_its_calibrated_emotions():
+    model, frames = tiny_model(), videos(3)
+    plain = model(frames)
+    model.config.calibration_temperature = 2.5
+    calibrated = model(frames)
+    for name in ("logits", "clip_logits"):
+        assert_same(calibrated[name].exp(), (plain[name] / 2.5).softmax(-1))
+    emotions, groups = calibrated.logits.exp(), torch.tensor(model.groups)
+    sums = torch.stack([emotions[:, groups == group].sum(-1) for group in range(groups.max() + 1)], dim=-1)
+    assert_same(calibrated.sentiment_logits.softmax(-1), sums)
+    for name in ("agreement", "emotion_scores", "frame_logits"):
+        assert_same(calibrated[name], plain[name])
+
+
+@torch.no_grad()
 def test_the_sentiment_comes_first():
     model = tiny_model()
     before = model(videos())

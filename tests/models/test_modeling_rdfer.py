@@ -83,6 +83,17 @@ def test_uint8_frames_are_normalised_by_the_model():
     assert_same(model(frames).logits, model((frames / 255 - mean) / std).logits)
 
 
+@torch.no_grad()
+def test_the_calibration_temperature_divides_the_scores_of_videos_and_clips_only():
+    model, frames = tiny_model(), videos(3)
+    plain = model(frames)
+    model.config.calibration_temperature = 2.5
+    calibrated = model(frames)
+    for name, value in plain.items():
+        assert_same(calibrated[name], value / 2.5 if name in ("logits", "clip_logits") else value)
+    assert_same(model(frames, labels=torch.tensor([0, 1, 4])).logits, calibrated.logits)
+
+
 def test_wrong_shapes_are_named():
     model = tiny_model()
     with pytest.raises(ValueError, match=r"batch_size, num_frames, num_channels, height, width.*\(2, 3, 56, 56\)"):

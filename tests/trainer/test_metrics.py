@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from modeling_rdfer.trainer.metrics import (
+    answered_accuracy,
     area_under_risk_coverage,
     expected_calibration_error,
     fit_temperature,
@@ -66,6 +67,15 @@ def test_risk_of_equal_confidences_does_not_depend_on_their_order():
         assert coverages.tolist() == [1.0] * 4 and risks.tolist() == [0.5] * 4
 
 
+def test_accuracy_of_the_answers_at_a_least_confidence():
+    rows = answered_accuracy(*of_two_labels([0.6, 0.9, 0.7, 0.8], [0, 1, 1, 0]), (0.5, 0.8, 0.95))
+    assert rows == [
+        {"min_confidence": 0.5, "coverage": 1.0, "accuracy": 0.5},
+        {"min_confidence": 0.8, "coverage": 0.5, "accuracy": 0.5},
+        {"min_confidence": 0.95, "coverage": 0.0, "accuracy": None},
+    ]
+
+
 def test_area_under_risk_coverage_is_low_if_wrong_answers_are_unsure():
     confidences, correct = np.linspace(0.51, 0.99, 100), np.arange(100) >= 20
     sorted_out = area_under_risk_coverage(*of_two_labels(confidences, correct))
@@ -96,6 +106,7 @@ def test_calibration_of_probabilities_and_of_agreement():
     probabilities = np.eye(4)[PREDICTIONS] * 0.6 + 0.1
     metrics = recognition_metrics(PREDICTIONS, REFERENCES, LABELS, probabilities, agreement=[1.0] * 8)
     assert metrics["ece"] == pytest.approx(0.7 - 0.5) and metrics["ece_agreement"] == pytest.approx(0.5)
+    assert metrics["aurc"] == 0.5  # all are equally sure: the error rate
 
 
 def test_evaluate_module_by_path_and_by_class():

@@ -86,6 +86,11 @@ def test_evaluation_of_the_trained_model(trained, root, tmp_path):
     for name in ("eval_war", "eval_uar", "eval_recall_happy"):
         assert one[name] == pytest.approx(results[name])
     assert "eval_ece_agreement" in one and (tmp_path / "one" / "confusion_matrix.png").exists()
+    assert 0 <= one["eval_aurc"] <= 1 and (tmp_path / "one" / "coverage_accuracy.png").exists()
+    coverages = [row["coverage"] for row in one["by_min_confidence"]]
+    assert coverages == sorted(coverages, reverse=True) and coverages[0] == 1.0  # of two labels one has 0.3 or more
+    assert one["by_min_confidence"][0]["accuracy"] == one["eval_war"]
+    assert json.loads((tmp_path / "one" / "all_results.json").read_text()) == one
     four = evaluate.main([*arguments, "--output_dir", str(tmp_path / "four"), "--num_views", "4"])
     assert four["num_views"] == 4 and four["eval_war"] >= 0.9
 
@@ -94,16 +99,22 @@ def test_calibration_is_written_and_used(trained, root, tmp_path, capsys):
     model = shutil.copytree(trained, tmp_path / "model")
     before = json.loads((model / "config.json").read_text())
     arguments = ["--dataset", str(root / "test"), "--device", "cpu", "--output_dir", str(tmp_path / "out")]
-    temperature = evaluate.main([*arguments, "--model", str(model), "--calibrate"])["calibration_temperature"]
+    calibrated = evaluate.main([*arguments, "--model", str(model), "--calibrate"])
+    temperature = calibrated["calibration_temperature"]
     assert json.loads((model / "config.json").read_text()) == {**before, "calibration_temperature": temperature}
+
+    # The results are those of the calibrated model, and a second calibration starts from the uncalibrated one.
+    plain = evaluate.main([*arguments, "--model", str(trained)])
+    again = evaluate.main([*arguments, "--model", str(model)])
+    assert calibrated["eval_ece_uncalibrated"] == pytest.approx(plain["eval_ece"])
+    assert calibrated["eval_ece"] == pytest.approx(again["eval_ece"], abs=1e-4) != plain["eval_ece"]
+    assert evaluate.main([*arguments, "--model", str(model), "--calibrate"]) == calibrated
 
     video = root / "test" / "sad" / "00"
     plain = {p["label"]: p["score"] for p in predict(video, model=str(trained))["predictions"]}
     powers = {label: score ** (1 / temperature) for label, score in plain.items()}
     for prediction in predict(video, model=str(model))["predictions"]:
-        assert prediction["score"] == pytest.approx(plain[prediction["label"]])
-        expected = powers[prediction["label"]] / sum(powers.values())
-        assert prediction["calibrated_score"] == pytest.approx(expected, rel=1e-3)
+        assert prediction["score"] == pytest.approx(powers[prediction["label"]] / sum(powers.values()), rel=1e-3)
 
     with pytest.raises(SystemExit):
         evaluate.main([*arguments, "--calibrate"])

@@ -1,11 +1,12 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Plots that scripts write: confusion matrices, training curves, agreement and loss of an audit's videos."""
+"""Plots that scripts write: confusion matrices, coverage and accuracy, training curves, agreement and loss."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
+from modeling_rdfer.trainer.metrics import answered_accuracy, area_under_risk_coverage, risk_coverage
 from modeling_rdfer.trainer.verdicts import PARTITIONS
 
 # Smaller losses are drawn at this value, as the axis is logarithmic.
@@ -105,6 +106,34 @@ def plot_curves(log_history: list[dict], path):
     save_figure(figure, path)
 
 
+def plot_coverage_accuracy(probabilities, labels, min_confidences, path):
+    """Draws the accuracy of the answers over the share of videos that are answered, with points at least confidences.
+
+    Args:
+        probabilities (array of shape `(N, C)`, 0..1): the model's probabilities.
+        labels (array of shape `(N,)`, int): true labels.
+        min_confidences (sequence of `float`, 0..1): least confidences of the points.
+        path (`str` or `Path`): picture to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    coverages, risks = risk_coverage(probabilities, labels)
+    figure, axis = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    axis.plot(coverages, 1 - risks, color=COLOURS["clean"])
+    for row in answered_accuracy(probabilities, labels, min_confidences):
+        if row["accuracy"] is not None:
+            point = (row["coverage"], row["accuracy"])
+            axis.plot(*point, "o", color=COLOURS["noisy"])
+            axis.annotate(f"{row['min_confidence']:g}", point, xytext=(4, 5), textcoords="offset points", fontsize=8)
+    title = f"points: --min-confidence; AURC {area_under_risk_coverage(probabilities, labels):.3f}"
+    axis.set(xlim=(0, 1.02), xlabel="share of videos that are answered", ylabel="accuracy of the answers", title=title)
+    axis.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
 def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, path):
     """Draws the videos of an audit by the agreement of their clips and their loss, with the regions of the partition.
 
@@ -158,6 +187,7 @@ def plot_agreement_loss(table, thresholds: dict[str, float | None], title: str, 
 __all__ = [
     "plot_agreement_loss",
     "plot_confusions",
+    "plot_coverage_accuracy",
     "plot_curves",
     "save_figure",
     "text_colour",
