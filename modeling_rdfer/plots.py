@@ -82,6 +82,8 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         line = {"linewidth": 2.2, "label": label} if shown else {"linewidth": 1, "alpha": 0.5, "label": f"({label})"}
         marker = "o" if len(windows) == 1 else None
         curves.plot(centres, values, marker=marker, **styles[label], **line)
+    if any(window.label == UNCERTAIN for window in windows):
+        curves.plot([], [], color=UNCERTAIN_COLOUR, linewidth=8, label=UNCERTAIN)
     curves.set(ylabel="probability", ylim=(-0.02, 1.02), title=title)
     curves.grid(alpha=0.3)
     if labels:
