@@ -33,8 +33,9 @@ def _videos_in(folder: Path) -> list[str]:
 def _predict(arguments) -> int:
     videos = []
     for video in arguments.videos:
-        # A folder without video files is one video, made of frame images.
-        videos.extend((Path(video).is_dir() and _videos_in(Path(video))) or [video])
+        # A folder without video files is one video, made of frame images. A dict keeps several images apart, of which
+        # a list would be one video.
+        videos.extend({"path": name} for name in (Path(video).is_dir() and _videos_in(Path(video))) or [video])
     answers = predict(
         videos,
         arguments.model,
@@ -208,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         "classify the emotion in videos",
         [
             "rdfer predict clip.mp4",
+            "rdfer predict face.jpg other.png                     still images, an answer for each",
             "rdfer predict recordings/ --json > answers.json      all video files in a folder",
             "rdfer predict frames/0001/ --no-face-crop            a folder of face images is one video",
             "rdfer predict meeting.mp4 --face all --top-k 1       an answer for each face",
@@ -215,7 +217,9 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer predict clip.mp4 --engine onnx                 with ONNX Runtime, faster on a CPU",
         ],
     )
-    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video file, URL, folder of videos or of frames")
+    command.add_argument(
+        "videos", nargs="+", metavar="VIDEO", help="video or image file, URL, folder of videos or frames"
+    )
     add_model_options(command)
     command.add_argument("--top-k", type=_positive(int), help="number of labels in an answer (default: all)")
     add_min_confidence(command)

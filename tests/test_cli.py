@@ -12,6 +12,7 @@ from PIL import Image
 
 from modeling_rdfer import predict
 from modeling_rdfer.cli import main
+from modeling_rdfer.models.video_decoding_rdfer import open_video
 from tests.helpers.paths import AEN_CHECKPOINT, DATA
 
 CLIP = DATA / "cap13_edit2.mp4"
@@ -82,6 +83,23 @@ def test_predict_takes_folders_of_videos_and_of_frames(capsys, tmp_path):
     assert main(["predict", str(tmp_path / "frames"), "--json", "--no-face-crop"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
     assert answer["file"].endswith("frames") and len(answer["predictions"]) == 7
+
+
+def test_predict_answers_for_each_image(capsys, tmp_path):
+    """A list of images is one video for the functions, but nobody means that who names two files."""
+    files = [str(tmp_path / name) for name in ("a.jpg", "b.png")]
+    for file, frame in zip(files, open_video(CLIP).get_frames([100, 700])):
+        Image.fromarray(frame.permute(1, 2, 0).numpy()).save(file)
+    assert main(["predict", *files, "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [answer["file"] for answer in answers] == files
+    assert predict(files[1])["predictions"][0]["label"] == answers[1]["predictions"][0]["label"]
+    assert answers[0]["predictions"] != answers[1]["predictions"]
+
+    (tmp_path / "b.png").write_bytes(b"no image")
+    assert main(["predict", *files]) == 1
+    captured = capsys.readouterr()
+    assert files[0] in captured.out and f"Cannot read video '{files[1]}': found an image" in captured.err
 
 
 @pytest.mark.parametrize(

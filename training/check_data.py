@@ -91,7 +91,7 @@ def describe_reading(results: dict[str, int | Exception], min_frames: int) -> li
         lines.append(f"  cannot be read: {len(names):,}, {reason}: {first_few(names)}")
     lengths = {name: result for name, result in results.items() if not isinstance(result, Exception)}
     short = sorted((name for name, length in lengths.items() if length < min_frames), key=lengths.get)
-    if short:
+    if short and max(lengths.values()) > 1:  # still images are meant to be short
         names = first_few(f"{name} ({lengths[name]})" for name in short)
         lines.append(f"  short: {len(short):,} have fewer than {min_frames} frames (they are padded): {names}")
     if lengths:

@@ -41,7 +41,7 @@ def build_parser() -> ScriptParser:
     parser.add_argument(
         "--face-crop",
         action=BooleanAction,
-        help="find and crop faces (default: in video files, not in folders of frames, which are usually face crops)",
+        help="find and crop faces (default: not in folders of frames, which are usually face crops)",
     )
     parser.add_argument(
         "--on-missing-face",

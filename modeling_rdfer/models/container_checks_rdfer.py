@@ -3,22 +3,34 @@
 
 import struct
 
+# The first bytes of a file tell its type.
+HEAD_BYTES = 4096
+
+
+def image_type(head: bytes) -> str | None:
+    """Names the type of a still image from its first bytes; returns `None` if the file is none."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG") and b"acTL" not in head:  # acTL: animated
+        return "PNG"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
+        return "BMP"
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    return None
+
 
 def other_file_type(head: bytes) -> str | None:
     """Names the type of a file that is not a video, from its first bytes; returns `None` if it may be a video.
 
     FFmpeg does not refuse such files: it also plays images and text.
     """
-    if head.startswith(b"\xff\xd8\xff"):
-        return "a JPEG image"
-    if head.startswith(b"\x89PNG") and b"acTL" not in head:  # acTL: animated
-        return "a PNG image"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "a WebP image"
-    if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
-        return "a BMP image"
+    if image := image_type(head):
+        return f"a {image} image"
     try:
-        text = head.decode("utf-8") if len(head) < 4096 else head[:-4].decode("utf-8")
+        text = head.decode("utf-8") if len(head) < HEAD_BYTES else head[:-4].decode("utf-8")
     except UnicodeDecodeError:
         return None
     if all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text):

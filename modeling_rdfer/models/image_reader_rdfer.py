@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Reads videos that are arrays or lists of images."""
+"""Reads videos that are arrays, lists of images, or one image."""
 
+import io
 import math
 import os
 import re
@@ -13,7 +14,7 @@ import torch
 
 from .video_source_rdfer import VideoNotFoundError, VideoReadError, VideoSource
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class ArrayVideo(VideoSource):
@@ -53,7 +54,9 @@ class ArrayVideo(VideoSource):
 
 
 class ImageVideo(VideoSource):
-    """A video as a list of frames: paths of images, PIL images, or arrays of three axes (two axes: grey)."""
+    """A video as a list of frames: paths of images, contents of image files, PIL images, or arrays of three axes (two
+    axes: grey).
+    """
 
     def __init__(self, images: Sequence, name: str, layout: str | None):
         self.name, self._images, self._layout = name, images, layout
@@ -62,13 +65,15 @@ class ImageVideo(VideoSource):
             if isinstance(image, (str, os.PathLike)):
                 if not os.path.isfile(image):
                     raise VideoNotFoundError(os.fspath(image), "no such file", "an image file")
-            elif not isinstance(image, PIL.Image.Image):
+            elif not isinstance(image, (bytes, PIL.Image.Image)):
                 self._load(image, number)
 
     def _load(self, image, number: int) -> torch.Tensor:
         """One image as uint8 RGB `(3, H, W)`."""
         name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"frame {number} of {self.name}"
-        if isinstance(image, (str, os.PathLike, PIL.Image.Image)):
+        if isinstance(image, bytes):
+            image, name = io.BytesIO(image), self.name
+        if isinstance(image, (str, os.PathLike, io.BytesIO, PIL.Image.Image)):
             try:
                 if isinstance(image, PIL.Image.Image):
                     return _pil_to_rgb(image)
@@ -76,6 +81,9 @@ class ImageVideo(VideoSource):
                     return _pil_to_rgb(PIL.ImageOps.exif_transpose(opened))
             except FileNotFoundError:
                 raise VideoNotFoundError(name, "no such file", "an image file") from None
+            except PIL.UnidentifiedImageError as error:
+                found = "an image that cannot be read (its content is in no known format)"
+                raise VideoReadError(name, found, "an intact image") from error
             except Exception as error:  # PIL raises many kinds for damaged files
                 raise VideoReadError(name, f"an image that cannot be read ({error})", "an intact image") from error
         if image.ndim == 2:

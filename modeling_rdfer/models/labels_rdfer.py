@@ -14,7 +14,7 @@ SYNONYMS = (
     ("disappointment", "disappointed", "ds"),
     ("disgust", "disgusted", "dis", "di"),
     ("fear", "fearful", "afraid", "fea", "fe"),
-    ("happiness", "happy", "joy", "hap", "ha"),
+    ("happiness", "happy", "joy", "smile", "smiling", "hap", "ha"),
     ("helplessness", "helpless", "hl"),
     ("neutral", "neutrality", "neu", "ne"),
     ("sadness", "sad", "sa"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .container_checks_rdfer import missing_part, other_file_type
+from .container_checks_rdfer import HEAD_BYTES, missing_part, other_file_type
 from .decoder_choice_rdfer import load_pyav
 from .frame_index_rdfer import FrameIndex, is_sparse
 from .video_source_rdfer import VideoReadError, VideoSource
@@ -59,7 +59,7 @@ class PyAVVideo(VideoSource):
         if size == 0:
             raise VideoReadError(name, "an empty file (0 bytes)")
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as handle:
-            other = other_file_type(handle.read(4096))
+            other = other_file_type(handle.read(HEAD_BYTES))
             if other is not None:
                 raise VideoReadError(name, other)
             handle.seek(0)

@@ -1,6 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Opens videos of any kind: file, URL, bytes, decoder, tensor, images, folder of images.
 
+A still image is a video of one frame.
+
 Container files are read by torchcodec if it can be used, else by PyAV, whose wheels include FFmpeg. In both cases the
 list of frames and their times comes from PyAV, which reads the packets without decoding, so index i is the same frame
 with both. The environment variable `RDFER_VIDEO_DECODER` ("auto", "torchcodec" or "pyav") forces one of them.
@@ -15,6 +17,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from .container_checks_rdfer import HEAD_BYTES, image_type
 from .decoder_choice_rdfer import DECODER_VARIABLE, decoder_in_use, load_pyav
 from .image_reader_rdfer import IMAGE_SUFFIXES, ArrayVideo, ImageVideo, folder_images, is_frame
 from .pyav_reader_rdfer import PyAVVideo
@@ -40,11 +43,11 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
 
     Args:
         source: one of
-            - path of a video file (`str` or `os.PathLike`), or an http(s) URL;
-            - path of a folder of frame images (.jpg, .jpeg, .png, .bmp, .webp; other and hidden files are ignored),
-              in natural order, frame_2 before frame_10;
-            - the bytes of a video file, or a binary file object;
-            - `{"bytes": ..., "path": ...}` as `datasets.Video(decode=False)` gives it;
+            - path of a video file or a still image (`str` or `os.PathLike`), or an http(s) URL of one;
+            - path of a folder of frame images (.jpg, .jpeg, .png, .bmp, .webp, .tif, .tiff; other and hidden files are
+              ignored), in natural order, frame_2 before frame_10;
+            - the bytes of a video or image file, or a binary file object;
+            - `{"bytes": ..., "path": ...}` as `datasets.Video(decode=False)` and `datasets.Image(decode=False)` give;
             - a `torchcodec.decoders.VideoDecoder`;
             - tensor or numpy array, `(T, C, H, W)` or `(T, H, W, C)` with 1, 3 or 4 channels (transparent becomes
               white), or one frame; uint8, or float in 0..1;
@@ -72,14 +75,14 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
         return _open_path(os.fspath(source), decoder, layout)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
-        return _open_container(data, name or f"<{len(data)} bytes>", decoder)
+        return _open_file(data, name or f"<{len(data)} bytes>", decoder)
     if hasattr(source, "read") and hasattr(source, "seek"):
         source.seek(0)
         data = source.read()
         name = name or str(getattr(source, "name", None) or f"<file object of {len(data)} bytes>")
         if not isinstance(data, bytes):
             raise VideoReadError(name, "a file opened as text", "a file opened in binary mode, open(path, 'rb')")
-        return _open_container(data, name, decoder)
+        return _open_file(data, name, decoder)
     if hasattr(source, "get_frames_at") and hasattr(source, "metadata"):
         encoded = getattr(source, "_hf_encoded", None) or {}  # set by datasets.Video
         return UserDecoderVideo(source, encoded.get("path") or name or f"<{type(source).__name__}>")
@@ -97,16 +100,14 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
 
 def _open_path(path: str, decoder: str, layout: str | None) -> VideoSource:
     if re.match(r"https?://", path, flags=re.IGNORECASE):
-        return _open_container(_download(path), path, decoder)
+        return _open_file(_download(path), path, decoder)
     if os.path.isdir(path):
         return ImageVideo(folder_images(path), path, layout)
     if not os.path.exists(path):
         raise VideoNotFoundError(path, f"no such file or folder (working directory {os.getcwd()})")
     if not os.path.isfile(path):
         raise VideoReadError(path, "neither a file nor a folder")
-    if path.lower().endswith(IMAGE_SUFFIXES):
-        return ImageVideo([path], path, layout)
-    return _open_container(os.path.abspath(path), path, decoder)
+    return _open_file(path, path, decoder)
 
 
 def _open_list(frames: list | tuple, name: str, layout: str | None) -> VideoSource:
@@ -119,19 +120,32 @@ def _open_list(frames: list | tuple, name: str, layout: str | None) -> VideoSour
     return ImageVideo(frames, name, layout)
 
 
-def _open_container(file: str | bytes, name: str, decoder: str) -> VideoSource:
+def _open_file(file: str | bytes, name: str, decoder: str) -> VideoSource:
+    if _is_image(file, name):
+        return ImageVideo([file], name, None)
     backend, reason = decoder_in_use(decoder)
     if backend is None:
         raise RuntimeError(f"No video decoder can be used to read {name!r}: {reason}.")
     pyav, problem = load_pyav()
     if pyav is None:
         raise RuntimeError(f"PyAV (`pip install av`) is needed to read {name!r} and cannot be used: {problem}.")
-    video = PyAVVideo(file, name)
+    video = PyAVVideo(file if isinstance(file, bytes) else os.path.abspath(file), name)
     forced = "torchcodec" in (decoder, os.environ.get(DECODER_VARIABLE))
     small = video.height * video.width <= PYAV_UP_TO_PIXELS
     if backend == "pyav" or not video.torchcodec_can or (small and not forced):
         return video
     return TorchCodecVideo(video, fall_back=not forced)
+
+
+def _is_image(file: str | bytes, name: str) -> bool:
+    """Tells whether a file, given by path or content, is a still image: by its name or else by its first bytes."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
+        return suffix in IMAGE_SUFFIXES
+    if isinstance(file, bytes):
+        return image_type(file[:HEAD_BYTES]) is not None
+    with open(file, "rb") as handle:
+        return image_type(handle.read(HEAD_BYTES)) is not None
 
 
 def _download(url: str) -> bytes:

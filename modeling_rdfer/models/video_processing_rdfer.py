@@ -78,7 +78,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
     - the path of a video file, or an http(s) URL;
     - the path of a folder of frame images;
-    - the bytes of a video file, or `{"bytes", "path"}` as `datasets.Video(decode=False)` gives it;
+    - the bytes of a video or image file, or `{"bytes", "path"}` as `datasets.Video(decode=False)` gives it;
     - a `torchcodec.decoders.VideoDecoder`;
     - a tensor or NumPy array of shape `(T, C, H, W)` or `(T, H, W, C)`;
     - a list of frames: PIL images, arrays, or paths of images.

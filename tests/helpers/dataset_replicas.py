@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Miniature replicas of datasets, in their layouts, and files to make some of."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -16,8 +17,9 @@ WORDS = ["Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"]
 # One clip of each label in train, three in test; ids of one to five digits.
 DFEW_TRAIN = {1: 1, 22: 2, 333: 3, 4444: 4, 15555: 5, 6: 6, 7: 7}
 DFEW_TEST = {8: 2, 90: 3, 16000: 4}
-# Votes of FER+: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not a face. The
-# comment says what has won: by the rule of FER+'s authors; by most votes of all ten.
+FERPLUS_COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear"]
+FERPLUS_COLUMNS += ["contempt", "unknown", "NF"]
+# Votes in this order. The comment says what has won: by the rule of FER+'s authors; by most votes of all ten.
 FERPLUS_VOTES = {
     "train": {
         "fer0000000": [9, 0, 0, 1, 0, 0, 0, 0, 0, 0],  # neutral
@@ -85,9 +87,9 @@ def dfew(root: Path, nested="Clip/clip_224x224", lists="authors") -> Path:
 
 
 def draw_face(number: int) -> Image.Image:
-    """A grey image of 48x48 pixels like those of FER-2013, drawn: a disc with two eyes, brighter with the number."""
+    """A grey image of 48x48 pixels like those of FER-2013, drawn: a disc with two eyes, whose grey is the number."""
     y, x = np.mgrid[:48, :48]
-    face = np.where((x - 24) ** 2 + (y - 24) ** 2 < 400, 100 + 10 * (number % 10), 30)
+    face = np.where((x - 24) ** 2 + (y - 24) ** 2 < 400, 100 + number % 151, 30)
     for eye in (16, 32):
         face[(x - eye) ** 2 + (y - 18) ** 2 < 9] = 0
     return Image.fromarray(face.astype(np.uint8))
@@ -104,10 +106,7 @@ def ferplus_parquet(root: Path, splits=("train", "validation")) -> Path:
     root.mkdir(exist_ok=True)
     for split in splits:
         votes = FERPLUS_VOTES[split]
-        images = [
-            {"bytes": png_of(draw_face(number)), "path": f"{name}.png"}
-            for number, name in enumerate(FERPLUS_VOTES[split])
-        ]
+        images = [{"bytes": png_of(draw_face(int(name[3:]))), "path": f"{name}.png"} for name in FERPLUS_VOTES[split]]
         table = pa.table(
             {
                 "image": pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
@@ -116,4 +115,34 @@ def ferplus_parquet(root: Path, splits=("train", "validation")) -> Path:
             }
         )
         pq.write_table(table, root / f"{split}.parquet")
+    return root
+
+
+def ferplus_csv(root: Path) -> Path:
+    """FER+ in the authors' two lists; after the first image comes one without a face, which has no name."""
+    images = [["emotion", "pixels", "Usage"]]
+    votes = [["Usage", "Image name", *FERPLUS_COLUMNS]]
+    for usage, split in zip(("Training", "PublicTest", "PrivateTest"), FERPLUS_VOTES):
+        for number, (name, counts) in enumerate(FERPLUS_VOTES[split].items()):
+            pixels = " ".join(map(str, np.asarray(draw_face(int(name[3:]))).flatten()))
+            images.append([number % 7, pixels, usage])
+            votes.append([usage, f"{name}.png", *counts])
+    images.insert(2, [0, "0 " * (48 * 48), "Training"])
+    votes.insert(2, ["Training", "", *[0] * 9, 10])
+    root.mkdir(exist_ok=True)
+    for name, rows in {"fer2013.csv": images, "fer2013new.csv": votes}.items():
+        with open(root / name, "w", newline="") as handle:
+            csv.writer(handle).writerows(rows)
+    return root
+
+
+def ferplus_folders(root: Path, with_box=True) -> Path:
+    """FER+ as the authors' program writes it."""
+    for folder, split in zip(("FER2013Train", "FER2013Valid", "FER2013Test"), FERPLUS_VOTES):
+        (root / folder).mkdir(parents=True)
+        with open(root / folder / "label.csv", "w", newline="") as handle:
+            for name, counts in FERPLUS_VOTES[split].items():
+                draw_face(int(name[3:])).save(root / folder / f"{name}.png")
+                box = ["(0, 0, 48, 48)"] if with_box else []
+                csv.writer(handle).writerow([f"{name}.png", *box, *counts])
     return root

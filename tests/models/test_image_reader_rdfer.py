@@ -1,11 +1,14 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Videos that are folders or lists of images, or arrays."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.models.video_source_rdfer import VideoReadError
 from tests.helpers.videos import HEIGHT, WIDTH, message_of, numbers_of, picture
@@ -88,6 +91,55 @@ def test_lists_of_frames(frame_folder):
     assert "missing.png" in message_of([paths[0], "missing.png"])
     assert "element 1" in message_of([picture(0), 7])
     assert "an empty list" in message_of([])
+
+
+# One image -----------------------------------------------------------------------------------------------------------
+
+FORMATS = {"JPEG": "jpg", "PNG": "png", "BMP": "bmp", "WebP": "webp", "TIFF": "tiff"}
+
+
+def image_file(kind: str) -> bytes:
+    """A picture that stands on its side; where the format says so, it is to be rotated for display."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if kind in ("JPEG", "PNG", "WebP") else {}
+    file = io.BytesIO()
+    Image.fromarray(picture(3)).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_image_is_a_video_of_one_frame(tmp_path, kind):
+    content = image_file(kind)
+    named, unnamed = tmp_path / f"face.{FORMATS[kind]}", tmp_path / "upload"
+    named.write_bytes(content)
+    unnamed.write_bytes(content)
+    expected = open_video(named).get_frames([0])
+    size = (HEIGHT, WIDTH) if kind in ("BMP", "TIFF") else (WIDTH, HEIGHT)
+    assert expected.shape == (1, 3, *size)
+    rows = [{"bytes": content, "path": None}, {"bytes": content, "path": "x.png"}, {"bytes": None, "path": str(named)}]
+    for source in (str(unnamed), content, io.BytesIO(content), *rows):
+        video = open_video(source)
+        assert (video.num_frames, video.backend, video.height, video.width) == (1, "images", *size)
+        assert torch.equal(video.get_frames([0]), expected)
+    inputs = RDFERVideoProcessor(num_frames=4)(rows[0], return_tensors="pt")
+    assert inputs["pixel_values_videos"].shape == (1, 4, 3, 112, 112)
+    assert inputs["frame_mask"].tolist() == [[True, False, False, False]]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_damaged_image_gives_one_clear_error(tmp_path, kind):
+    content = image_file(kind)
+    half = content[: len(content) // 2]
+    (tmp_path / "face.jpg").write_bytes(half)
+    message = "an image that cannot be read .*expected an intact image"
+    for source, name in ((tmp_path / "face.jpg", "face.jpg"), ({"bytes": half, "path": "fer.png"}, "'fer.png'")):
+        with pytest.raises(VideoReadError, match=f"{name}.*{message}"):
+            open_video(source).get_frames([0])
+    with pytest.raises(VideoReadError, match=f"<{len(half)} bytes>.*{message}"):
+        open_video(half).get_frames([0])
+    with pytest.raises(VideoReadError, match=r"'fer\.png'.*\(its content is in no known format\)"):
+        open_video({"bytes": b"no image", "path": "fer.png"})
 
 
 # Arrays --------------------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 import re
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers.dataset_replicas import dfew, write_frames, write_list, write_video
+from tests.helpers.dataset_replicas import dfew, ferplus_parquet, write_frames, write_list, write_video
 from training import check_data
 from training.datasets import DATASETS, dataset_options, get_loader
 
@@ -22,6 +24,20 @@ def test_good_data_pass_with_their_counts(tmp_path, capsys):
     assert re.search(r"^ +anger +1$", out, re.MULTILINE)
     assert "the numbers of videos differ from the published ones: fold 2, train, fold 2, test" in out
     assert "10 videos:" in out and "short: 10 have fewer than 16 frames" in out and "2 to 2, median 2" in out
+
+
+def test_still_images_are_counted_and_not_called_short(tmp_path, capsys):
+    status, out = run(capsys, "--dataset", "ferplus", "--root", ferplus_parquet(tmp_path))
+    assert status == 0 and "short" not in out and "1 to 1, median 1" in out
+    assert "  train                 2  (published 24,925, -24,923)" in out
+    options = ("--dataset-options", "keep=all,contempt=true")
+    status, out = run(capsys, "--dataset", "ferplus", "--root", tmp_path, *options)
+    assert "  train                 6\n" in out and "published" not in out and "contempt" in out
+    broken = pq.read_table(tmp_path / "train.parquet").slice(0, 1).to_pylist()
+    broken[0]["image"]["bytes"] = broken[0]["image"]["bytes"][:60]
+    pq.write_table(pa.Table.from_pylist(broken), tmp_path / "train.parquet")
+    status, out = run(capsys, "--dataset", "ferplus", "--root", tmp_path)
+    assert status == 1 and "cannot be read: 1, an image that cannot be read: fer0000000" in out
 
 
 def test_all_folds_are_checked_and_those_that_fail_are_named(tmp_path, capsys):

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from modeling_rdfer import predict
+from tests.helpers.dataset_replicas import draw_face, ferplus_parquet
 from tests.helpers.training_options import FAST, TINY
 from training import audit, evaluate, train
 from training.running.arguments import parse_training_arguments
@@ -62,6 +63,21 @@ def test_training_leaves_everything_behind(trained, root):
     # The checkpoint works through the door that users take.
     answer = predict(root / "test" / "sad" / "00", model=str(trained))
     assert answer["predictions"][0]["label"] == "sad"
+
+
+def test_training_with_still_images(tmp_path):
+    """FER+ in Parquet: from the options of the loader to the sample table, the card and an answer for an image."""
+    options = ["--dataset", "ferplus", "--root", str(ferplus_parquet(tmp_path / "ferplus"))]
+    options += ["--dataset-options", "keep=all", "--no-face-crop", "--output-dir", str(tmp_path / "out")]
+    train.main([*options, "--max_steps", "2", "--per_device_train_batch_size", "4", *TINY, *FAST])
+    table = pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
+    assert {row["sample_id"]: row["num_frames"] for row in table} == {
+        f"fer000000{number}": 1 for number in (0, 1, 2, 3, 4, 6)
+    }
+    assert "Trained on FER+, keep all, split train, 6 videos" in (tmp_path / "out" / "README.md").read_text()
+    draw_face(3).save(tmp_path / "face.jpg")
+    answer = predict(tmp_path / "face.jpg", model=str(tmp_path / "out"))
+    assert len(answer["predictions"]) == 7 and answer["file"].endswith("face.jpg")
 
 
 def test_training_leaves_a_card(trained, root):

@@ -17,7 +17,7 @@ LIST_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 FORMS = f"""a registered name ({", ".join(REGISTERED)}) together with --root; a folder, D/<split>/<label>/<video> or \
 D/<label>/<video>, or one written by training.prepare; a list file (.csv, .tsv or .jsonl with the columns path and \
 label); or the id of a dataset on the Hub, e.g. user/name"""
-DATASET_HELP = f"Videos: {FORMS}."
+DATASET_HELP = f"Videos or still images: {FORMS}."
 
 
 @dataclass

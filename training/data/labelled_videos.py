@@ -26,7 +26,8 @@ class LabelledVideos:
     """Labelled videos.
 
     Attributes:
-        sources (sequence): what [`RDFERVideoProcessor`] reads: a path, or `{"bytes", "path"}`.
+        sources (sequence): what [`RDFERVideoProcessor`] reads: a path, or `{"bytes", "path"}`. A still image is a
+            video of one frame.
         labels (`list[str]`): name of the given label of each video.
         sample_ids (`list[str]`): id of each video, unique.
         columns (`dict[str, list]`): what else is known, for the sample table: `path`, `split`, `fold`, ...
@@ -68,7 +69,7 @@ class LabelledVideos:
         known = dataset.column_names
         columns = {name: list(dataset[name]) for name in SAMPLE_COLUMNS if name in known}
         person = next((name for name in PERSON_COLUMNS if name in known), None)
-        source = dataset[next(name for name in SOURCE_COLUMNS if name in known)]
+        source = dataset[source_column(dataset)]
         label = dataset.features["label"]
         teacher_names = dataset.unique("frame_teacher") if "frame_teacher" in known else []
         teacher = stored_frame_teacher(dataset.features, teacher_names)
@@ -170,6 +171,11 @@ class LabelledVideos:
         return known or content_hash(self.sources[number])
 
 
+def source_column(dataset: datasets.Dataset) -> str:
+    """The column of a dataset that holds its videos, one of `SOURCE_COLUMNS`."""
+    return next(name for name in SOURCE_COLUMNS if name in dataset.column_names)
+
+
 def content_hash(source) -> str | None:
     """Hash of a video's content, which shows later whether the video has changed (docs/table_schema.md).
 
@@ -217,4 +223,4 @@ def stored_frame_teacher(features: datasets.Features, names: Iterable[str]) -> F
     return FrameTeacher(names[0], list(features["pseudo_labels"]))
 
 
-__all__ = ["SAMPLE_COLUMNS", "LabelledVideos", "content_hash", "stored_frame_teacher"]
+__all__ = ["SAMPLE_COLUMNS", "LabelledVideos", "content_hash", "source_column", "stored_frame_teacher"]

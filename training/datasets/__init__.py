@@ -36,8 +36,9 @@ def load(name: str, root, **options):
 
     Args:
         name (`str`): name of the dataset: `"dfew"`, `"ferv39k"`, `"mafw"`, `"afew"`, `"crema_d"`, `"ravdess"`,
-            `"enterface05"`; or, for your own videos, `"videofolder"` (a folder for each label), `"videolist"` (a CSV,
-            TSV or JSON lines file) or `"hub"` (a dataset of the datasets library, or a prepared set).
+            `"enterface05"`, `"ferplus"`; or, for your own, `"videofolder"` (a folder of videos or images for each
+            label), `"videolist"` (a CSV, TSV or JSON lines file) or `"hub"` (a dataset of the datasets library, or a
+            prepared set).
         root (`str` or `Path`): folder of the dataset; for `"videolist"` the list file; for `"hub"` a folder or an id
             on the Hub.
         options: options of the dataset, e.g. `fold=1`. [`dataset_options`] lists them; the dataset's own

@@ -4,16 +4,23 @@ al., ICMI 2016). The votes are under the MIT license; the images were collected 
 photographers.
 """
 
-from collections.abc import Sequence
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import datasets
+import numpy as np
+import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers.utils import logging
 
-from .loader_tools import build_splits, find_lists, loader
+from training.data.messages import first_few
+
+from .loader_tools import OnMissing, build_splits, find_lists, loader
 
 logger = logging.get_logger(__name__)
 
@@ -28,46 +35,69 @@ PUBLISHED = {
         "validation": [1180, 862, 411, 348, 289, 25, 60],
     }
 }
-SPLITS = ("train", "validation", "test")
+# FER-2013's names of the splits and its labels, in the order of their numbers.
+USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+FER2013_LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+SIDE = 48
+PARQUET = ("train.parquet", "validation.parquet", "test.parquet")
+CSV = ("fer2013.csv", "fer2013new.csv")
+FOLDERS = ("FER2013Train", "FER2013Valid", "FER2013Test")
 
 
 @loader("folder")
 def load(
-    root, keep: Literal["majority", "plurality", "all"] = "majority", contempt: bool = False
+    root,
+    keep: Literal["majority", "plurality", "all"] = "majority",
+    contempt: bool = False,
+    on_missing: OnMissing = "error",
 ) -> datasets.DatasetDict:
     """Loads FER+. The images are not decoded.
 
     Args:
-        root (`str` or `Path`): folder with `train.parquet`, `validation.parquet` and, optionally, `test.parquet`, with
-            the columns `image` (`{"bytes", "path"}`), `votes` (ten whole numbers) and, optionally, `fer2013_label`.
+        root (`str` or `Path`): folder with one of:
+
+            - `train.parquet`, `validation.parquet` and, optionally, `test.parquet`, with the columns `image`
+              (`{"bytes", "path"}`), `votes` (ten whole numbers) and, optionally, `fer2013_label`;
+            - FER-2013's `fer2013.csv` (emotion, pixels, Usage) and FER+'s `fer2013new.csv` (Usage, Image name and ten
+              columns of votes), whose rows are those of the former;
+            - `FER2013Train`, `FER2013Valid` and, optionally, `FER2013Test` (in `root` or in `root/data`), as FER+'s
+              own program writes them: PNG images and `label.csv` with name, optionally a box, and ten votes.
         keep (`"majority"`, `"plurality"` or `"all"`, *optional*, defaults to `"majority"`): which images count.
-            `"majority"` is the rule of FER+'s authors: expressions with a single vote are ignored, and one expression
-            must have more than half of the other votes. With `"plurality"` one must have more votes than any
-            other. With both, images whose winner is no label (unknown, not a face, contempt) are left out. `"all"`
-            keeps each image with a vote for a label; the label with most votes is its label, in a tie the first one.
+            `"majority"` is the rule of FER+'s authors: single votes are ignored, and one choice must have more than
+            half of the other votes. With `"plurality"` one must have more of the ten votes than any other. With both,
+            images whose winner is no label (unknown, not a face, contempt) are left out. `"all"` keeps each image with
+            a vote for a label; the label with most votes is its label, in a tie the first one.
         contempt (`bool`, *optional*, defaults to `False`): whether contempt is the eighth label.
+        on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether an image that a `label.csv` has
+            and its folder has not is an error or left out.
 
     Returns:
         `datasets.DatasetDict`: `train`, `validation` and, if it is there, `test` (FER-2013's Training, PublicTest and
-        PrivateTest) with the columns of [`build_splits`] (`image` is `{"bytes", "path"}`); `votes`, the ten numbers of
-        votes for `VOTES`; `soft_label`, the shares of the labels in the votes for labels, of sum 1; and
-        `fer2013_label`, FER-2013's own label or `None`, if it is known. `sample_id` is the name of the image.
+        PrivateTest) with the columns of [`build_splits`] (`image` is a path if the images are files, else
+        `{"bytes", "path"}`); `votes`, the ten numbers of votes for `VOTES`; `soft_label`, the shares of the labels in
+        the votes for labels, of sum 1; and, if it is known, `fer2013_label`, FER-2013's own label or `None`.
+        `sample_id` is the name of the image, e.g. `"fer0000000"`.
 
     Raises:
         FileNotFoundError: if files are missing.
-        ValueError: if a column is missing, or a row has other than ten votes.
+        ValueError: if a column is missing, a row has other than ten votes, an image has other than 48x48 pixels, or
+            the two lists differ in their rows.
     """
     labels = VOTES[:8] if contempt else LABELS
     splits, images = {}, {}
-    features = {"votes": datasets.List(datasets.Value("int8"), length=len(VOTES))}
-    for split, rows in _read_parquet(root).items():
+    for split, rows in _read_rows(root).items():
         kept = [made for row in rows if (made := _label_row(row, labels, keep))]
         logger.warning(f"FER+, keep={keep}: {len(kept):,} of the {len(rows):,} images of {split} are kept.")
         images |= {row["sample_id"]: row.pop("image") for row in kept}
         splits[split] = kept
-    return build_splits(root, labels, splits, images, features=features)
+    images = {name: image for name, image in images.items() if isinstance(image, dict) or image.is_file()}
+    features = {"votes": datasets.List(datasets.Value("int8"), length=len(VOTES))}
+    return build_splits(root, labels, splits, images, on_missing, features)
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Votes
+# ---------------------------------------------------------------------------------------------------------------------
 def _label_row(row: dict, labels: Sequence[str], keep: str) -> dict | None:
     """The row with its label; `None` if the votes give it none."""
     votes = row["votes"]
@@ -91,38 +121,117 @@ def _winner(votes: Sequence[int], keep: str) -> str | None:
     return VOTES[votes.index(most)] if won else None
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Parquet
-# ---------------------------------------------------------------------------------------------------------------------
-def _read_parquet(root: Path) -> dict[str, list[dict]]:
-    """The rows of each split, with the image as `{"bytes", "path"}`."""
-    files = find_lists(root, [("train.parquet", "validation.parquet")])
-    files += [file for file in [files[0].with_name("test.parquet")] if file.is_file()]
-    return {split: _read_table(file, split) for split, file in zip(SPLITS, files)}
+def _check_votes(where: str, votes: Sequence) -> list[int]:
+    """The votes as whole numbers. Raises ValueError if they are not ten."""
+    try:
+        counts = [int(count) for count in votes]
+    except (TypeError, ValueError):
+        counts = []
+    if len(counts) != len(VOTES) or min(counts) < 0:
+        raise ValueError(f"{where}: expected {len(VOTES)} numbers of votes for {', '.join(VOTES)}; found {votes}.")
+    return counts
 
 
-def _read_table(file: Path, split: str) -> list[dict]:
+# ---------------------------------------------------------------------------------------------------------------------
+# Layouts
+# ---------------------------------------------------------------------------------------------------------------------
+def _read_rows(root: Path) -> dict[str, list[dict]]:
+    """The rows of each split: `sample_id`, `path`, `votes`, `image` (`{"bytes", "path"}`, or a path that may lead
+    nowhere) and, if it is known, `fer2013_label`.
+    """
+    lists = [f"{folder}/label.csv" for folder in FOLDERS]
+    files = find_lists(root, [PARQUET[:2], CSV, lists[:2]])
+    if files[0].name == CSV[0]:
+        return _read_csv(*files)
+    read = _read_parquet if files[0].name == PARQUET[0] else _read_folder
+    base = files[0].parent if read is _read_parquet else files[0].parent.parent
+    files = [base / name for name in (PARQUET if read is _read_parquet else lists)]
+    return {split: read(file, root) for split, file in zip(USAGES.values(), files) if file.is_file()}
+
+
+def _read_parquet(file: Path, root: Path) -> list[dict]:
     try:
         with pq.ParquetFile(file) as parquet:
             found = parquet.schema_arrow.names
-            if missing := [column for column in ("image", "votes") if column not in found]:
-                raise ValueError(f"{file} lacks the columns {missing}; it has {found}.")
+            _check_columns(file, ("image", "votes"), found)
             columns = ["image", "votes", *(["fer2013_label"] if "fer2013_label" in found else [])]
             rows = parquet.read(columns=columns).to_pylist()
     except pa.ArrowInvalid as error:
         raise ValueError(f"{file} is no intact Parquet file: {error}.") from error
     for number, row in enumerate(rows):
-        _check_votes(file, number, row["votes"])
+        where = f"{file}, row {number}"
+        row["votes"] = _check_votes(where, row["votes"])
         if not isinstance(row["image"], dict) or not row["image"].get("bytes") or not row["image"].get("path"):
-            raise ValueError(f'{file}, row {number}: expected an image {{"bytes", "path"}}.')
-        row["path"] = row["image"]["path"]
-        row["sample_id"] = Path(row["path"]).stem
+            raise ValueError(f'{where}: expected an image as {{"bytes", "path"}}.')
+        row |= {"sample_id": Path(row["image"]["path"]).stem, "path": row["image"]["path"]}
     return rows
 
 
-def _check_votes(file: Path, number: int, votes):
-    if not votes or len(votes) != len(VOTES) or any(count is None or count < 0 for count in votes):
-        raise ValueError(f"{file}, row {number}: expected {len(VOTES)} numbers of votes for {VOTES}, found {votes}.")
+def _read_csv(fer2013: Path, ferplus: Path) -> dict[str, list[dict]]:
+    splits: dict[str, list[dict]] = {}
+    images = _read_lines(fer2013, ("emotion", "pixels", "Usage"))
+    votes = _read_lines(ferplus, ("Usage", "Image name", *VOTES))
+    end = ("the end of the other", {})
+    for (where, image), (voted_where, voted) in itertools.zip_longest(images, votes, fillvalue=end):
+        if image.get("Usage") != voted.get("Usage") or image["Usage"] not in USAGES:
+            raise ValueError(
+                f"{where} has Usage {image.get('Usage')!r}, {voted_where} has {voted.get('Usage')!r}: expected the "
+                f"same rows in both files, with Usage {', '.join(USAGES)}."
+            )
+        counts, name = _check_votes(voted_where, [voted[column] for column in VOTES]), voted["Image name"]
+        if name:  # FER+'s authors give no name to what is not a face
+            row = {"sample_id": Path(name).stem, "path": name, "votes": counts}
+            row["image"] = {"bytes": _make_png(where, image["pixels"]), "path": name}
+            row["fer2013_label"] = _fer2013_label(where, image["emotion"])
+            splits.setdefault(USAGES[image["Usage"]], []).append(row)
+    return splits
+
+
+def _read_folder(file: Path, root: Path) -> list[dict]:
+    rows = []
+    with open(file, newline="", encoding="utf-8-sig") as handle:
+        for line in (reader := csv.reader(handle)):
+            # The authors' lists have a box between name and votes, those that their program writes have none.
+            image, first = file.with_name(line[0]), 2 if len(line) == len(VOTES) + 2 else 1
+            votes = _check_votes(f"{file}, line {reader.line_num}", line[first:])
+            path = image.relative_to(root).as_posix()
+            rows.append({"sample_id": image.stem, "path": path, "votes": votes, "image": image})
+    if extra := sorted({image.name for image in file.parent.glob("*.png")} - {row["image"].name for row in rows}):
+        logger.warning(f"{file} lacks {len(extra)} images of its folder, which are left out: {first_few(extra)}.")
+    return rows
+
+
+def _read_lines(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row of a CSV file is, for messages, and the row."""
+    with open(file, newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle)
+        _check_columns(file, columns, reader.fieldnames or [])
+        for row in reader:
+            yield f"{file}, line {reader.line_num}", {column: (row[column] or "").strip() for column in columns}
+
+
+def _check_columns(file: Path, columns: Sequence[str], found: Sequence[str]):
+    if missing := [column for column in columns if column not in found]:
+        raise ValueError(f"{file} lacks the columns {missing}; it has {list(found)}.")
+
+
+def _make_png(where: str, text: str) -> bytes:
+    """The image of FER-2013's pixels, numbers separated by spaces."""
+    pixels = np.fromstring(text, np.int64, sep=" ")  # ends at what is no number
+    if len(pixels) != SIDE * SIDE or pixels.min() < 0 or pixels.max() > 255:
+        raise ValueError(
+            f"{where}: expected {SIDE}x{SIDE} = {SIDE * SIDE:,} pixels from 0 to 255, found {len(pixels):,} numbers, "
+            f"{text[:30]}..."
+        )
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels.astype(np.uint8).reshape(SIDE, SIDE)).save(file, "png", compress_level=0)
+    return file.getvalue()
+
+
+def _fer2013_label(where: str, number: str) -> str:
+    if number not in map(str, range(len(FER2013_LABELS))):
+        raise ValueError(f"{where} has emotion {number!r}; expected the number of one of {FER2013_LABELS}, from 0.")
+    return FER2013_LABELS[int(number)]
 
 
 __all__ = ["LABELS", "PUBLISHED", "VOTES", "load"]

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""A dataset of the datasets library, on the Hub or in a folder: with a video column, or a prepared set."""
+"""A dataset of the datasets library, on the Hub or in a folder: with a column video or image, or a prepared set."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from training.data.messages import first_few
 
 
 def load(root, fold: int | None = None, config: str | None = None) -> datasets.DatasetDict:
-    """Loads a dataset with the columns `video` and `label` through `datasets.load_dataset`.
+    """Loads a dataset with the columns `video` (or `image`) and `label` through `datasets.load_dataset`.
 
     Args:
         root (`str` or `Path`): id on the Hub, or folder.
@@ -19,8 +19,9 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
         config (`str`, *optional*): any other configuration.
 
     Returns:
-        `datasets.DatasetDict`: the dataset's splits with `video` as `{"bytes", "path"}`, not decoded; `label`
-        (ClassLabel; labels that are strings are put in alphabetical order); `sample_id`; and its other columns.
+        `datasets.DatasetDict`: the dataset's splits with `video` or `image` as `{"bytes", "path"}`, not decoded;
+        `label` (ClassLabel; labels that are strings are put in alphabetical order); `sample_id`; and its other
+        columns.
 
     Raises:
         ValueError: if a column or a label is missing, an id is in two splits, or a prepared set is not complete.
@@ -38,11 +39,13 @@ def load(root, fold: int | None = None, config: str | None = None) -> datasets.D
 
 
 def _with_standard_columns(root, split: str, dataset: datasets.Dataset) -> datasets.Dataset:
-    if missing := [column for column in ("video", "label") if column not in dataset.column_names]:
-        raise ValueError(f"{root} ({split}) lacks the columns {missing}; it has {dataset.column_names}.")
+    found = dataset.column_names
+    source = "image" if "image" in found and "video" not in found else "video"
+    if missing := [column for column in (source, "label") if column not in found]:
+        raise ValueError(f"{root} ({split}) lacks the columns {missing}; it has {found}.")
     # A decoder does not survive in another process, so the processor decodes itself.
-    if isinstance(dataset.features["video"], datasets.Video):
-        dataset = dataset.cast_column("video", datasets.Video(decode=False))
+    if isinstance(kind := dataset.features[source], (datasets.Video, datasets.Image)):
+        dataset = dataset.cast_column(source, type(kind)(decode=False))
     if any(label is None or label == -1 for label in dataset.unique("label")):
         raise ValueError(f"{root} ({split}) has videos without a label (null or -1).")
     if "sample_id" not in dataset.column_names:

@@ -12,7 +12,7 @@ import datasets
 from tqdm.auto import tqdm
 
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
-from training.data.labelled_videos import content_hash
+from training.data.labelled_videos import content_hash, source_column
 from training.data.messages import first_few
 from training.datasets import dataset_options, load
 
@@ -28,7 +28,7 @@ class ClipSource:
         groups (`dict[str, datasets.Dataset]`): the clips by split; or by `fold_1`, `fold_2`, ..., the fold in which a
             clip is a test clip.
         labels (`list[str]`): names of the labels, in the dataset's order.
-        column (`str`): the column to read, `"video"` or `"frames"`.
+        column (`str`): the column to read, one of `SOURCE_COLUMNS`.
         has_folds (`bool`): whether the groups are folds.
     """
 
@@ -91,7 +91,7 @@ def find_clips_to_prepare(name: str, root, options: dict) -> ClipSource:
         raise ValueError(f"Splits {odd}: `datasets` can load only names of letters, digits and _.")
     labels = list(dict.fromkeys(label for group in groups.values() for label in group.features["label"].names))
     groups = {group: _with_standard_columns(dataset) for group, dataset in groups.items()}
-    column = "video" if "video" in next(iter(groups.values())).column_names else "frames"
+    column = source_column(next(iter(groups.values())))
     return ClipSource(groups, labels, column, has_folds)
 
 

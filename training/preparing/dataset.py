@@ -62,8 +62,8 @@ def prepare_dataset(
         model (`str`, *optional*): checkpoint whose processor is used; the embedded rdfer-small by default.
         size (`int`, *optional*): height and width of frames in pixels, even; the processor's by default.
         num_frames (`int`, *optional*, defaults to 64): most frames of a video.
-        face_crop (`bool`, *optional*): whether to find and crop faces. By default for video files, but not for folders
-            of frames: the datasets of the field distribute face crops as such folders.
+        face_crop (`bool`, *optional*): whether to find and crop faces. By default for videos and images, but not for
+            folders of frames: the datasets of the field distribute face crops as such folders.
         on_missing_face (`"error"` or `"full_frame"`, *optional*): whether a clip without a face cannot be read, or its
             whole frames are taken; the processor's setting by default.
         on_bad_video (`"error"` or `"skip"`, *optional*, defaults to `"error"`): stop at a clip that cannot be read, or
@@ -91,7 +91,7 @@ def prepare_dataset(
         network = load_teacher(frame_teacher, "cuda" if torch.cuda.is_available() else None)
         teacher = FrameTeacher(public_name(frame_teacher), class_names(network.config))
     source = find_clips_to_prepare(dataset, root, options)
-    processor.do_face_crop = source.column == "video" if face_crop is None else face_crop
+    processor.do_face_crop = source.column != "frames" if face_crop is None else face_crop
     shards = plan_shards(source, output_dir, shard_size)
     settings = make_settings(processor, options, model, shard_size, teacher, network)
     manifest = begin_or_continue(output_dir, start_manifest(dataset, source, settings))

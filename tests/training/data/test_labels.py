@@ -13,6 +13,7 @@ WORDS = ["Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"]
 def test_labels_are_compared_by_name(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("training.data.labels"), "propagate", True)
     assert canonical_label("Angry") == canonical_label("anger") == canonical_label(" ANG ")
+    assert canonical_label("smiling") == canonical_label("happy")
     assert canonical_label("fear_anger") == canonical_label("Angry_Fearful")
     assert map_labels(WORDS, DFEW) == dict(zip(WORDS, DFEW))
     ravdess = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]

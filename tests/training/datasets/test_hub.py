@@ -5,6 +5,7 @@ import datasets
 import pytest
 
 from modeling_rdfer import RDFERVideoProcessor
+from tests.helpers.dataset_replicas import draw_face, png_of
 from tests.helpers.paths import DATA
 from training.data.checks import check_videos
 from training.data.labelled_videos import LabelledVideos
@@ -31,6 +32,16 @@ def test_datasets_of_the_datasets_library(tmp_path, labels):
     kept = check_videos(videos.select([1]))
     example = VideoDataset(kept, {"sad": 0, "neutral": 1}, PROCESSOR)[0]
     assert example["labels"] == 1 and example["frame_mask"].all() and kept.columns["num_frames"] == [765]
+
+
+def test_datasets_of_images(tmp_path):
+    images = [{"bytes": png_of(draw_face(number)), "path": None} for number in (1, 2)]
+    rows = {"image": images, "label": ["sad", "fear"]}
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "train-00000.parquet")
+    videos = check_videos(LabelledVideos.from_dataset(load("hub", tmp_path)["train"], "train"))
+    assert videos.labels == ["sad", "fear"] and videos.columns["num_frames"] == [1, 1]
+    assert VideoDataset(videos, {"sad": 0, "fear": 1}, PROCESSOR)[1]["frame_mask"].sum() == 1
 
 
 def test_hub_columns_that_lack_are_named(tmp_path):

@@ -1,8 +1,16 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import pytest
+import torch
 
 from modeling_rdfer import RDFERVideoProcessor
-from tests.helpers.dataset_replicas import dfew, write_video
+from tests.helpers.dataset_replicas import (
+    dfew,
+    draw_face,
+    ferplus_csv,
+    ferplus_folders,
+    ferplus_parquet,
+    write_video,
+)
 from training.data.checks import check_videos
 from training.data.dataset_argument import SourceArguments, load_source, parse_options
 from training.data.labelled_videos import LabelledVideos
@@ -37,6 +45,18 @@ def test_splits_become_videos_that_the_processor_reads(tmp_path):
         assert set(kept.columns["num_frames"]) == {count}
         example = VideoDataset(kept, {label: i for i, label in enumerate(kept.labels)}, PROCESSOR)[0]
         assert example["pixel_values_videos"].shape == (4, 3, 16, 16) and example["frame_mask"].sum() == count
+
+
+@pytest.mark.parametrize("write", [ferplus_parquet, ferplus_csv, ferplus_folders])
+def test_still_images_become_videos_of_one_frame(tmp_path, write):
+    split = load("ferplus", write(tmp_path / "faces"))["validation"]
+    videos = check_videos(LabelledVideos.from_dataset(split, "validation"))
+    assert videos.labels == ["fear", "surprise"] and videos.columns["num_frames"] == [1, 1]
+    assert videos.content_hash(0) != videos.content_hash(1)
+    example = VideoDataset(videos, {"surprise": 0, "fear": 1}, PROCESSOR)[1]
+    assert example["labels"] == 0 and example["frame_mask"].tolist() == [True, False, False, False]
+    expected = PROCESSOR(draw_face(28639).convert("RGB"), return_tensors="pt")["pixel_values_videos"][0]
+    assert torch.equal(example["pixel_values_videos"], expected)
 
 
 def test_options_come_from_the_command_line(root):

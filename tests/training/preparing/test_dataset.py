@@ -13,9 +13,11 @@ from pathlib import Path
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from modeling_rdfer import VideoReadError
-from tests.helpers.paths import DATA
+from modeling_rdfer import RDFERVideoProcessor, VideoReadError
+from modeling_rdfer.models.video_decoding_rdfer import open_video
+from tests.helpers.paths import CHECKPOINT, DATA
 from tests.helpers.prepared_sets import ACTORS, LABELS, SETTINGS, clip_names, contents, hub_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_shards import load_shards
@@ -186,3 +188,19 @@ def test_a_set_prepared_from_one_with_pseudo_labels_has_none(guided, tmp_path):
     options = {"dataset_options": {"config": "fold_1"}, "face_crop": False}
     prepare_dataset("hub", guided, tmp_path, **{**SETTINGS, "num_frames": 3}, **options)
     assert LabelledVideos.from_dataset(load("hub", tmp_path)["test"], "test").frame_teacher is None
+
+
+def test_faces_in_still_images_are_cropped(tmp_path):
+    with open_video(DATA / "cap13_edit2.mp4") as video:
+        for label, frame in zip(("happy", "neutral"), video.get_frames([100, 700])):
+            (tmp_path / "photos" / label).mkdir(parents=True)
+            Image.fromarray(frame.permute(1, 2, 0).numpy()).save(tmp_path / "photos" / label / "a.png")
+    manifest = prepare_dataset("videofolder", tmp_path / "photos", tmp_path / "out", size=112)
+    assert manifest["settings"]["face_crop"] and manifest["counts"]["train"] == {"happy": 1, "neutral": 1}
+    videos = hub_videos(tmp_path / "out", "train", None)
+    processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, num_frames=1)
+    for source, label in zip(videos.sources, videos.labels):
+        with open_video(source) as video:
+            crop = video.get_frames(range(len(video))).float()
+        photo = processor(tmp_path / "photos" / label / "a.png", return_tensors="pt")["pixel_values_videos"][0]
+        assert len(crop) == 1 and (crop - photo).abs().mean() < 3
