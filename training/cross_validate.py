@@ -26,7 +26,8 @@ from training.reports.tables import cross_validation_table
 from training.running.arguments import DATASET_ALIASES, parse_training_arguments
 from training.running.fit import run_training
 from training.running.process_group import end_process_group
-from training.running.run_folders import differing_settings, is_finished, last_checkpoint, read_json, settings_of
+from training.running.resume import last_checkpoint
+from training.running.run_folders import differing_settings, is_finished, read_json, settings_of
 from training.running.script_parser import ScriptParser
 from training.running.video_sets import load_video_sets
 
@@ -73,10 +74,8 @@ def check_finished(folder: Path, dataset: str, fold: int, settings: dict):
 def run_fold(argv: list[str], folder: Path, settings: dict):
     """Trains a fold, from the last checkpoint in its folder if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = last_checkpoint(folder)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    resume = ["--resume-from-checkpoint", str(checkpoint)] if checkpoint else []
-    run_training(*parse_training_arguments([*argv, *resume], "cross_validate"))
+    run_training(*parse_training_arguments([*argv, "--resume-from-checkpoint", "true"], "cross_validate"))
     # Trainer and optimizer refer to each other: free them before the next fold.
     gc.collect()
 

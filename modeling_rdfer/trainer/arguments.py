@@ -128,6 +128,14 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     class_weights: Literal["none", "balanced"] = field(
         default="none", metadata={"help": "balanced: samples weigh inversely to the frequency of their label."}
     )
+    # Interruption.
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go on from a checkpoint: its folder; alone or true: the last complete one in --output-dir, or "
+            "afresh if there is none."
+        },
+    )
     # The Hub.
     hub_include: list[str] = field(
         default_factory=list,

@@ -2,20 +2,25 @@
 """Trainer with the agreement-weighted loss and a record of every sample."""
 
 import math
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import EvalPrediction, HubStrategy
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import EvalPrediction, HubStrategy, rotate_checkpoints
 from transformers.utils import logging
 
 from ..models.agreement_rdfer import distinct_clips
 from .arguments import RDFERTrainingArguments
 from .callbacks import EpochCallback, ShortPrinterCallback, ShortProgressCallback
+from .checkpoints import UNFINISHED_FOLDER, checkpoint_error, publish_folder
 from .collator import MODEL_INPUTS, check_train_dataset, collate_videos
 from .guidance import GuidanceLoss
 from .losses import cross_entropy, sample_loss_function, weighted_loss
@@ -94,6 +99,7 @@ class RDFERTrainer(PublishingTrainer):
         )
         self.weighting: SampleWeighting | None = None
         self._sampler = self._batches = None
+        self._writes_checkpoint = False
         self._predictions, self._predictions_epoch, self._wiped_out = [], 0, set()
         if train_dataset is not None:
             self._set_up_record(train_dataset)
@@ -258,16 +264,49 @@ class RDFERTrainer(PublishingTrainer):
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        unfinished = folder.parent / UNFINISHED_FOLDER / folder.name
+        if self.args.should_save:
+            shutil.rmtree(unfinished.parent, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        try:
+            self._writes_checkpoint = True
+            super()._save_checkpoint(model, trial)
+            if self.state.best_global_step == self.state.global_step:
+                self.state.best_model_checkpoint = str(folder)
+            self._complete_checkpoint(unfinished)
+        except (OSError, RuntimeError, SafetensorError) as error:  # of Python and Arrow, of torch, of safetensors
+            shutil.rmtree(unfinished.parent, ignore_errors=True)
+            raise checkpoint_error(folder, self.model, self.optimizer, error) from error
+        finally:
+            self._writes_checkpoint = False
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            publish_folder(unfinished, folder)
+            unfinished.parent.rmdir()
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            rotate_checkpoints(
+                str(folder.parent), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
+            )
+        if self.is_world_process_zero() and self.args.push_to_hub and self.args.hub_strategy != HubStrategy.END:
+            self.push_checkpoint(folder)
+
+    def _complete_checkpoint(self, folder: Path):
+        """Adds what `Trainer` does not know to a checkpoint that is being written."""
         folder.mkdir(parents=True, exist_ok=True)
         if self._predictions:  # within an epoch: each process saves what it has seen
             save_predictions(folder, self.args.process_index, self._take_predictions(), self._predictions_epoch)
+        if self.args.should_save:
+            self.state.save_to_json(str(folder / TRAINER_STATE_NAME))  # with the final name of the best checkpoint
         if self.is_world_process_zero():
             save_file(self.record.state_dict(), folder / RECORD_NAME)
             self._write_table(folder)
-            if self.args.push_to_hub and self.args.hub_strategy != HubStrategy.END:
-                self.push_checkpoint(folder)
+
+    def _get_output_dir(self, trial):
+        """See `Trainer`. While a checkpoint is written, it and nothing else lies in a folder beside the others."""
+        folder = super()._get_output_dir(trial)
+        return os.path.join(folder, UNFINISHED_FOLDER) if self._writes_checkpoint else folder
 
     def _load_optimizer_and_scheduler(self, checkpoint):
         super()._load_optimizer_and_scheduler(checkpoint)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.helpers.training_options import FAST, TINY
 from training import cross_validate
-from training.running.run_folders import last_checkpoint
+from training.running.resume import last_checkpoint
 
 FOLDS = 3
 SETTINGS = ["--num_train_epochs", "4", "--per_device_train_batch_size", "4", "--learning_rate", "3e-3", *TINY, *FAST]

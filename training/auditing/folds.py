@@ -22,7 +22,8 @@ from training.data.labels import map_labels
 from training.running.arguments import DataArguments, ModelArguments, parse_training_arguments
 from training.running.build_model import build_model
 from training.running.fit import fit
-from training.running.run_folders import differing_settings, last_checkpoint, read_json, settings_of
+from training.running.resume import resolve_resume
+from training.running.run_folders import differing_settings, read_json, settings_of
 from training.running.video_sets import VideoSets, load_split
 
 DEFAULT_FOLDS = 5
@@ -167,9 +168,10 @@ def refuse_trained_on(model: str, videos: LabelledVideos):
 
 def train_fold(argv: list[str], folder: Path, videos: LabelledVideos):
     """Trains on a fold's videos, from the last checkpoint in its folder if there is one."""
-    checkpoint = last_checkpoint(folder)
-    resume = ["--resume-from-checkpoint", str(checkpoint)] if checkpoint else []
-    fit(*parse_training_arguments([*argv, "--output-dir", str(folder), *resume], "audit"), VideoSets(videos))
+    argv = [*argv, "--output-dir", str(folder), "--resume-from-checkpoint", "true"]
+    model_arguments, data, args = parse_training_arguments(argv, "audit")
+    resolve_resume(args)
+    fit(model_arguments, data, args, VideoSets(videos))
     # The trainer and its optimizer refer to each other: free them before the next fold.
     gc.collect()
 

@@ -138,6 +138,7 @@ def training_parser(script: str, description: str | None = None, examples: str |
     parser.add_aliases("--dataset", *DATASET_ALIASES)
     parser.add_aliases("--eval-dataset", *EVAL_DATASET_ALIASES)
     parser.add_aliases("--dataloader-num-workers", "--num-workers")
+    parser.allow_bare("--resume-from-checkpoint", "true")
     return parser
 
 

@@ -8,6 +8,7 @@ from huggingface_hub.errors import HTTPError
 from transformers import EarlyStoppingCallback, set_seed
 
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
+from modeling_rdfer.trainer.checkpoints import CheckpointError
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
 from modeling_rdfer.trainer.trainer import RDFERTrainer
@@ -22,6 +23,7 @@ from training.reports.plots import plot_curves, write_confusion
 from training.reports.tables import print_partitions
 from training.running.arguments import DataArguments, ModelArguments
 from training.running.build_model import build_model
+from training.running.resume import resolve_resume
 from training.running.video_sets import VideoSets, load_video_sets, warn_of_overlap
 
 # What a run writes in addition to its model.
@@ -44,6 +46,7 @@ def run_training(
         `dict[str, float]`: the metrics of the evaluation; empty without videos to evaluate on.
     """
     try:
+        resolve_resume(args)
         videos = load_video_sets(data, args.seed)
         num_found = len(videos.train_videos)
         if videos.eval_videos is None and args.eval_strategy != "no":
@@ -66,7 +69,8 @@ def fit(
     """Trains on videos that have been checked, evaluates, and writes everything into `args.output_dir`.
 
     Args:
-        model_arguments, data, args: see [`parse_training_arguments`].
+        model_arguments, data, args: see [`parse_training_arguments`]; `args.resume_from_checkpoint` is a folder or
+            None, see [`resolve_resume`].
         videos ([`VideoSets`]): the videos.
         num_left_out (`int`): training videos that could not be opened, for the card.
         read_first (`bool`): whether to read every video once before training starts, see [`find_unreadable_videos`].
@@ -120,7 +124,10 @@ def fit(
     except (ValueError, OSError, HTTPError) as error:  # settings that do not fit; the Hub refuses or is unreachable
         raise SystemExit(f"error: {error}") from error
     trainer.card_facts = _card_facts(model_arguments, data, args, videos, num_left_out)
-    result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    try:
+        result = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    except CheckpointError as error:  # a full disk
+        raise SystemExit(f"error: {error}") from error
     trainer.save_model()
     trainer.save_state()
     trainer.log_metrics("train", result.metrics)

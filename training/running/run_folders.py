@@ -1,11 +1,10 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Folders of runs: whether a run is finished, its last checkpoint, and its settings."""
+"""Folders of runs: whether a run is finished, and its settings."""
 
 import json
 from dataclasses import fields
 from pathlib import Path
 
-from modeling_rdfer.trainer.sample_record import RECORD_NAME
 from training.data.dataset_argument import find_source
 from training.reports.card_facts import dataset_key
 from training.running.arguments import parse_training_arguments
@@ -68,14 +67,4 @@ def is_finished(folder: Path) -> bool:
     return has_metrics and "counts" in read_json(folder / "confusion_matrix.json")
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The last complete checkpoint of a folder, if any; a killed process can leave an incomplete one."""
-    complete = [
-        file.parent
-        for file in folder.glob(f"checkpoint-*/{RECORD_NAME}")
-        if all((file.parent / name).is_file() for name in ("model.safetensors", "trainer_state.json", "optimizer.pt"))
-    ]
-    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
-
-
-__all__ = ["differing_settings", "is_finished", "last_checkpoint", "read_json", "settings_of"]
+__all__ = ["differing_settings", "is_finished", "read_json", "settings_of"]

@@ -57,6 +57,12 @@ class ScriptParser(HfArgumentParser):
         self._hyphenate()
         self._option_string_actions |= dict.fromkeys(aliases, self._option_string_actions[option])
 
+    def allow_bare(self, option: str, value: str):
+        """Lets an option stand without a value; it then means `value`."""
+        self._hyphenate()
+        action = self._option_string_actions[option]
+        action.nargs, action.const = "?", value
+
     def dest_of(self, setting: str) -> str | None:
         """The attribute that a setting of a YAML file sets, e.g. `output-dir` or `output_dir`; None if unknown."""
         self._hyphenate()
