@@ -2,7 +2,10 @@
 """Draws a timeline as a picture and writes it as CSV."""
 
 import csv
+import io
+from pathlib import Path
 
+from .complete_files import write_atomically
 from .inference.scores import UNCERTAIN
 from .inference.timeline import Window
 
@@ -23,15 +26,16 @@ def write_timeline_csv(windows: list[Window], path):
         path (`str` or `Path`): file to write.
     """
     labels = next((list(window.scores) for window in windows if window.scores), [])
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["start_seconds", "end_seconds", "label", *labels, "agreement"])
-        for window in windows:
-            scores = [f"{window.scores[label]:.6f}" if window.scores else "" for label in labels]
-            agreement = "" if window.agreement is None else f"{window.agreement:.4f}"
-            writer.writerow(
-                [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
-            )
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["start_seconds", "end_seconds", "label", *labels, "agreement"])
+    for window in windows:
+        scores = [f"{window.scores[label]:.6f}" if window.scores else "" for label in labels]
+        agreement = "" if window.agreement is None else f"{window.agreement:.4f}"
+        writer.writerow(
+            [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
+        )
+    write_atomically(path, text.getvalue())
 
 
 def display_times(windows: list[Window]) -> tuple[list[float], list[float]]:
@@ -120,7 +124,8 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         picture.set_title(f"{window.key_frame_seconds:.1f} s", fontsize=8, pad=2)
         for spine in picture.spines.values():
             spine.set(color=colours[window.label], linewidth=2.5)
-    figure.savefig(path, dpi=120)
+    kind = Path(path).suffix.removeprefix(".") or "png"
+    write_atomically(path, lambda handle: figure.savefig(handle, format=kind, dpi=120))
     pyplot.close(figure)
 
 

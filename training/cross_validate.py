@@ -17,6 +17,7 @@ import numpy as np
 from accelerate import PartialState
 from transformers.utils import logging
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from training.data.dataset_argument import DATASET_HELP, find_source
 from training.datasets import dataset_options
@@ -74,7 +75,7 @@ def check_finished(folder: Path, dataset: str, fold: int, settings: dict):
 def run_fold(argv: list[str], folder: Path, settings: dict):
     """Trains a fold, from the last checkpoint in its folder if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SETTINGS).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    write_atomically(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n")
     run_training(*parse_training_arguments([*argv, "--resume-from-checkpoint", "true"], "cross_validate"))
     # Trainer and optimizer refer to each other: free them before the next fold.
     gc.collect()
@@ -130,8 +131,9 @@ def report(dataset: str, folders: dict[int, Path], all_folds: Sequence[int], out
     if PartialState().is_main_process:
         missing = [fold for fold in all_folds if fold not in folders]
         table = cross_validation_table(f"Cross-validation on {dataset}", merged, missing)
-        (output_dir / "cross_validation.json").write_text(json.dumps({"dataset": dataset, **merged}, indent=2) + "\n")
-        (output_dir / "cross_validation.md").write_text(table)
+        results = json.dumps({"dataset": dataset, **merged}, indent=2)
+        write_atomically(output_dir / "cross_validation.json", results + "\n")
+        write_atomically(output_dir / "cross_validation.md", table)
         matrices = {
             f"fold {number}": (fold["confusion_matrix"], fold["labels"]) for number, fold in merged["folds"].items()
         }

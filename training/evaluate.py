@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models.labels_rdfer import class_names
@@ -120,7 +121,7 @@ def main(argv: list[str] | None = None) -> dict:
         # Only this field is changed: saving the configuration would also update others.
         file = Path(arguments.model) / "config.json"
         config = {**json.loads(file.read_text()), "calibration_temperature": temperature}
-        file.write_text(json.dumps(config, indent=2) + "\n")
+        write_atomically(file, json.dumps(config, indent=2) + "\n")
     metrics = recognition_metrics(scores.argmax(-1), references, names, scores, agreement)
     matrix = metrics.pop("confusion_matrix")
     results = {f"eval_{name}": value for name, value in metrics.items()}
@@ -131,7 +132,7 @@ def main(argv: list[str] | None = None) -> dict:
     if left_out:
         results["left_out_labels"] = dict(left_out)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
-    (arguments.output_dir / "all_results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_atomically(arguments.output_dir / "all_results.json", json.dumps(results, indent=2) + "\n")
     write_confusion(matrix, names, arguments.output_dir)
     plot_coverage_accuracy(scores, references, MIN_CONFIDENCES, arguments.output_dir / "coverage_accuracy.png")
     for name, value in results.items():

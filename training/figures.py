@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.labels_rdfer import class_names
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> dict:
         "levels": accuracy_by_agreement(data),
     }
     write_figures(arguments.only, data, names, facts, metrics["confusion_matrix"], _note(model), arguments.output_dir)
-    (arguments.output_dir / "figures.json").write_text(json.dumps(facts, indent=2) + "\n")
+    write_atomically(arguments.output_dir / "figures.json", json.dumps(facts, indent=2) + "\n")
     print(f"{arguments.output_dir}: {', '.join(arguments.only)} of {len(data.labels)} videos")
     return facts
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from ..complete_files import write_atomically
+
 logger = logging.get_logger(__name__)
 
 CARD_NAME = "README.md"
@@ -58,7 +60,7 @@ def write_card(folder, text: str, overwrite: bool = False) -> bool:
         )
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
     return True
 
 

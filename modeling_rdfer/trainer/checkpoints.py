@@ -40,11 +40,14 @@ def checkpoint_error(folder: Path, model: torch.nn.Module, optimizer, cause: Exc
     states = optimizer.state_dict()["state"].values()
     tensors = [*model.state_dict().values(), *(value for state in states for value in state.values())]
     needed = sum(value.numel() * value.element_size() for value in tensors if isinstance(value, torch.Tensor))
+    safe = sorted(path for path in folder.parent.glob("checkpoint-*") if path != folder)
+    # Those before have code, tables and the state of the training, too.
+    needed = max([needed, *(sum(file.stat().st_size for file in path.rglob("*")) for path in safe)])
+    names = ", ".join(path.name for path in safe) or "no checkpoint"
     free = shutil.disk_usage(folder.parent).free
-    safe = sorted(path.name for path in folder.parent.glob("checkpoint-*") if path != folder)
     return CheckpointError(
         f"{folder} could not be written ({cause}). It needs about {needed / 1e6:.2f} MB, {free / 1e6:.2f} MB are free "
-        f"on that disk. Its half-written files were removed. Complete and safe: {', '.join(safe) or 'no checkpoint'}. "
+        f"on that disk. Its half-written files were removed. Complete and safe: {names}. "
         "Make room, and go on with --resume-from-checkpoint."
     )
 

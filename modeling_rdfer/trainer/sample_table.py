@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..complete_files import write_atomically
 from .sample_record import SampleRecord
 from .verdicts import NOISY, PARTITIONS
 
@@ -99,7 +100,7 @@ def write_sample_table(
     dynamics = {name: values.float().numpy() for name, values in record.dynamics.items()}
     table = sample_table(record, label_names, columns, int(record.epochs_seen.max()), dynamics)
     Path(folder).mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, Path(folder) / SAMPLE_TABLE_NAME)
+    write_atomically(Path(folder) / SAMPLE_TABLE_NAME, lambda handle: pq.write_table(table, handle))
 
 
 __all__ = ["SAMPLE_TABLE_NAME", "sample_table", "write_sample_table"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
@@ -96,7 +97,7 @@ def score_by_folds(
         unreadable = {videos.sample_ids[number]: str(error) for number, error in (errors | further).items()}
         output_dir.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"settings": settings, "unreadable": unreadable}, indent=2)
-        (output_dir / SETTINGS_NAME).write_text(text + "\n")
+        write_atomically(output_dir / SETTINGS_NAME, text + "\n")
     del model
     kept = [number for number, name in enumerate(videos.sample_ids) if name not in unreadable]
     folds = [[kept[place] for place in fold] for fold in videos.select(kept).folds(count, args.seed)]
@@ -195,9 +196,7 @@ def score_fold(
     predictions, errors = score(model, processor, videos, members, args, cards, description)
     if errors:  # they were readable before the training
         report_bad_videos(list(errors.values()), len(members), "error")
-    # Under its name only when it is complete.
-    save_file(predictions.state_dict(), folder / f"{PREDICTIONS_NAME}.part")
-    (folder / f"{PREDICTIONS_NAME}.part").rename(folder / PREDICTIONS_NAME)
+    save_file(predictions.state_dict(), folder / PREDICTIONS_NAME)  # which is complete or not there
 
 
 __all__ = ["score_by_folds"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jinja2
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.disclaimer import NOT_FOR
 
 _FOLDER = Path(__file__).parent
@@ -122,7 +123,7 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
         cards_sentence=_cards_sentence(rows, cards),
         columns=columns,
     )
-    Path(path).write_text(html, encoding="utf-8", newline="\n")
+    write_atomically(path, html)
 
 
 def _order(row: dict) -> tuple:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.hub.card_facts import library_versions
 from modeling_rdfer.trainer.sample_record import SampleRecord
 from modeling_rdfer.trainer.sample_table import sample_table
@@ -149,7 +150,7 @@ def write_csv(table, label_names: list[str], path: Path):
     for number, name in enumerate(label_names):
         values = [None if row is None else row[number] for row in rows]
         table = table.add_column(place + number, f"p_{name}", pa.array(values, pa.float32()))
-    pyarrow.csv.write_csv(table, path)
+    write_atomically(path, lambda handle: pyarrow.csv.write_csv(table, handle))
 
 
 def write_outputs(
@@ -183,9 +184,9 @@ def write_outputs(
     summary = summarise(audit, record, title or audit.model, split, seed, measured)
     table = audit_table(audit, record, None if truth is None else truth[0])
     output_dir.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, output_dir / "audit.parquet")
+    write_atomically(output_dir / "audit.parquet", lambda handle: pq.write_table(table, handle))
     write_csv(table, audit.label_names, output_dir / "audit.csv")
-    (output_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_atomically(output_dir / "summary.json", json.dumps(summary, indent=2) + "\n")
     heading = summary["title"] + ("" if audit.out_of_sample else "\nIN SAMPLE: wrong labels may have been learnt")
     plot_agreement_loss(table, summary["agreement_loss"], heading, output_dir / "agreement_loss.png")
     # Noisy videos first, as on the page.

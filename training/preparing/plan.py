@@ -11,12 +11,12 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from modeling_rdfer.complete_files import UNFINISHED_SUFFIX, write_atomically
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
 from modeling_rdfer.trainer.pseudo_labels import FrameTeacher
 from training.data.messages import first_few
 from training.preparing.clips import ClipSource
 from training.preparing.encoding import CODEC, CODEC_OPTIONS
-from training.preparing.shards import UNFINISHED_SUFFIX, write_atomically
 
 logger = logging.get_logger(__name__)
 
@@ -126,7 +126,7 @@ def begin_or_continue(output_dir: Path, manifest: dict) -> dict:
 def write_manifest(output_dir: Path, manifest: dict):
     """Writes the manifest; it is complete or not there."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(output_dir / MANIFEST_NAME, lambda handle: handle.write(text.encode()))
+    write_atomically(output_dir / MANIFEST_NAME, text)
 
 
 def _check_same(begun: dict, manifest: dict, output_dir: Path):

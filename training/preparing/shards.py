@@ -3,37 +3,16 @@
 
 import io
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from modeling_rdfer.complete_files import write_atomically
+
 # Rows that a reader holds in memory at once: about 1 MB of videos.
 ROW_GROUP_SIZE = 32
-# Suffix of files that an interrupted run has left.
-UNFINISHED_SUFFIX = ".unfinished"
-
-
-def write_atomically(file: Path, write: Callable):
-    """Writes a file that is complete or not there, even if the machine stops in between.
-
-    Args:
-        file (`Path`): the file.
-        write (`Callable`): is called with a binary handle.
-    """
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED_SUFFIX}")
-    with open(unfinished, "wb") as handle:
-        write(handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(unfinished, file)
-    if os.name == "posix":
-        folder = os.open(file.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
 
 
 def write_shard(file: Path, rows: list[dict], skipped: list[dict], features: datasets.Features):
@@ -82,4 +61,4 @@ def _by_leaf(schema: pa.Schema, compression: dict[str, str]) -> dict[str, str]:
     return {path: compression.get(path, compression.get(path.split(".")[0], "snappy")) for path in paths}
 
 
-__all__ = ["UNFINISHED_SUFFIX", "read_shard", "write_atomically", "write_shard"]
+__all__ = ["read_shard", "write_shard"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.trainer.metrics import answered_accuracy, area_under_risk_coverage, risk_coverage
 from modeling_rdfer.trainer.verdicts import PARTITIONS
 
@@ -18,7 +19,7 @@ COLOURS = {"clean": "#0072B2", "hard": "#E69F00", "noisy": "#D55E00"}
 def write_confusion(matrix, label_names: list[str], folder):
     """Writes a confusion matrix (rows: references) as `confusion_matrix.json` and `confusion_matrix.png`."""
     text = json.dumps({"labels": list(label_names), "rows": "reference", "counts": matrix}, indent=2)
-    (Path(folder) / "confusion_matrix.json").write_text(text + "\n")
+    write_atomically(Path(folder) / "confusion_matrix.json", text + "\n")
     plot_confusions({"": (matrix, label_names)}, Path(folder) / "confusion_matrix.png")
 
 
@@ -77,7 +78,9 @@ def save_figure(figure, path):
 
     path = Path(path)
     with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
-        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
+        options = {"format": path.suffix.removeprefix("."), "dpi": 120}
+        options |= {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
+        write_atomically(path, lambda handle: figure.savefig(handle, **options))
     pyplot.close(figure)
 
 
