@@ -181,6 +181,7 @@ class RDFERLongTermLayer(nn.Module):
 
     def __init__(self, config: RDFERConfig):
         super().__init__()
+        self.config = config
         self.num_heads = config.num_attention_heads
         self.attention_norm = nn.LayerNorm(config.hidden_size)
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
@@ -195,7 +196,12 @@ class RDFERLongTermLayer(nn.Module):
     def forward(self, hidden_state: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         query_key_value = self.query_key_value(self.attention_norm(hidden_state))
         query, key, value = query_key_value.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        mask = mask[:, None, None, :]
+        if self.config._attn_implementation == "eager":
+            scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+            attended = scores.masked_fill(~mask, -torch.inf).softmax(-1) @ value
+        else:
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         hidden_state = hidden_state + self.attention_output(attended.transpose(1, 2).flatten(2))
         return hidden_state + self.mlp(self.mlp_norm(hidden_state))
 

@@ -81,6 +81,7 @@ class RDFERFrameNet(BackboneMixin, PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     has_attentions = False
+    _supports_sdpa = True
 
     def __init__(self, config: RDFERFrameNetConfig):
         super().__init__(config)
@@ -124,7 +125,15 @@ def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
     # file become two dynamic modules with different config classes. Only the name of the type is the same in both.
     if config.model_type == RDFERFrameNetConfig.model_type:
         return RDFERFrameNet._from_config(config)
-    return AutoBackbone.from_config(config)
+    if config._attn_implementation == "sdpa":
+        config._attn_implementation = None  # that is: where the backbone has it
+    backbone = AutoBackbone.from_config(config)
+    for module in backbone.modules():
+        if getattr(module, "inplace", False):  # in timm's networks; it would break backward hooks (Grad-CAM)
+            module.inplace = False
+    # Without attention all implementations are the same, also in `set_attn_implementation`.
+    backbone._supports_sdpa = backbone._supports_sdpa or not backbone.has_attentions
+    return backbone
 
 
 def pooled_features(backbone: PreTrainedModel, frames: torch.Tensor, frames_per_group: int) -> list[torch.Tensor]:
@@ -260,6 +269,7 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values_videos"
     input_modalities = ("video",)
     supports_gradient_checkpointing = True
+    _supports_sdpa = True
     # Otherwise `Trainer` assumes that `forward` divides the loss by the accumulation steps.
     accepts_loss_kwargs = False
     backbone_names: tuple[str, ...] = ("backbone",)
@@ -313,6 +323,10 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
         std = torch.tensor(self.config.image_std, device=frames.device).view(-1, 1, 1)
         # In place: copying so many frames took a tenth of a training step of preset `tiny`.
         return frames.float().sub_(255 * mean).mul_(1 / (255 * std)).to(self.dtype)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Returns the first convolution of the backbone, from which PEFT lets gradients start."""
+        return next(module for module in self.base_model.backbone.modules() if isinstance(module, nn.Conv2d))
 
     def _backbones(self) -> list[nn.Module]:
         return [self.base_model.get_submodule(name) for name in self.backbone_names]

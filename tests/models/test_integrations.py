@@ -1,0 +1,116 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""What other libraries and users of transformers do with the models."""
+
+import functools
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from modeling_rdfer import AENForVideoClassification, RDFERForVideoClassification
+from tests.helpers.tiny_models import VARIANTS, assert_same, tiny_model, videos
+from tests.helpers.training_job import Videos, make_trainer
+
+# Attention -----------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("variant", ["resnet", "frame_net"])
+def test_attention_implementations_are_equal_and_others_refused(tmp_path, variant, monkeypatch):
+    tiny_model(**VARIANTS[variant]).save_pretrained(tmp_path)
+    frames = videos(num_frames=3)  # fewer frames than clips: some are masked
+    load = functools.partial(RDFERForVideoClassification.from_pretrained, tmp_path)
+    models = {name: load(attn_implementation=name) for name in ("sdpa", "eager")}
+    calls = []
+    attention = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or attention(*a, **k))
+    logits = {name: model(frames).logits for name, model in models.items()}
+    assert len(calls) == 1
+    assert_same(logits["eager"], logits["sdpa"])
+    assert load().config._attn_implementation == "sdpa"  # the default
+    models["eager"].set_attn_implementation("sdpa")
+    assert_same(models["eager"](frames).logits, logits["sdpa"], tolerance=0)
+    for name in ("flash_attention_2", "flex_attention", "none_such"):
+        with pytest.raises((ValueError, ImportError), match="support"):
+            load(attn_implementation=name)
+
+
+def test_aen_takes_the_argument_too():
+    for name in ("sdpa", "eager"):
+        AENForVideoClassification.from_pretrained("hub_cards/aen-small", attn_implementation=name)
+
+
+# Hooks ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["resnet", "temporal_shift", "timm"])
+def test_backward_hooks_on_every_convolution(variant):
+    """What Grad-CAM does: activations and gradients of convolutions; frozen networks give them for their input."""
+    model = tiny_model(**VARIANTS[variant])
+    frames = videos().float() / 255
+    expected = model(frames).logits
+    activations, gradients = {}, {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda module, args, output, name=name: activations.update({name: output}))
+            module.register_full_backward_hook(
+                lambda module, inputs, outputs, name=name: gradients.update({name: outputs[0]})
+            )
+    logits = model(frames.requires_grad_()).logits
+    assert_same(logits, expected)
+    logits[:, 0].sum().backward()
+    # The detecting network has no part in the logits but by choosing frames.
+    seen = {name for name in activations if ".detector." not in name}
+    assert seen and seen <= gradients.keys()
+    for name in seen:
+        assert gradients[name].shape == activations[name].shape and gradients[name].abs().max() > 0, name
+    assert frames.grad.abs().max() > 0
+
+
+# PEFT ----------------------------------------------------------------------------------------------------------------
+
+
+def test_lora_trains_saves_loads_and_merges(tmp_path):
+    def lora(**options):
+        """LoRA on linear layers and convolutions; the classifiers are trained as a whole."""
+        modules = r".*(convolution|query_key_value|attention_output|short_term_projection|mlp\.[02])"
+        return LoraConfig(r=2, target_modules=modules, modules_to_save=["classifier"], **options)
+
+    base = tiny_model(num_clips=2, num_labels=3)
+    base.save_pretrained(tmp_path / "base")
+    base.freeze_backbone()  # adapters do not hold the running statistics of batch norms
+    model = get_peft_model(base, lora())
+    trained, all_parameters = model.get_nb_trainable_parameters()
+    assert trained < 0.2 * all_parameters
+    trainer = make_trainer(
+        tmp_path / "out",
+        train_dataset=Videos(8),
+        model=model,
+        learning_rate=0.1,
+        max_steps=3,
+        gradient_checkpointing=True,
+        gradient_checkpointing_kwargs={"use_reentrant": True},
+        save_strategy="steps",
+        save_steps=2,
+    )
+    trainer.train()
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert all(model.get_parameter(name).abs().max() > 0 for name in names if "lora_B" in name)
+    trainer.save_model()
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert any("convolution.lora_A" in name for name in load_file(tmp_path / "out" / "adapter_model.safetensors"))
+
+    frames = videos()
+    expected = model.eval()(pixel_values_videos=frames).logits
+    loaded = RDFERForVideoClassification.from_pretrained(tmp_path / "base")
+    assert not torch.allclose(loaded(frames).logits, expected, atol=1e-3)
+    loaded = PeftModel.from_pretrained(loaded, tmp_path / "out")
+    assert_same(loaded(pixel_values_videos=frames).logits, expected)
+    merged = loaded.merge_and_unload()
+    assert type(merged) is RDFERForVideoClassification
+    assert_same(merged(frames).logits, expected, tolerance=1e-4)
+    merged.save_pretrained(tmp_path / "merged")
+    again = RDFERForVideoClassification.from_pretrained(tmp_path / "merged")
+    assert_same(again(frames).logits, expected, tolerance=1e-4)
