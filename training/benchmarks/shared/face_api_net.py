@@ -117,7 +117,7 @@ class FaceAPICheckpoint(Checkpoint):
         folder = cache / "before"
         if not (folder / "config.json").is_file():
             build(folder, Path(embedded_checkpoint()) / "face_detector.safetensors")
-        super().__init__(folder, cache)
+        super().__init__(folder, cache, [Path(__file__)])
         track_faces = self.processor._track_faces
 
         def upright_frontal_faces(*arguments):

@@ -99,9 +99,10 @@ class Checkpoint(FaceSystem):
     Args:
         folder (`str` or `Path`): the checkpoint's folder.
         cache (`Path`): folder to keep face crops in.
+        crops_from (sequence of `Path`, *optional*): files that the crops depend on, beyond those of the processor.
     """
 
-    def __init__(self, folder: str | Path, cache: Path):
+    def __init__(self, folder: str | Path, cache: Path, crops_from: Sequence[Path] = ()):
         self.folder = Path(folder)
         self.model, self.processor = load(str(folder), device="cpu")
         # All frames of a still face are the same, so that one is enough.
@@ -113,7 +114,7 @@ class Checkpoint(FaceSystem):
         self.still = AutoModelForVideoClassification.from_pretrained(folder, **once).eval()
         files = [self.folder / name for name in ("video_preprocessor_config.json", "face_detector.safetensors")]
         labels = [canonical_label(name) for name in class_names(self.model.config)]
-        super().__init__(cache, labels, [*files, *_CROPPING])
+        super().__init__(cache, labels, [*files, *_CROPPING, *crops_from])
 
     def digest(self) -> str:
         return digest([self.folder / "config.json", self.folder / "model.safetensors"], self.crops_from)
