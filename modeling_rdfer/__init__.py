@@ -88,6 +88,7 @@ except importlib.metadata.PackageNotFoundError:  # a folder that was copied and 
 
 AutoConfig.register(RDFERConfig.model_type, RDFERConfig)
 AutoBackbone.register(RDFERFrameNetConfig, RDFERFrameNet)
+AutoModel.register(RDFERFrameNetConfig, RDFERFrameNet)
 AutoModel.register(RDFERConfig, RDFERModel)
 AutoModelForVideoClassification.register(RDFERConfig, RDFERForVideoClassification)
 AutoVideoProcessor.register(RDFERConfig, RDFERVideoProcessor)

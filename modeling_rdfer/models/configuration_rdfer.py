@@ -89,6 +89,9 @@ class VideoBackboneConfig(PreTrainedConfig):
         # One map follows from the other, so that they cannot differ and mix up the order of the labels.
         if name == "id2label" and value is not None:
             super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
+        # Within `__init__` the other map comes first, and is the one that counts.
+        elif name == "label2id" and value is not None and getattr(self, "_post_init_done", False):
+            super().__setattr__("id2label", {int(index): label for label, index in value.items()})
 
     def to_dict(self):
         """Returns all fields as a dictionary, without the local folders that backbones were loaded from."""

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils import ModelOutput, logging
 from transformers.utils.generic import can_return_tuple
 
 from .agreement_rdfer import clip_agreement, distinct_clips
@@ -27,6 +28,8 @@ from .video_backbone_rdfer import (
     load_backbone,
     pooled_features,
 )
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -65,7 +68,7 @@ class AENVideoClassifierOutput(ModelOutput):
 
     Args:
         loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given):
-            Weighted sum of the losses, averaged over the batch; with guidance if `pseudo_labels` are given.
+            Weighted sum of the losses, averaged over the batch; with guidance if `frame_targets` are given.
         logits (`torch.FloatTensor` of shape `(B, C)`):
             log P(emotion) = log P(group) + log P(emotion | group) of the videos; their softmax is P(emotion). If
             `config.calibration_temperature` is set, they are divided by it, and P is the softmax of that.
@@ -106,7 +109,7 @@ class AENVideoClassifierOutput(ModelOutput):
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
-class AENTopDownLevel(nn.Module):
+class AENTopDownLevel(GradientCheckpointingLayer):
     """One level of the top-down branch (ours).
 
     The frame features of the level are added to the states of the next deeper level. A bidirectional LSTM combines
@@ -289,13 +292,15 @@ class AENForVideoClassification(AENPreTrainedModel):
         """Returns uncalibrated scores `(N, C)` of single frames `(N, num_channels, H, W)`, uint8 or normalised."""
         return self.frame_classifier(pooled_features(self.aen.backbone, self._normalise(frames), 1)[-1])
 
+    # `frame_targets` is not called pseudo_labels, since `Trainer` takes every argument with "label" in its name for a
+    # label that evaluation must have.
     @can_return_tuple
     def forward(
         self,
         pixel_values_videos: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-        pseudo_labels: torch.Tensor | None = None,
+        frame_targets: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -310,9 +315,10 @@ class AENForVideoClassification(AENPreTrainedModel):
                 True for real frames, False for padding, at least one True in every row. All real by default.
             labels (`torch.LongTensor` of shape `(B,)`, values 0..C-1, *optional*):
                 Emotions of the videos, for the loss; -100 does not count.
-            pseudo_labels (`torch.FloatTensor` of shape `(B, T, C)`, *optional*):
-                A teacher's probabilities for each frame, for guidance; -100 for classes it does not know. Needed in
-                training if a guidance weight is above 0. They affect the loss only.
+            frame_targets (`torch.FloatTensor` of shape `(B, T, C)`, *optional*):
+                Pseudo-labels for guidance: a teacher's probabilities for each frame; -100 for classes it does not
+                know. They affect the loss only. Without them there is no guidance; if its weight is above 0, training
+                warns once.
             clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*):
                 Where in its part of the video each frame of a clip is taken. By default random in training, 0.5 in
                 evaluation.
@@ -323,7 +329,7 @@ class AENForVideoClassification(AENPreTrainedModel):
             [`AENVideoClassifierOutput`]: scores, agreement, and the loss if `labels` is given.
 
         Raises:
-            ValueError: if a shape does not fit, a video has no real frame, or pseudo-labels are missing.
+            ValueError: if a shape does not fit, a video has no real frame.
         """
         outputs = self.aen(
             pixel_values_videos,
@@ -359,7 +365,7 @@ class AENForVideoClassification(AENPreTrainedModel):
             hidden_states=outputs.hidden_states,
         )
         if labels is not None:
-            output.loss = self._loss(output, labels, pseudo_labels)
+            output.loss = self._loss(output, labels, frame_targets)
         return output
 
     def _grouped_logits(self, frame_scores, emotion_scores, sentiment_residual) -> tuple[torch.Tensor, torch.Tensor]:
@@ -372,7 +378,7 @@ class AENForVideoClassification(AENPreTrainedModel):
             sentiment_logits = group_log_sums(logits, self.groups)
         return logits.to(dtype), sentiment_logits.to(dtype)
 
-    def _loss(self, output, labels, pseudo_labels) -> torch.Tensor:
+    def _loss(self, output, labels, frame_targets) -> torch.Tensor:
         config = self.config
         if labels.is_floating_point():
             raise ValueError("`labels` must be integers, the numbers of the emotions: AEN takes no soft labels.")
@@ -382,11 +388,16 @@ class AENForVideoClassification(AENPreTrainedModel):
             losses = losses + config.sentiment_loss_weight * sentiment_cross_entropy(
                 output.sentiment_logits, labels, self.groups
             )
-        is_guided = self.training or pseudo_labels is not None
+        is_guided = frame_targets is not None
+        if self.training and not is_guided and (config.frame_guidance_weight or config.clip_guidance_weight):
+            logger.warning_once(
+                "The loss is without frame-level guidance, as no `frame_targets` are given. RDFERTrainer computes "
+                "them; to do without, set `frame_guidance_weight` and `clip_guidance_weight` to 0."
+            )
         unlabelled = unlabelled_losses(
             output,
             self.groups,
-            pseudo_labels,
+            frame_targets,
             consistency_loss_weight=config.consistency_loss_weight,
             frame_guidance_weight=config.frame_guidance_weight if is_guided else 0.0,
             clip_guidance_weight=config.clip_guidance_weight if is_guided else 0.0,

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
@@ -176,7 +177,7 @@ class RDFERKeyExpressionDetector(nn.Module):
         return detector_logits, frame_logits, summary, (features, states)
 
 
-class RDFERLongTermLayer(nn.Module):
+class RDFERLongTermLayer(GradientCheckpointingLayer):
     """Pre-norm self-attention layer of the long-term stream."""
 
     def __init__(self, config: RDFERConfig):

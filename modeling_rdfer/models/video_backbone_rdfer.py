@@ -2,6 +2,7 @@
 """Shared by both model families: frames, backbones, clips and their agreement, weights, gradient checkpointing."""
 
 import functools
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -215,11 +216,17 @@ def _frozen_batch_norm_statistics(module: nn.Module):
             norm.num_batches_tracked.copy_(count)
 
 
+def _checkpoint(checkpoint: functools.partial, forward: Callable, *args):
+    # Reentrant checkpointing gives no gradients to a block whose input needs none, such as the first one.
+    needs_gradient = any(arg is not None and arg.requires_grad for arg in args)
+    if checkpoint.keywords.get("use_reentrant") and not needs_gradient:
+        return forward(*args)
+    return checkpoint(forward, *args)
+
+
 def _checkpointed_forward(block: nn.Module, checkpoint: functools.partial, *args):
     forward = functools.partial(type(block).forward, block)
-    # Reentrant checkpointing gives no gradients to a block whose input needs none, such as the first one.
-    loses_gradient = checkpoint.keywords.get("use_reentrant") and not any(arg.requires_grad for arg in args)
-    if loses_gradient or not (block.training and torch.is_grad_enabled()):
+    if not (block.training and torch.is_grad_enabled()):
         return forward(*args)
     recomputing = False
 
@@ -229,7 +236,7 @@ def _checkpointed_forward(block: nn.Module, checkpoint: functools.partial, *args
             recomputing = True
             return forward(*args)
 
-    return checkpoint(run, *args)
+    return _checkpoint(checkpoint, run, *args)
 
 
 def load_backbone(
@@ -346,9 +353,10 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
         return self
 
     def _set_gradient_checkpointing(self, enable: bool = True, gradient_checkpointing_func=None, every_n_layers=1):
+        checkpoint = functools.partial(_checkpoint, gradient_checkpointing_func)
+        super()._set_gradient_checkpointing(enable, checkpoint, every_n_layers)
         # The backbones do not support it themselves. The `forward` of their blocks is replaced instead of wrapping the
         # blocks, so that the weights keep their names.
-        self.gradient_checkpointing = enable
         for backbone in self._backbones():
             frame_blocks = [m for m in backbone.modules() if isinstance(m, RDFERFrameBlock)]
             blocks = frame_blocks or _residual_layers(backbone) or [backbone]

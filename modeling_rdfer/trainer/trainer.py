@@ -81,8 +81,6 @@ class RDFERTrainer(PublishingTrainer):
         kwargs.setdefault("data_collator", collate_videos)
         super().__init__(model=model, args=args, train_dataset=train_dataset, **kwargs)
         args = self.args
-        if args.label_names is None:
-            self.label_names = ["labels"]  # not AEN's `pseudo_labels`, which evaluation does not have
         for callback, shorter in ((PrinterCallback, ShortPrinterCallback), (ProgressCallback, ShortProgressCallback)):
             if self.pop_callback(callback) is not None:
                 self.add_callback(shorter(self.class_names))

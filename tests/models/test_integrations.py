@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """What other libraries and users of transformers do with the models."""
 
+import copy
 import functools
 
 import pytest
@@ -8,10 +9,23 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch.nn import functional as F
+from transformers import AutoBackbone, AutoModel, Trainer, TrainingArguments
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from modeling_rdfer import AENForVideoClassification, RDFERForVideoClassification
+from modeling_rdfer import (
+    AENForVideoClassification,
+    RDFERForVideoClassification,
+    RDFERFrameNet,
+    RDFERFrameNetConfig,
+)
+from tests.helpers.hub_server import new_repo_id
 from tests.helpers.tiny_models import VARIANTS, assert_same, tiny_model, videos
 from tests.helpers.training_job import Videos, make_trainer
+
+HEADS = {
+    RDFERForVideoClassification: "fusion_classifier.weight",
+    AENForVideoClassification: "emotion_classifier.weight",
+}
 
 # Attention -----------------------------------------------------------------------------------------------------------
 
@@ -40,6 +54,69 @@ def test_attention_implementations_are_equal_and_others_refused(tmp_path, varian
 def test_aen_takes_the_argument_too():
     for name in ("sdpa", "eager"):
         AENForVideoClassification.from_pretrained("hub_cards/aen-small", attn_implementation=name)
+
+
+# Auto classes, labels, Trainer ---------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_a_saved_frame_network_loads_through_auto_classes(tmp_path, hub):
+    network = RDFERFrameNet(RDFERFrameNetConfig(hidden_sizes=[8, 16, 32])).eval()
+    network.save_pretrained(tmp_path)
+    repo_id = new_repo_id()
+    network.push_to_hub(repo_id)
+    images = torch.randn(2, 3, 32, 32)
+    expected = network(images).feature_maps[-1]
+    assert torch.equal(AutoModel.from_pretrained(tmp_path)(images).feature_maps[-1], expected)
+    # `AutoBackbone` of transformers takes every local folder for a repository.
+    loaded = AutoBackbone.from_pretrained(repo_id, out_indices=[0, 2])
+    assert torch.equal(loaded(images).feature_maps[-1], expected) and loaded.channels == network.num_features[::2]
+
+
+@pytest.mark.parametrize("family", [RDFERForVideoClassification, AENForVideoClassification])
+def test_label2id_alone_names_the_labels(tmp_path, family):
+    family(family.config_class.from_preset("tiny", id2label={0: "happy", 1: "sad"})).save_pretrained(tmp_path)
+    new = {"angry": 1, "fear": 0, "neutral": 2}
+    model = family.from_pretrained(tmp_path, label2id=new, ignore_mismatched_sizes=True)
+    assert model.config.id2label == {0: "fear", 1: "angry", 2: "neutral"} and model.config.label2id == new
+    assert model.eval()(videos(1)).logits.shape == (1, 3)
+    model.save_pretrained(tmp_path / "again")
+    assert family.from_pretrained(tmp_path / "again").config.id2label == model.config.id2label
+
+
+@pytest.mark.parametrize("family", [RDFERForVideoClassification, AENForVideoClassification])
+def test_the_plain_trainer_trains(tmp_path, family):
+    labels = {0: "happy", 1: "sad", 2: "neutral"}
+    model = family(family.config_class.from_preset("tiny", id2label=labels, num_clips=2))
+    arguments = TrainingArguments(tmp_path, max_steps=3, report_to="none", use_cpu=True, per_device_train_batch_size=4)
+    before = copy.deepcopy(model.state_dict())
+    trainer = Trainer(model, arguments, train_dataset=Videos(8), eval_dataset=Videos(3))
+    result = trainer.train()
+    assert 0 < result.training_loss < 10 and trainer.predict(Videos(3)).predictions.shape == (3, 3)
+    assert any(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+# Gradient checkpointing ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", [RDFERForVideoClassification, AENForVideoClassification])
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_checkpointed_layers_of_a_frozen_model_learn(family, use_reentrant):
+    model = family(family.config_class.from_preset("tiny", id2label={0: "happy", 1: "sad"}, dropout=0.0)).train()
+    torch.nn.init.normal_(model.get_parameter(HEADS[family]))  # it starts at zero
+    model.freeze_backbone()
+    inputs = {"labels": torch.tensor([0, 1]), "clip_jitter": torch.full((2, 4), 0.5)}
+    model(videos(), **inputs).loss.backward()
+    expected = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    model.zero_grad()
+    model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+    assert layers and all(layer.gradient_checkpointing for layer in layers)
+    model(videos(), **inputs).loss.backward()
+    for name, gradient in expected.items():
+        assert_same(model.get_parameter(name).grad, gradient)
+    model.gradient_checkpointing_disable()
+    assert not any(layer.gradient_checkpointing for layer in layers)
 
 
 # Hooks ---------------------------------------------------------------------------------------------------------------

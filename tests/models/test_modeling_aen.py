@@ -2,6 +2,7 @@
 """Tests of AEN, in the shape of those of RDFER."""
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from modeling_rdfer import (
     clip_agreement,
     distinct_clips,
 )
+from modeling_rdfer.models import modeling_aen
 from modeling_rdfer.models.loss_aen import consistency_loss, frame_guidance_loss
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT
 from tests.helpers.tiny_models import assert_same, videos
@@ -143,7 +145,7 @@ def test_levels_are_combined_from_the_deepest_to_the_shallowest_and_over_time():
 @pytest.mark.parametrize("names, num_groups", [("aaaaa", 1), ("abcde", 5), ("abbba", 2)])
 def test_groups_of_all_labels_and_of_one(names, num_groups):
     model = tiny_model(emotion_groups=dict(zip(LABELS, names)))
-    outputs = model(videos(), labels=torch.tensor([1, 3]), pseudo_labels=pseudo())
+    outputs = model(videos(), labels=torch.tensor([1, 3]), frame_targets=pseudo())
     assert_same(outputs.logits.exp().sum(-1), torch.ones(2))
     assert outputs.sentiment_logits.shape == (2, num_groups)
     if num_groups == 1:  # the sentiment is always the same: emotions alone decide
@@ -246,7 +248,7 @@ def test_padding_may_stand_anywhere():
 
 def test_gradients_reach_every_parameter(model):
     model.train()
-    model(videos(), labels=torch.tensor([0, 3]), pseudo_labels=pseudo()).loss.backward()
+    model(videos(), labels=torch.tensor([0, 3]), frame_targets=pseudo()).loss.backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
@@ -256,7 +258,7 @@ def test_loss_is_the_weighted_sum_of_its_terms():
 
     def loss(**kept):
         model = tiny_model(**{f"{name}_weight": kept.get(name, 0.0) for name in LOSSES})
-        return model(videos(), labels=labels, pseudo_labels=pseudo())
+        return model(videos(), labels=labels, frame_targets=pseudo())
 
     alone = {name: loss(**{name: weight}).loss for name, weight in weights.items()}
     assert all(value > 0 for value in alone.values())
@@ -280,19 +282,23 @@ def test_consistency_starts_at_zero():
     assert model(videos(), labels=torch.tensor([0, 3])).loss.abs() < 1e-6
 
 
-def test_guidance_in_training_needs_pseudo_labels():
-    model = tiny_model().train()
-    with pytest.raises(ValueError, match="needs `pseudo_labels`"):
-        model(videos(), labels=torch.tensor([0, 3]))
-    assert model.eval()(videos(), labels=torch.tensor([0, 3])).loss.isfinite()
-    unguided = tiny_model(frame_guidance_weight=0, clip_guidance_weight=0).train()
-    assert unguided(videos(), labels=torch.tensor([0, 3])).loss.isfinite()
+def test_without_pseudo_labels_there_is_no_guidance_and_one_warning(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("modeling_rdfer"), "propagate", True)
+    modeling_aen.logger.warning_once.cache_clear()
+    inputs = {"labels": torch.tensor([0, 3]), "clip_jitter": torch.full((2, 4), 0.5)}
+    unguided = tiny_model(frame_guidance_weight=0, clip_guidance_weight=0, dropout=0).train()
+    expected = unguided(videos(), **inputs).loss
+    assert not caplog.records
+    model = tiny_model(dropout=0).train()
+    losses = [model(videos(), **inputs).loss for _ in range(2)]
+    assert_same(torch.stack(losses), expected.expand(2))
+    assert len(caplog.records) == 1 and "without frame-level guidance" in caplog.text
 
 
 @torch.no_grad()
 def test_pseudo_labels_never_change_the_scores():
     model = tiny_model()
-    assert torch.equal(model(videos()).logits, model(videos(), pseudo_labels=pseudo()).logits)
+    assert torch.equal(model(videos()).logits, model(videos(), frame_targets=pseudo()).logits)
 
 
 def test_labels_that_do_not_count():
@@ -308,7 +314,7 @@ def test_it_learns(guided):
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(40):
         outputs = model(
-            videos(), labels=torch.tensor([2, 4]), pseudo_labels=targets, clip_jitter=torch.full((2, 4), 0.5)
+            videos(), labels=torch.tensor([2, 4]), frame_targets=targets, clip_jitter=torch.full((2, 4), 0.5)
         )
         optimizer.zero_grad()
         outputs.loss.backward()
@@ -328,7 +334,7 @@ def test_gradient_checkpointing_changes_nothing_but_memory(variant, use_reentran
     assert checkpointed.is_gradient_checkpointing
     for model in (plain, checkpointed):
         torch.manual_seed(1)
-        model(videos(), labels=torch.tensor([0, 3]), pseudo_labels=pseudo()).loss.backward()
+        model(videos(), labels=torch.tensor([0, 3]), frame_targets=pseudo()).loss.backward()
     for (name, left), (_, right) in zip(plain.named_parameters(), checkpointed.named_parameters()):
         torch.testing.assert_close(left.grad, right.grad, msg=name, atol=1e-5, rtol=1e-4)
     for (name, left), (_, right) in zip(plain.named_buffers(), checkpointed.named_buffers()):
@@ -340,7 +346,7 @@ def test_a_frozen_backbone_stays_as_it_is(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.train()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
-    model(videos(), labels=torch.tensor([0, 3]), pseudo_labels=pseudo()).loss.backward()
+    model(videos(), labels=torch.tensor([0, 3]), frame_targets=pseudo()).loss.backward()
     optimizer.step()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and not any("backbone" in name for name in changed)
