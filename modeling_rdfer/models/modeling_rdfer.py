@@ -220,6 +220,8 @@ class RDFERPreTrainedModel(VideoBackbonePreTrainedModel):
     base_model_prefix = "rdfer"
     backbone_names = ("backbone", "detector.backbone")
     _no_split_modules = ["RDFERKeyExpressionDetector", "RDFERLongTermLayer"]
+    # Quantizers, which match names from their start, leave these as they are: they cannot take a layer with one input.
+    _keep_in_fp32_modules = ["time_embedding", "rdfer.time_embedding"]
 
     @classmethod
     def from_backbone_pretrained(
@@ -373,13 +375,8 @@ class RDFERModel(RDFERPreTrainedModel):
     def _long_term_stream(self, summary, short_term_state, time, clip_mask) -> torch.Tensor:
         """Turns the detector's summary and the K clip states into states `(B, K + 1, H)`, the summary's first."""
         # Detached, since the detector learns from its own loss only.
-        tokens = torch.cat(
-            [
-                self.summary_projection(summary.detach())[:, None],
-                short_term_state + self.time_embedding(time[..., None]),
-            ],
-            dim=1,
-        )
+        time = self.time_embedding(time[..., None].to(self.time_embedding.weight.dtype)).to(short_term_state.dtype)
+        tokens = torch.cat([self.summary_projection(summary.detach())[:, None], short_term_state + time], dim=1)
         token_mask = F.pad(clip_mask, (1, 0), value=True)
         for layer in self.long_term_layers:
             tokens = layer(tokens, token_mask)
@@ -477,7 +474,9 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         clip_weights = clip_weights / clip_weights.sum(1, keepdim=True)
 
         short_term_state = self.dropout(outputs.short_term_state)
-        clip_logits = self.classifier(outputs.clip_features).mean(2) + self.short_term_classifier(short_term_state)
+        # Layers of bitsandbytes take three dimensions at most.
+        frame_scores = self.classifier(outputs.clip_features.flatten(1, 2)).unflatten(1, clip_mask.shape[1:] + (-1,))
+        clip_logits = frame_scores.mean(2) + self.short_term_classifier(short_term_state)
         states = torch.cat([(short_term_state * clip_weights).sum(1), self.dropout(outputs.long_term_state)], dim=-1)
         logits = (clip_logits * clip_weights).sum(1) + self.fusion_classifier(states)
         if self.config.calibration_temperature is not None:

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch.nn import functional as F
-from transformers import AutoBackbone, AutoModel, Trainer, TrainingArguments
+from transformers import AutoBackbone, AutoModel, BitsAndBytesConfig, TorchAoConfig, Trainer, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from modeling_rdfer import (
@@ -191,3 +191,32 @@ def test_lora_trains_saves_loads_and_merges(tmp_path):
     merged.save_pretrained(tmp_path / "merged")
     again = RDFERForVideoClassification.from_pretrained(tmp_path / "merged")
     assert_same(again(frames).logits, expected, tolerance=1e-4)
+
+
+# Quantization --------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("library", ["torchao", "bitsandbytes"])
+@pytest.mark.parametrize("family", [RDFERForVideoClassification, AENForVideoClassification])
+def test_int8_gives_nearly_the_same(tmp_path, family, library):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    model = family(family.config_class.from_preset("tiny", id2label={0: "happy", 1: "sad"})).eval()
+    torch.nn.init.normal_(model.get_parameter(HEADS[family]))
+    model.save_pretrained(tmp_path)
+    if library == "torchao":
+        from torchao.quantization import Int8WeightOnlyConfig
+
+        settings = TorchAoConfig(Int8WeightOnlyConfig())
+    else:
+        settings = BitsAndBytesConfig(load_in_8bit=True)
+    loaded = family.from_pretrained(tmp_path, quantization_config=settings)
+    converted = [
+        name
+        for name, module in loaded.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and (type(module.weight.data) is not torch.Tensor or module.weight.dtype == torch.int8)
+    ]
+    assert len(converted) >= 4 and not any("time_embedding" in name for name in converted)
+    frames = videos()
+    assert_same(loaded(frames).logits.softmax(-1), model(frames).logits.softmax(-1), tolerance=0.02)
