@@ -95,7 +95,15 @@ class RDFERFaceDetector(nn.Module):
         # Channels last is twice as fast for these thin depthwise nets.
         return detector.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    def detect(self, frames, model: Literal["front", "back"] = "front", indices=None, min_score=0.5, max_overlap=0.3):
+    def detect(
+        self,
+        frames,
+        model: Literal["front", "back"] = "front",
+        indices=None,
+        min_score=0.5,
+        max_overlap=0.3,
+        quarter_turns: int = 0,
+    ):
         """Finds the faces of each frame (MediaPipe BlazeFace, with plain non-maximum suppression instead of blending).
 
         Args:
@@ -106,11 +114,14 @@ class RDFERFaceDetector(nn.Module):
             min_score (`float`, *optional*, defaults to 0.5): lowest score of a face, 0..1.
             max_overlap (`float`, *optional*, defaults to 0.3): of two boxes whose intersection over union is above
                 this, the one with the higher score stays; 0..1.
+            quarter_turns (`int`, *optional*, defaults to 0): how often the net sees the frames turned by 90 degrees,
+                counter-clockwise, 0..3. It finds few faces that lean by more than 90 degrees.
 
         Returns:
-            `list[torch.Tensor]`: for each frame examined, a float32 CPU tensor of shape `(n, 5)`: x1,
-            y1, x2, y2 in pixels of the frame (outside of it if the border cuts the face), score 0..1; the highest
-            score first. `n` may be 0.
+            `list[torch.Tensor]`: for each frame examined, a float32 CPU tensor of shape `(n, 13)`: x1, y1, x2, y2 of
+            the upright box, score 0..1, then x, y of the person's right eye, left eye, nose and mouth. Positions are
+            in pixels of the frame as it is given (outside of it if the border cuts the face), whatever
+            `quarter_turns` is. The highest score comes first; `n` may be 0.
 
         Raises:
             ValueError: if `frames` is not uint8 of shape `(N, 3, H, W)`, or `model` is unknown.
@@ -123,23 +134,34 @@ class RDFERFaceDetector(nn.Module):
         height, width = frames.shape[-2:]
         # Fitting into the square before padding equals padding first, and costs less.
         fit_h, fit_w = (max(1, round(side * net.size / max(height, width))) for side in (height, width))
-        scale = self._anchors.new_tensor([width / fit_w, height / fit_h] * 2)
+        scale = self._anchors.new_tensor([width / fit_w, height / fit_h])
         found = []
         for batch in detection_batches(indices, model):
             small = [tvF.resize(frames[i], [fit_h, fit_w], antialias=True) for i in batch]
-            images = F.pad(torch.stack(small), (0, net.size - fit_w, 0, net.size - fit_h)).to(self._anchors.device)
+            turned = torch.rot90(torch.stack(small), quarter_turns, (2, 3))
+            padding = (0, net.size - turned.shape[3], 0, net.size - turned.shape[2])
+            images = F.pad(turned, padding).to(self._anchors.device)
             with torch.inference_mode():
                 logits, raw = net((images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last))
             scores = logits.sigmoid()
             frame, anchor = torch.nonzero(scores > min_score, as_tuple=True)
-            centre = raw[frame, anchor, :2] + self._anchors[anchor] * net.size
-            half = raw[frame, anchor, 2:4] / 2
-            boxes, scores = torch.cat([centre - half, centre + half], 1), scores[frame, anchor]
-            rows = torch.cat([boxes * scale, scores[:, None]], 1)
-            keep = batched_nms(boxes, scores, frame, max_overlap)
+            centre, sides, *key_points = raw[frame, anchor, :12].unflatten(1, (6, 2)).unbind(1)
+            places = torch.stack([centre - sides / 2, centre + sides / 2, *key_points], 1)
+            places += self._anchors[anchor, None] * net.size
+            scores = scores[frame, anchor]
+            keep = batched_nms(places[:, :2].flatten(1), scores, frame, max_overlap)
+            places = _turn_back(places, quarter_turns, fit_w, fit_h) * scale
+            corners, key_points = places[:, :2], places[:, 2:].flatten(1)
+            rows = torch.cat([corners.amin(1), corners.amax(1), scores[:, None], key_points], 1)
             rows, frame = rows[keep].cpu(), frame[keep].cpu()
             found += [rows[frame == i] for i in range(len(small))]
         return found
+
+
+def _turn_back(places, quarter_turns, width, height):
+    """Places (..., 2) in a picture that was turned counter-clockwise -> places in the picture of this size."""
+    x, y = places.unbind(-1)
+    return torch.stack([(x, y), (width - y, x), (width - x, height - y), (y, height - x)][quarter_turns], -1)
 
 
 def detection_batches(indices: list[int], model: str) -> list[list[int]]:
