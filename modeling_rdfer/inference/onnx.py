@@ -9,6 +9,8 @@ import torch
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
+from ..models.face_confidence_rdfer import apply_face_confidence
+
 INPUT_NAMES = ("pixel_values_videos", "frame_mask")
 
 
@@ -47,7 +49,12 @@ class ONNXModel:
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._output_names = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> ModelOutput:
+    def __call__(
+        self,
+        pixel_values_videos: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        face_confidence: torch.Tensor | None = None,
+    ) -> ModelOutput:
         """Runs the model.
 
         Args:
@@ -55,6 +62,8 @@ class ONNXModel:
                 frames, 0..255; any T >= 1.
             frame_mask (`torch.BoolTensor` of shape `(B, T)`, *optional*): True for real frames, False for padding; by
                 default all frames are real.
+            face_confidence (`torch.FloatTensor` of shape `(B,)`, *optional*): as for the model itself; applied to
+                the outputs of the graph.
 
         Returns:
             `ModelOutput`: the tensors that the model itself returns.
@@ -85,8 +94,11 @@ class ONNXModel:
             self._session.run(None, {name: array[row : row + 1] for name, array in zip(INPUT_NAMES, arrays)})
             for row in range(shape[0])
         ]
-        outputs = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers))
-        return ModelOutput(zip(self._output_names, outputs))
+        tensors = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers))
+        outputs = ModelOutput(zip(self._output_names, tensors))
+        if face_confidence is not None:
+            apply_face_confidence(outputs, face_confidence, self.config)
+        return outputs
 
 
 __all__ = ["INPUT_NAMES", "ONNXModel", "require_onnx"]

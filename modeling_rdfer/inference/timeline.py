@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers.video_utils import VideoMetadata
 
+from ..models.face_confidence_rdfer import face_confidence
 from ..models.face_tracking_rdfer import crop_faces, track_faces
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE
@@ -161,12 +162,13 @@ def _answer_part(part, source, times, network, processor, do_face_crop) -> Itera
     needed = sorted({frame for frames in sampled for frame in frames})
     place = {frame: index for index, frame in enumerate(needed)}
     size = _frame_size(processor)
-    has_face = [True] * len(needed)
+    has_face, yaws = [True] * len(needed), torch.zeros(len(needed))
     if do_face_crop:
         images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
         tracks = track_faces(images, processor.face_detector())
         if tracks:
-            images = crop_faces(images, tracks[0].boxes, size, processor.face_margin)
+            images = crop_faces(images, tracks[0].boxes, tracks[0].rolls, size, processor.face_margin)
+            yaws = tracks[0].yaws
         has_face = tracks[0].visible().tolist() if tracks else [False] * len(needed)
     else:
         images = source.get_frames(needed, size=size)
@@ -178,12 +180,18 @@ def _answer_part(part, source, times, network, processor, do_face_crop) -> Itera
     done = 0
     for start in range(0, len(faces), WINDOWS_PER_BATCH):
         batch = faces[start : start + WINDOWS_PER_BATCH]
-        clips = [images[[place[frame] for frame in sampled[index]]] for index in batch]
+        places = [[place[frame] for frame in sampled[index]] for index in batch]
+        clips = [images[chosen] for chosen in places]
+        confidence = torch.tensor([face_confidence(yaws[chosen]) for chosen in places])
         longest = max(map(len, clips))
         mask = torch.arange(longest) < torch.tensor([len(clip) for clip in clips])[:, None]
         padded = torch.stack([torch.cat([clip, clip[-1:].expand(longest - len(clip), -1, -1, -1)]) for clip in clips])
         with torch.inference_mode():
-            outputs = network(pixel_values_videos=padded.to(network.device), frame_mask=mask.to(network.device))
+            outputs = network(
+                pixel_values_videos=padded.to(network.device),
+                frame_mask=mask.to(network.device),
+                face_confidence=confidence.to(network.device),
+            )
         scores = probabilities(network, outputs.logits).tolist()
         for row, index in enumerate(batch):
             _, num_clips, num_frames = outputs.key_frame_indices.shape

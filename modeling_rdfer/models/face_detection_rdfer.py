@@ -118,8 +118,8 @@ class RDFERFaceDetector(nn.Module):
                 counter-clockwise, 0..3. It finds few faces that lean by more than 90 degrees.
 
         Returns:
-            `list[torch.Tensor]`: for each frame examined, a float32 CPU tensor of shape `(n, 13)`: x1, y1, x2, y2 of
-            the upright box, score 0..1, then x, y of the person's right eye, left eye, nose and mouth. Positions are
+            `list[torch.Tensor]`: for each frame examined, a float32 CPU tensor of shape `(n, 11)`: x1, y1, x2, y2 of
+            the upright box, score 0..1, then x, y of the person's right eye, left eye and nose. Positions are
             in pixels of the frame as it is given (outside of it if the border cuts the face), whatever
             `quarter_turns` is. The highest score comes first; `n` may be 0.
 
@@ -145,7 +145,7 @@ class RDFERFaceDetector(nn.Module):
                 logits, raw = net((images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last))
             scores = logits.sigmoid()
             frame, anchor = torch.nonzero(scores > min_score, as_tuple=True)
-            centre, sides, *key_points = raw[frame, anchor, :12].unflatten(1, (6, 2)).unbind(1)
+            centre, sides, *key_points = raw[frame, anchor, :10].unflatten(1, (5, 2)).unbind(1)
             places = torch.stack([centre - sides / 2, centre + sides / 2, *key_points], 1)
             places += self._anchors[anchor, None] * net.size
             scores = scores[frame, anchor]

@@ -20,6 +20,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .agreement_rdfer import clip_agreement, distinct_clips
 from .configuration_aen import AENConfig
+from .face_confidence_rdfer import apply_face_confidence
 from .loss_aen import group_log_sums, grouped_log_probabilities, sentiment_cross_entropy, unlabelled_losses
 from .video_backbone_rdfer import (
     RDFERZeroLinear,
@@ -302,6 +303,7 @@ class AENForVideoClassification(AENPreTrainedModel):
         labels: torch.Tensor | None = None,
         frame_targets: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
+        face_confidence: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> AENVideoClassifierOutput:
@@ -322,6 +324,9 @@ class AENForVideoClassification(AENPreTrainedModel):
             clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*):
                 Where in its part of the video each frame of a clip is taken. By default random in training, 0.5 in
                 evaluation.
+            face_confidence (`torch.FloatTensor` of shape `(B,)`, values in (0, 1], *optional*):
+                How far each face can be read, as the processor returns it. The logits of the video and its clips are
+                multiplied by it, after the loss; 1 by default.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
@@ -366,6 +371,8 @@ class AENForVideoClassification(AENPreTrainedModel):
         )
         if labels is not None:
             output.loss = self._loss(output, labels, frame_targets)
+        if face_confidence is not None:
+            apply_face_confidence(output, face_confidence, self.config)
         return output
 
     def _grouped_logits(self, frame_scores, emotion_scores, sentiment_residual) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,6 +21,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .agreement_rdfer import clip_agreement, distinct_clips
 from .configuration_rdfer import RDFERConfig
+from .face_confidence_rdfer import apply_face_confidence
 from .resampling_rdfer import interpolate_saliency, resample_clips
 from .video_backbone_rdfer import (
     RDFERZeroLinear,
@@ -436,6 +437,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         frame_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
+        face_confidence: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RDFERVideoClassifierOutput:
@@ -453,6 +455,9 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
             clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*):
                 Where in its stratum of the saliency each clip is centred. By default random in training, 0.5 in
                 evaluation.
+            face_confidence (`torch.FloatTensor` of shape `(B,)`, values in (0, 1], *optional*):
+                How far each face can be read, as the processor returns it. The logits of the video and its clips are
+                multiplied by it, after the loss; 1 by default.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
@@ -485,7 +490,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         loss = None
         if labels is not None:
             loss = self._loss(logits, clip_logits, clip_mask, outputs.detector_logits, labels)
-        return RDFERVideoClassifierOutput(
+        output = RDFERVideoClassifierOutput(
             loss=loss,
             logits=logits,
             clip_logits=clip_logits,
@@ -499,6 +504,9 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
             long_term_state=outputs.long_term_state,
             hidden_states=outputs.hidden_states,
         )
+        if face_confidence is not None:
+            apply_face_confidence(output, face_confidence, self.config)
+        return output
 
     def _loss(self, logits, clip_logits, clip_mask, detector_logits, labels) -> torch.Tensor:
         labels = labels.to(logits.device)

@@ -19,6 +19,7 @@ from transformers.utils.hub import cached_file
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
+from .face_confidence_rdfer import face_confidence
 from .face_detection_rdfer import RDFERFaceDetector
 from .face_tracking_rdfer import FaceTrack, choose_faces, crop_faces, detect_ahead, track_faces
 from .package_data_rdfer import packaged_file
@@ -85,8 +86,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
     A list of frames is one video. Any other list is a batch and may mix these kinds. Frames become RGB.
 
-    Calling the processor returns `pixel_values_videos` and `frame_mask`, see `preprocess`. Every option can be set
-    here, stored with `save_pretrained`, and replaced in a single call.
+    Calling the processor returns `pixel_values_videos`, `frame_mask`, `face_confidence`, see `preprocess`. Every
+    option can be set here, stored with `save_pretrained`, and replaced in a single call.
 
     Args:
         num_frames (`int`, *optional*, defaults to 64):
@@ -107,7 +108,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             Whether to scale frames to 0..1, and to normalise them. By default frames stay uint8, and the model
             normalises them on its own device. It takes float frames as normalised already.
         do_face_crop (`bool`, *optional*, defaults to `False`):
-            Whether to detect the face, follow it, and crop every frame to it. Leave it off for datasets of face crops.
+            Whether to detect the face, follow it, turn it upright, and crop every frame to it. Leave it off for
+            datasets of face crops.
         on_missing_face (`"error"` or `"full_frame"`, *optional*, defaults to `"error"`):
             What to do if no face is found: raise an error, or log a warning and use whole frames.
         face (`"largest"`, `"all"` or `int`, *optional*, defaults to `"largest"`):
@@ -129,7 +131,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     ```"""
 
     valid_kwargs = RDFERVideoProcessorKwargs
-    model_input_names = ["pixel_values_videos", "frame_mask"]
+    model_input_names = ["pixel_values_videos", "frame_mask", "face_confidence"]
 
     do_sample_frames = True
     num_frames = 64
@@ -231,6 +233,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             - pixel_values_videos (`torch.Tensor` of shape `(B, T, 3, height, width)`): uint8, 0..255, or float32 with
               `do_rescale` or `do_normalize`; a list of tensors if sizes differ and `return_tensors` is not given;
             - frame_mask (`torch.Tensor` of shape `(B, T)`): bool, True for real frames, False for padding;
+            - face_confidence (`torch.Tensor` of shape `(B,)`): float32, 0.5..1, below 1 if the face is turned to the
+              side by more than 45 degrees; 1 for a whole frame; only with `do_face_crop`;
             - video_index (`torch.Tensor` of shape `(B,)`): int64, number of the input video that a row comes from;
               only with `face="all"`;
             - video_metadata (list of `RDFERVideoMetadata`): one for each input video; only with
@@ -335,10 +339,11 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         **kwargs,
     ) -> BatchFeature:
         resize = functools.partial(self.resize, size=size, resample=resample) if do_resize else None
-        rows, video_index = [], []
+        rows, confidences, video_index = [], [], []
         for number, sampled in enumerate(videos):
             if do_face_crop:
-                found = self._read_faces(sampled, size, resize, on_missing_face, face, face_margin)
+                found, confidence = self._read_faces(sampled, size, resize, on_missing_face, face, face_margin)
+                confidences.extend(confidence)
             else:
                 found = [sampled.video.get_frames(sampled.metadata.frames_indices, size=resize)]
             sampled.metadata.pts_seconds = _frame_times(sampled)
@@ -361,12 +366,14 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         data = {"pixel_values_videos": pixel_values, "frame_mask": torch.stack(masks)}
         if len({frames.shape for frames in pixel_values}) == 1 or return_tensors is not None:
             data["pixel_values_videos"] = _stack(pixel_values)
+        if do_face_crop:
+            data["face_confidence"] = torch.tensor(confidences, device=data["frame_mask"].device)
         if do_face_crop and face == "all":
             data["video_index"] = torch.tensor(video_index)
         return BatchFeature(data, tensor_type=return_tensors)
 
-    def _read_faces(self, sampled, size, resize, on_missing_face, face, face_margin) -> list[torch.Tensor]:
-        """Face crops of a video, uint8 `(T, 3, height, width)`, one tensor for each chosen face."""
+    def _read_faces(self, sampled, size, resize, on_missing_face, face, face_margin):
+        """Face crops of a video, uint8 `(T, 3, height, width)`, and the confidence, for each chosen face."""
         if resize is None or not (size.height and size.width):
             raise ValueError("do_face_crop needs do_resize=True and size={'height': ..., 'width': ...}.")
         if face_margin <= 0:
@@ -377,7 +384,11 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         frames, tracks = self._track_faces(video, sampled.metadata.frames_indices, face)
         chosen = choose_faces(tracks, face)
         if chosen:
-            return [crop_faces(frames, track.boxes, (size.height, size.width), face_margin) for track in chosen]
+            crops = [
+                crop_faces(frames, track.boxes, track.rolls, (size.height, size.width), face_margin)
+                for track in chosen
+            ]
+            return crops, [face_confidence(track.yaws) for track in chosen]
         if tracks:
             raise VideoReadError(video.name, f"{len(tracks)} face(s)", f"a face number {face} (counted from 0)")
         if on_missing_face != "full_frame":
@@ -387,7 +398,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 "a face; pass on_missing_face='full_frame' to use whole frames, or do_face_crop=False for face crops",
             )
         logger.warning(f"No face found in {video.name!r}: whole frames are used (on_missing_face='full_frame').")
-        return [resize(frames)]
+        return [resize(frames)], [1.0]
 
     def _track_faces(self, video: VideoSource, indices: list[int], face) -> tuple[torch.Tensor, list[FaceTrack]]:
         """Frames of a video, small enough to keep all in memory, and the tracks of their faces."""

@@ -6,10 +6,12 @@ import math
 import pytest
 import torch
 from torchvision.ops import box_iou
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as tvF
 
 from modeling_rdfer.models.face_detection_rdfer import RDFERFaceDetector
 from modeling_rdfer.models.face_tracking_rdfer import FaceTrack, crop_faces, detect_ahead, track_faces
-from tests.helpers.faces import FACE_SIDE, centres, furthest, paste, shrink, sides
+from tests.helpers.faces import FACE_SIDE, centres, furthest, paste, shrink, sides, turn_to_the_side
 
 # Tracking ------------------------------------------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ def test_detecting_ahead_leaves_little_to_do_and_changes_nothing(detector, clip,
     monkeypatch.setattr(
         RDFERFaceDetector,
         "detect",
-        lambda self, frames, net, chunk: later.extend(chunk) or detect(self, frames, net, chunk),
+        lambda self, frames, net, chunk, **turns: later.extend(chunk) or detect(self, frames, net, chunk, **turns),
     )
     track = track_faces(frames, detector, model, detections=detections)[0]
     assert torch.equal(track.boxes, expected.boxes) and torch.equal(track.detected, expected.detected)
@@ -254,6 +256,92 @@ def test_detecting_ahead_leaves_little_to_do_and_changes_nothing(detector, clip,
     part = detect_ahead(frames, range(40), detector, model)
     assert 0 < len(part) < 16
     assert torch.equal(track_faces(frames, detector, model, detections=part)[0].boxes, expected.boxes)
+
+
+# Pose ----------------------------------------------------------------------------------------------------------------
+
+
+def lean(frames, degrees):
+    """Frames turned about their middle, clockwise."""
+    return tvF.rotate(frames, -degrees, InterpolationMode.BILINEAR, fill=[90.0] * 3)
+
+
+def count_turned(monkeypatch):
+    """How many frames the detector sees turned from now on: a list that grows."""
+    turned, detect = [], RDFERFaceDetector.detect
+
+    def spy(self, frames, model="front", indices=None, **options):
+        turned.extend(indices if options.get("quarter_turns") else [])
+        return detect(self, frames, model, indices, **options)
+
+    monkeypatch.setattr(RDFERFaceDetector, "detect", spy)
+    return turned
+
+
+@pytest.mark.parametrize("degrees", [-45, -30, -15, 15, 30, 45])
+def test_a_leaning_face_is_upright_in_its_crops(detector, clip, degrees, monkeypatch):
+    upright = clip[::48]
+    turned = count_turned(monkeypatch)
+    places = []
+    for frames, expected in ((upright, 0), (lean(upright, degrees), degrees)):
+        (track,) = track_faces(frames, detector)
+        assert track.rolls.shape == (len(frames),) and track.rolls.dtype == torch.float32
+        assert float((track.rolls.rad2deg() - expected).abs().max()) < 9
+        crops = crop_faces(frames, track.boxes, track.rolls)
+        places.append(torch.cat([boxes[:1, 5:] for boxes in detector.detect(crops)]))
+    assert not turned  # a normal video costs no more
+    # Eyes and nose are where they are in the upright video's crops: the size is right, too.
+    assert float((places[1] - places[0]).abs().max()) < 14
+    assert float((places[1] - places[0]).mean(0).abs().max()) < 9
+    right_eye, left_eye = places[1][:, :2], places[1][:, 2:4]
+    assert float(torch.atan2(*(left_eye - right_eye).flip(1).T).rad2deg().abs().max()) < 12
+
+
+def test_a_face_that_rocks_is_followed_without_jumps(detector, face):
+    frames = paste([face] * 64, [(200, 100)] * 64)
+    degrees = [40 * math.sin(2 * math.pi * t / 63) for t in range(64)]
+    frames = torch.cat([lean(frame[None], angle) for frame, angle in zip(frames, degrees)])
+    (track,) = track_faces(frames, detector)
+    assert float((track.rolls.rad2deg() - torch.tensor(degrees)).abs().max()) < 10
+    assert float(track.rolls.rad2deg().diff().abs().max()) < 8  # the face itself: up to 4
+
+
+@pytest.mark.parametrize("scale", [0.9, 0.35])
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_video_that_lies_or_stands_on_its_head_gives_upright_crops(detector, face, scale, quarter_turns):
+    upright = paste([shrink(face, scale)] * 24, [(100 + 5 * t, 150) for t in range(24)])
+    (expected,) = track_faces(upright, detector)
+    frames = torch.rot90(upright, quarter_turns, (2, 3)).contiguous()
+    (track,) = track_faces(frames, detector)
+    # Boxes are in the frames' own pixels: turned back they are the upright video's.
+    x1, y1, x2, y2 = track.boxes.T
+    back = {
+        1: (600 - y2, x1, 600 - y1, x2),
+        2: (600 - x2, 400 - y2, 600 - x1, 400 - y1),
+        3: (y1, 400 - x2, y2, 400 - x1),
+    }
+    assert float(box_iou(torch.stack(back[quarter_turns], 1), expected.boxes).diagonal().min()) > 0.8
+    crops = crop_faces(frames, track.boxes, track.rolls).float()
+    wanted = crop_faces(upright, expected.boxes, expected.rolls).float()
+    assert float((crops - wanted).abs().mean()) < 8 < float((crops.flip(-1) - wanted).abs().mean())
+
+
+def test_an_upright_face_beside_one_on_its_head_is_not_turned(detector, face):
+    frames = paste([face] * 16, [(20, 120)] * 16)
+    frames[:, :, 100:270, 400:570] = torch.rot90(face, 2, (1, 2))
+    tracks = track_faces(frames, detector)
+    assert furthest(tracks[0].boxes, [(20, 120)] * 16) < 0.1
+    assert float(tracks[0].rolls.abs().max()) < 0.15
+
+
+def test_yaw_is_the_turn_to_the_side(detector, face):
+    yaws = []
+    for degrees in (-80, -30, 0, 30, 80):
+        (track,) = track_faces(paste([turn_to_the_side(face, degrees)] * 4, [(200, 100)] * 4), detector)
+        assert track.yaws.shape == (4,) and track.yaws.dtype == torch.float32
+        yaws.append(float(track.yaws.mean().rad2deg()))
+    assert yaws == sorted(yaws)
+    assert yaws[0] < -60 and -45 < yaws[1] < -10 and abs(yaws[2]) < 15 and 10 < yaws[3] < 45 and yaws[4] > 60
 
 
 @pytest.mark.parametrize(
@@ -281,7 +369,7 @@ def test_wrong_frames_are_refused_with_what_was_found(detector, frames):
     for call in (
         lambda: detector.detect(frames),
         lambda: track_faces(frames, detector),
-        lambda: crop_faces(frames, torch.tensor([[0.0, 0, 4, 4]] * len(frames))),
+        lambda: crop_faces(frames, torch.tensor([[0.0, 0, 4, 4]] * len(frames)), torch.zeros(len(frames))),
     ):
         with pytest.raises(ValueError, match=r"uint8 of shape \(T, 3, H, W\)") as error:
             call()
@@ -289,7 +377,7 @@ def test_wrong_frames_are_refused_with_what_was_found(detector, frames):
 
 
 def test_crops_are_the_reference_crops(reference, reference_frames):
-    crops = crop_faces(reference_frames, torch.from_numpy(reference["face_boxes_xyxy"]))
+    crops = crop_faces(reference_frames, torch.from_numpy(reference["face_boxes_xyxy"]), torch.zeros(12))
     assert crops.shape == (12, 3, 112, 112) and crops.dtype == torch.uint8
     difference = (crops.permute(0, 2, 3, 1).numpy().astype(int) - reference["crops"]).__abs__()
     assert difference.mean(axis=(1, 2, 3)).max() < 3
@@ -300,36 +388,63 @@ def test_crop_geometry():
     ramp = torch.stack(
         [torch.arange(200).expand(200, 200), torch.arange(200)[:, None].expand(200, 200), torch.zeros(200, 200)]
     ).to(torch.uint8)[None]
-    crop = crop_faces(ramp, torch.tensor([[80.0, 90, 120, 110]]), size=(52, 26))[0].float()
-    # side 1.3 * 40 = 52 around (100, 100 - 0.12 * 20): columns 74..125, rows 72..123 (71.6 rounded)
+    crop = crop_faces(ramp, torch.tensor([[80.0, 90, 120, 110]]), torch.zeros(1), size=(52, 26))[0].float()
+    # side 1.3 * 40 = 52 around (100, 100 - 0.12 * 20): columns 74..125, rows 71.6..122.6
     assert crop.shape == (3, 52, 26)
     assert crop[0, 0, [0, 25]].tolist() == pytest.approx([74.5, 124.5], abs=1)
-    assert crop[1, [0, 51], 0].tolist() == pytest.approx([72, 123], abs=1)
-    wide = crop_faces(ramp, torch.tensor([[80.0, 90, 120, 110]]), size=(20, 20), margin=1.0, shift_up=0.0)[0].float()
+    assert crop[1, [0, 51], 0].tolist() == pytest.approx([71.6, 122.6], abs=1)
+    box = torch.tensor([[80.0, 90, 120, 110]])
+    wide = crop_faces(ramp, box, torch.zeros(1), size=(20, 20), margin=1.0, shift_up=0.0)[0].float()
     assert wide[0, 0, [0, 19]].tolist() == pytest.approx([80.5, 118.5], abs=1)
     assert wide[1, [0, 19], 0].tolist() == pytest.approx([80.5, 118.5], abs=1)
 
 
 @pytest.mark.parametrize("box", [(-60.0, 20, 60, 140), (150.0, 100, 260, 210), (-500.0, -500, -400, -400)])
-def test_outside_the_frame_the_border_is_repeated(box):
+@pytest.mark.parametrize("roll", [0.0, 0.7])
+def test_outside_the_frame_the_border_is_repeated(box, roll):
+    roll = torch.tensor([roll])
     generator = torch.Generator().manual_seed(0)
     frame = torch.randint(0, 256, (1, 3, 200, 220), dtype=torch.uint8, generator=generator)
-    crop = crop_faces(frame, torch.tensor([box]), size=(64, 64))
-    margin = 600
+    crop = crop_faces(frame, torch.tensor([box]), roll, size=(64, 64))
+    margin = 700
     padded = torch.nn.functional.pad(frame.float(), (margin,) * 4, mode="replicate").to(torch.uint8)
-    assert torch.equal(crop, crop_faces(padded, torch.tensor([box]) + margin, size=(64, 64)))
+    assert torch.equal(crop, crop_faces(padded, torch.tensor([box]) + margin, roll, size=(64, 64)))
+
+
+@pytest.mark.parametrize("degrees", [-150, -90, -20, 20, 90, 180])
+def test_a_turned_square_is_cut_out_of_the_frame(degrees):
+    # a picture whose red is the column and whose green is the row
+    column, row = torch.arange(200).expand(200, 200), torch.arange(200)[:, None].expand(200, 200)
+    ramp = torch.stack([column, row, torch.zeros(200, 200)]).to(torch.uint8)[None]
+    roll = torch.tensor([math.radians(degrees)])
+    crop = crop_faces(ramp, torch.tensor([[80.0, 80, 120, 120]]), roll, size=(52, 52))[0].float()
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # pixel (10, 40) of the crop is 14.5 right of its middle and 15.5 above; the middle is 0.12 * 40 above the box's
+    scale = 1 + 0.25 * math.sin(2 * math.radians(degrees)) ** 2
+    across, down = 14.5 * scale, -15.5 * scale - 4.8
+    assert float(crop[0, 10, 40]) == pytest.approx(99.5 + cos * across - sin * down, abs=1)
+    assert float(crop[1, 10, 40]) == pytest.approx(99.5 + sin * across + cos * down, abs=1)
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.5])
+def test_a_crop_that_is_reduced_has_no_moire(roll):
+    stripes = (torch.arange(600) % 2 * 255).to(torch.uint8).expand(1, 3, 600, 600)
+    crop = crop_faces(stripes, torch.tensor([[200.0, 200, 400, 400]]), torch.tensor([roll]), size=(48, 48))
+    assert float(crop.float().std()) < 8
 
 
 def test_each_frame_gets_its_own_box(reference_frames):
     boxes = torch.tensor([[10.0 * i, 5.0 * i, 10.0 * i + 60, 5.0 * i + 50 + i] for i in range(12)])
-    crops = crop_faces(reference_frames, boxes)
+    rolls = torch.linspace(-3, 3, 12)
+    crops = crop_faces(reference_frames, boxes, rolls)
     for i in range(12):
-        assert torch.equal(crops[i : i + 1], crop_faces(reference_frames[i : i + 1], boxes[i : i + 1]))
+        own = slice(i, i + 1)
+        assert torch.equal(crops[own], crop_faces(reference_frames[own], boxes[own], rolls[own]))
 
 
 def test_a_frame_of_one_pixel_is_cropped():
     frames = torch.full((2, 3, 1, 1), 77, dtype=torch.uint8)
-    assert (crop_faces(frames, torch.tensor([[0.0, 0, 1, 1], [0.2, 0.2, 0.3, 0.3]])) == 77).all()
+    assert (crop_faces(frames, torch.tensor([[0.0, 0, 1, 1], [0.2, 0.2, 0.3, 0.3]]), torch.ones(2)) == 77).all()
 
 
 @pytest.mark.parametrize(
@@ -343,14 +458,22 @@ def test_a_frame_of_one_pixel_is_cropped():
 )
 def test_wrong_boxes_are_refused(reference_frames, boxes, message):
     with pytest.raises(ValueError, match=message):
-        crop_faces(reference_frames, boxes)
+        crop_faces(reference_frames, boxes, torch.zeros(12))
+
+
+@pytest.mark.parametrize("rolls", [torch.zeros(11), torch.full((12,), torch.nan)])
+def test_wrong_rolls_are_refused(reference, reference_frames, rolls):
+    with pytest.raises(ValueError, match="12 finite angles"):
+        crop_faces(reference_frames, torch.from_numpy(reference["face_boxes_xyxy"]), rolls)
 
 
 def test_the_face_stays_in_place_in_the_crops_of_a_moving_face(detector, face):
     places = [(20 + 6 * t, 30 + 3 * t) for t in range(64)]
     frames = paste([face] * 64, places)
-    crops = crop_faces(frames, track_faces(frames, detector)[0].boxes).float()
+    (track,) = track_faces(frames, detector)
+    crops = crop_faces(frames, track.boxes, track.rolls).float()
     # inner part of the crop: the same face in all of them, up to the smoothing's lag
     inner = crops[:, :, 30:90, 25:87]
-    unmoved = crop_faces(frames, track_faces(frames[:1], detector)[0].boxes.expand(64, 4)).float()[:, :, 30:90, 25:87]
+    (first,) = track_faces(frames[:1], detector)
+    unmoved = crop_faces(frames, first.boxes.expand(64, 4), first.rolls.expand(64)).float()[:, :, 30:90, 25:87]
     assert float((inner - inner[32]).abs().mean()) < 0.4 * float((unmoved - unmoved[0]).abs().mean())
