@@ -5,8 +5,6 @@ import torch
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
-from .loss_aen import group_log_sums
-
 _READABLE_DEGREES, _UNREADABLE_DEGREES, _LEAST_CONFIDENCE = 45, 65, 0.5
 
 
@@ -49,14 +47,16 @@ def apply_face_confidence(outputs: ModelOutput, face_confidence: torch.Tensor, c
     if config.problem_type == "regression":
         return
     factor = face_confidence.to(outputs.logits)[:, None]
-    outputs.logits = outputs.logits * factor
-    outputs.clip_logits = outputs.clip_logits * factor[:, None]
+    outputs["logits"] = outputs["logits"] * factor
+    outputs["clip_logits"] = outputs["clip_logits"] * factor[:, None]
     if config.model_type == "aen":
-        dtype = outputs.logits.dtype
-        logits = outputs.logits.float().log_softmax(-1)
-        outputs.logits = logits.to(dtype)
-        outputs.clip_logits = outputs.clip_logits.float().log_softmax(-1).to(dtype)
-        outputs.sentiment_logits = group_log_sums(logits, config.group_of_label).to(dtype)
+        for name in ("logits", "clip_logits"):
+            outputs[name] = outputs[name].float().log_softmax(-1).to(outputs[name])
+        of_group: dict[int, list[torch.Tensor]] = {}
+        for group, log_probability in zip(config.group_of_label, outputs["logits"].unbind(-1)):
+            of_group.setdefault(group, []).append(log_probability)
+        sums = [torch.stack(of_group[group], -1).logsumexp(-1) for group in sorted(of_group)]
+        outputs["sentiment_logits"] = torch.stack(sums, -1)
 
 
 __all__ = ["apply_face_confidence", "face_confidence"]

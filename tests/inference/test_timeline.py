@@ -1,11 +1,14 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import csv
 
+import av
 import numpy as np
 import pytest
+import torch
 
-from modeling_rdfer import VideoReadError, timeline
+from modeling_rdfer import RDFERForVideoClassification, VideoReadError, timeline
 from modeling_rdfer.inference import timeline as module
+from tests.helpers.faces import paste, turn_to_the_side
 from tests.helpers.paths import DATA
 
 CLIP = DATA / "cap13_edit2.mp4"
@@ -29,8 +32,32 @@ def test_timeline_is_right_on_the_hand_labelled_stretches():
         assert window.key_frame.shape == (3, 112, 112) and 0 < window.agreement <= 1
 
 
+def test_timeline_lowers_the_confidence_of_windows_that_show_a_profile(tmp_path):
+    with av.open(str(CLIP)) as container:
+        first = next(frame for number, frame in enumerate(container.decode(video=0)) if number == 10)
+    face = torch.from_numpy(first.to_ndarray(format="rgb24")).permute(2, 0, 1)[:, 100:270, 115:285]
+    shown = [turn_to_the_side(face, degrees) for degrees in (0, 80) for _ in range(25)]
+    frames = paste(shown, [(200, 100)] * 50)
+    path = tmp_path / "turns.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 600, 400, "yuv420p"
+        for image in frames.permute(0, 2, 3, 1).numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    seen, call = [], RDFERForVideoClassification.forward
+
+    def forward(self, *args, **kwargs):
+        seen.extend(kwargs["face_confidence"].tolist())
+        return call(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RDFERForVideoClassification, "forward", forward)
+        timeline(path, window=0.8, step=0.6)
+    assert len(seen) == 3 and seen[0] == 1 and seen[2] < 0.7
+
+
 def test_timeline_leaves_windows_without_a_face_empty(tmp_path):
-    import av
 
     frames = [frame.to_ndarray(format="rgb24") for frame in av.open(str(CLIP)).decode(video=0)][:100]
     path = tmp_path / "face_then_none.mp4"
