@@ -145,8 +145,9 @@ def _answer(
                 raise inputs
             answers.append({"file": name, "error": str(inputs)})
             continue
+        keys = {"pixel_values_videos", "frame_mask", "face_confidence"} & inputs.keys()
         for face in range(len(inputs["pixel_values_videos"])):
-            rows.append({key: inputs[key][face] for key in ("pixel_values_videos", "frame_mask")})
+            rows.append({key: inputs[key][face] for key in keys})
             times.append(inputs["video_metadata"][0].pts_seconds)
             answers.append({"file": name, **({"face": face} if by_face else {})})
     if not rows:

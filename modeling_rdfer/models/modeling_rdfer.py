@@ -296,6 +296,7 @@ class RDFERModel(RDFERPreTrainedModel):
         pixel_values_videos: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
+        face_confidence: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RDFERModelOutput:
@@ -310,6 +311,7 @@ class RDFERModel(RDFERPreTrainedModel):
             clip_jitter (`torch.FloatTensor` of shape `(B, K)`, values in [0, 1), *optional*):
                 Where in its stratum of the saliency each clip is centred. By default random in training, 0.5 in
                 evaluation.
+            face_confidence (`torch.FloatTensor` of shape `(B,)`, *optional*): not used, only the heads need it.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 

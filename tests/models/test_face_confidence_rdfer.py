@@ -75,6 +75,8 @@ def test_the_confidence_belongs_to_its_row_and_keeps_the_order(model_class, conf
         torch.testing.assert_close(after[0], before[0])
         torch.testing.assert_close(after[1], (0.5 * before[1]).log_softmax(-1))
     assert torch.equal(lowered.loss, plain.loss)
+    # What the processor returns can be passed to the model without heads, too.
+    model.base_model(videos, face_confidence=torch.tensor([1.0, 0.5]))
     if model.config.model_type == "aen":
         groups = group_log_sums(lowered.logits, model.config.group_of_label)
         torch.testing.assert_close(lowered.sentiment_logits, groups)
