@@ -14,6 +14,7 @@ import torch
 
 from .container_checks_rdfer import HEAD_BYTES, missing_part, other_file_type
 from .decoder_choice_rdfer import load_pyav
+from .frame_geometry_rdfer import Orientation, square_pixel_size
 from .frame_index_rdfer import FrameIndex, is_sparse
 from .video_source_rdfer import VideoReadError, VideoSource
 
@@ -41,7 +42,7 @@ class PyAVVideo(VideoSource):
         index (`FrameIndex`): times of the frames, and where decoding can start.
         stream_index (`int`): number of the video stream in the container.
         num_threads (`int`): threads of one decoder.
-        torchcodec_can (`bool`): whether torchcodec finds the same frames.
+        torchcodec_can (`bool`): whether torchcodec finds the same frames and shows them in the same way.
         can_skip (`bool`): whether frames can be skipped that are neither wanted nor referred to.
     """
 
@@ -83,7 +84,9 @@ class PyAVVideo(VideoSource):
     # Opening ---------------------------------------------------------------------------------------------------------
 
     def _open(self):
-        self._container = self._av.open(io.BytesIO(self.file) if isinstance(self.file, bytes) else self.file)
+        file = io.BytesIO(self.file) if isinstance(self.file, bytes) else self.file
+        # Titles and other texts are not used, so their encoding does not matter.
+        self._container = self._av.open(file, metadata_errors="ignore")
         kinds = sorted({stream.type for stream in self._container.streams})
         stream = self._container.streams.best("video")
         if stream is not None and stream.disposition & self._av.stream.Disposition.attached_pic:
@@ -157,10 +160,13 @@ class PyAVVideo(VideoSource):
     def _frame_size(self) -> tuple[int, int]:
         """Height and width as displayed, from the first decoded frame: the header can be wrong or incomplete."""
         frame = self._decode_up_to(0)
-        quarters = round(frame.rotation / 90) % 4
-        if quarters:
-            self.torchcodec_can = False  # older versions of it ignore the display matrix
-        return (frame.width, frame.height) if quarters % 2 else (frame.height, frame.width)
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        self._orientation = Orientation() if matrix is None else Orientation.from_bytes(bytes(matrix))
+        self._pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
+        height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
+        if not self._orientation.is_identity or (height, width) != (frame.height, frame.width):
+            self.torchcodec_can = False  # it ignores mirroring and the shape of pixels, older versions also rotation
+        return (width, height) if self._orientation.transposed else (height, width)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -249,9 +255,9 @@ class PyAVVideo(VideoSource):
         return [(self, wanted)] if len(parts) == 1 else [(self.copy(), part) for part in parts]
 
     def _to_rgb(self, frame) -> np.ndarray:
-        """uint8 `(H, W, 3)`, rotated for display as the container asks."""
-        rgb = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
-        return np.rot90(rgb, round(frame.rotation / 90)) if round(frame.rotation / 90) % 4 else rgb
+        """uint8 `(H, W, 3)` as displayed: with square pixels, turned and mirrored as the container asks."""
+        height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
+        return self._orientation.apply(self._reformatter.reformat(frame, width, height, "rgb24").to_ndarray())
 
     def _read(self, wanted):
         if self.can_skip:

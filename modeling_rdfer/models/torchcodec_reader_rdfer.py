@@ -7,10 +7,11 @@ import numpy as np
 from transformers.utils import logging
 
 from .decoder_choice_rdfer import load_torchcodec
+from .frame_geometry_rdfer import square_pixel_size
 from .frame_index_rdfer import is_sparse
 from .image_reader_rdfer import to_uint8
 from .pyav_reader_rdfer import PyAVVideo
-from .video_source_rdfer import VideoReadError, VideoSource
+from .video_source_rdfer import VideoReadError, VideoSource, resize_frames
 
 logger = logging.get_logger(__name__)
 
@@ -93,11 +94,14 @@ class UserDecoderVideo(VideoSource):
         if len(decoder) == 0:
             raise VideoReadError(name, "a video stream without frames", "at least one frame")
         pts = np.full(len(decoder), np.nan)
-        height, width = metadata.height, metadata.width
+        aspect = float(getattr(metadata, "pixel_aspect_ratio", None) or 1)
+        if round((getattr(metadata, "rotation", None) or 0) / 90) % 2:  # its size is that after rotation
+            aspect = 1 / aspect
+        height, width = square_pixel_size(metadata.height, metadata.width, aspect)
         super().__init__(
             name, "torchcodec", len(decoder), height, width, metadata.average_fps, pts, metadata.duration_seconds
         )
-        self._decoder = decoder
+        self._decoder, self._decoded_size = decoder, (metadata.height, metadata.width)
 
     def _read(self, wanted):
         for _, chunk in self._chunks(wanted):
@@ -107,7 +111,11 @@ class UserDecoderVideo(VideoSource):
                 raise _undecodable(self, chunk, error) from error
             self.pts_seconds[chunk] = batch.pts_seconds.cpu().numpy()
             frames = batch.data if batch.data.shape[1] == 3 else batch.data.permute(0, 3, 1, 2)
-            yield to_uint8(frames.cpu(), self.name)
+            frames = to_uint8(frames.cpu(), self.name)
+            # Frames of another size were resized by a transform of the decoder, which decides then.
+            if frames.shape[-2:] == self._decoded_size != (self.height, self.width):
+                frames = resize_frames(frames, (self.height, self.width))
+            yield frames
 
 
 def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:

@@ -53,7 +53,7 @@ class VideoSource:
         name (`str`): name in error messages: path, URL, or a description.
         backend (`str`): `"torchcodec"`, `"pyav"`, `"images"` or `"array"`.
         num_frames (`int`): number of frames, >= 1.
-        height, width (`int`): size of a frame as displayed (rotation applied), in pixels.
+        height, width (`int`): size of a frame as displayed (turned as the container asks, square pixels), in pixels.
         average_fps (`float`, *optional*): frames per second on average; `None` for images and arrays.
         pts_seconds (`np.ndarray` of shape `(num_frames,)`, *optional*): float64, presentation time of each frame in
             seconds as the container states it, exact for variable frame rates, too; `None` for images and arrays. For
