@@ -24,6 +24,7 @@ from .models.agreement_rdfer import clip_agreement, distinct_clips
 from .models.configuration_aen import AENConfig
 from .models.configuration_rdfer import RDFERConfig, RDFERFrameNetConfig
 from .models.face_detection_rdfer import RDFERFaceDetector
+from .models.frame_net_rdfer import RDFERFrameNet
 from .models.modeling_aen import (
     AENForVideoClassification,
     AENModel,
@@ -37,7 +38,6 @@ from .models.modeling_rdfer import (
     RDFERVideoClassifierOutput,
 )
 from .models.resampling_rdfer import interpolate_saliency, resample_clips
-from .models.video_backbone_rdfer import RDFERFrameNet
 from .models.video_decoding_rdfer import VideoReadError
 from .models.video_processing_rdfer import RDFERVideoProcessor
 

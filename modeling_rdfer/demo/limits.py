@@ -11,8 +11,8 @@ MESSAGES = {
     "": ("Choose a video first", "Drop a video into the box, record one, or use the example."),
     "too_large": (
         "This file is too large",
-        f"The limit is {MAX_BYTES >> 20} MB. Cut the video or save it at a lower resolution. The model needs faces of "
-        "112 pixels only.",
+        f"The limit is {MAX_BYTES >> 20} MB. Cut the video or save it at a lower resolution. Faces of 100 pixels "
+        "are enough.",
     ),
     "too_long": (
         "This video is too long",
@@ -21,8 +21,8 @@ MESSAGES = {
     ),
     "too_big": (
         "The frames of this video are too large",
-        f"The limit is {MAX_PIXELS / 1e6:.1f} million pixels. Save the video at a lower resolution. The model needs "
-        "faces of 112 pixels only.",
+        f"The limit is {MAX_PIXELS / 1e6:.1f} million pixels. Save the video at a lower resolution. Faces of "
+        "100 pixels are enough.",
     ),
     "busy": ("The server is busy", "Please try again in a few minutes."),
     "failed": ("The upload did not arrive", "The connection was cut. Please try again."),

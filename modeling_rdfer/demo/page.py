@@ -39,7 +39,7 @@ NOTICE = f"""
 <li>The EU AI Act, Article 5(1)(f), prohibits emotion recognition at the workplace and in education.</li>
 <li>Send only videos of people who agreed to it. A video of a face is personal data.</li>
 <li>Accuracy depends on person, culture, age, light and pose, and has not been measured for most of them. rdfer-small
-has not been tested on real videos that show sad, angry, fear or disgust.</li>
+was trained on photos, and has hardly been tested on real videos that show sad, angry, fear or disgust.</li>
 <li>People also smile when they are not happy, and seven labels do not cover all expressions.</li>
 </ul></details></aside>"""
 

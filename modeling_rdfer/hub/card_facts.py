@@ -9,12 +9,18 @@ from typing import Any, Literal
 
 from .public_names import public_name, public_value
 
-# Our own checkpoints, assembled from a classifier for single images.
-ASSEMBLED = ("rdfer-small", "aen-small")
+# Our own checkpoints, whose frame network was trained on photos.
+EMBEDDED = ("rdfer-small", "aen-small")
 # Parts of a saved checkpoint that come from elsewhere: part, origin, licence.
 FRAME_NET_ORIGIN = (
-    "face expression model of face-api.js by Vincent Muehler, from the npm package @vladmandic/face-api 1.7.15 by "
-    "Vladimir Mandic; de-quantised from 8 bits"
+    "frame network of modeling-rdfer, trained by us with `training.train_frames` on FER+ (votes: MIT, Microsoft; "
+    "photos: FER-2013, from the web, without a licence of the photographers) and the Face Research Lab London Set "
+    "(CC BY 4.0, DeBruine and Jones 2017)"
+)
+FRAME_NET_LICENCE = "Apache-2.0"
+FRAME_NET_PEOPLE = (
+    "the people on 28,000 photos from the web (FER+), about whom nothing was recorded, and the 50 adults of the Face "
+    "Research Lab London Set"
 )
 FACE_DETECTOR_ORIGIN = (
     "`face_detector.safetensors`",
@@ -187,16 +193,16 @@ def origins_of(
         `list[tuple[str, str, str]]`: (part, origin, licence), see [`CardFacts`].
     """
     part = part or "the weights that training started from"
-    origins = [(part, FRAME_NET_ORIGIN, "MIT")] if base_model in ASSEMBLED else []
-    if frame_teacher in ASSEMBLED:
-        origins.append(("the frame teacher used in training", FRAME_NET_ORIGIN, "MIT"))
+    origins = [(part, FRAME_NET_ORIGIN, FRAME_NET_LICENCE)] if base_model in EMBEDDED else []
+    if frame_teacher in EMBEDDED:
+        origins.append(("the frame teacher used in training", FRAME_NET_ORIGIN, FRAME_NET_LICENCE))
     return [*origins, *([FACE_DETECTOR_ORIGIN] if has_face_detector else []), CODE_ORIGIN]
 
 
 def facts_of_loaded(name_or_path: str | None) -> CardFacts:
     """Returns the facts of a model without `card_facts`: only the checkpoint it was loaded from is known, if any."""
     facts = CardFacts(loaded_from=name_or_path)
-    if facts.loaded_from in ASSEMBLED:
+    if facts.loaded_from in EMBEDDED:
         facts.license = "apache-2.0"
         facts.origins = origins_of(facts.loaded_from, False, part="the weights as loaded")
     return facts

@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..models.labels_rdfer import class_names
-from .card_facts import ASSEMBLED, PEOPLE, CardFacts
+from .card_facts import EMBEDDED, FRAME_NET_PEOPLE, PEOPLE, CardFacts
 from .card_files import example_code, sign_card
 from .card_text import CITATION, TAGS, table_cell, template, uses_and_misuses
 
@@ -137,10 +137,10 @@ def _summary(config, labels: list[str], num_parameters: int) -> str:
 
 def _provenance(facts: CardFacts) -> str:
     name = facts.base_model
-    if name in ASSEMBLED:
+    if name in EMBEDDED:
         start = (
-            f"It was fine-tuned from {name}, a checkpoint that comes with modeling-rdfer and was assembled from a "
-            "classifier for single images."
+            f"It was fine-tuned from {name}, a checkpoint that comes with modeling-rdfer; its frame network was "
+            "trained on still photos."
         )
     elif name:
         start = f"It was fine-tuned from {_link(name)}."
@@ -239,15 +239,15 @@ def _people(facts: CardFacts) -> str:
         text = "the people of the training videos and nobody else; who they are was not recorded."
     elif facts.loaded_from:
         text = "not recorded here."
-        if facts.loaded_from not in ASSEMBLED:
+        if facts.loaded_from not in EMBEDDED:
             return f"{text[:-1]}; see the card of {_link(facts.loaded_from)}."
     else:
         text = "not known; no training is recorded."
-    if facts.base_model in ASSEMBLED or facts.loaded_from in ASSEMBLED:
-        what = "Training started" if facts.base_model in ASSEMBLED else "The weights come"
-        text += f" {what} from an image classifier; the people it was trained on are not known."
-    if facts.frame_teacher in ASSEMBLED:
-        text += " The people that the frame teacher was trained on are not known either."
+    if facts.base_model in EMBEDDED or facts.loaded_from in EMBEDDED:
+        what = "Training started" if facts.base_model in EMBEDDED else "The weights come"
+        text += f" {what} from a frame network that was trained on {FRAME_NET_PEOPLE}."
+    if facts.frame_teacher in EMBEDDED:
+        text += f" The frame teacher was trained on {FRAME_NET_PEOPLE}."
     elif facts.frame_teacher:
         text += f" The frame teacher was {facts.frame_teacher}; the people it was trained on were not recorded."
     return text

@@ -10,114 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.backbone_utils import BackboneMixin
-from transformers.modeling_outputs import BackboneOutput
-from transformers.utils.generic import can_return_tuple
 
 from .configuration_rdfer import RDFERFrameNetConfig
-
-
-class RDFERSeparableConv(nn.Module):
-    """Depthwise 3x3 convolution without bias and pointwise 1x1 convolution with bias."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
-        super().__init__()
-        self.depthwise = RDFERSameConv(in_channels, in_channels, stride=stride, groups=in_channels, bias=False)
-        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
-
-    def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
-        return self.pointwise(self.depthwise(hidden_state))
-
-
-class RDFERSameConv(nn.Conv2d):
-    """3x3 convolution that pads as TensorFlow's SAME: with stride 2, an even size only below and at the right."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, groups: int = 1, bias: bool = True):
-        super().__init__(
-            in_channels, out_channels, 3, stride=stride, padding=int(stride == 1), groups=groups, bias=bias
-        )
-
-    def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
-        if self.stride[0] == 2:
-            height, width = hidden_state.shape[-2:]
-            hidden_state = F.pad(hidden_state, (width % 2, 1, height % 2, 1))
-        return super().forward(hidden_state)
-
-
-class RDFERFrameBlock(nn.Module):
-    """Block of the frame network: four convolutions, each fed with the sum of all outputs before it."""
-
-    def __init__(self, in_channels: int, out_channels: int, first: bool):
-        super().__init__()
-        down = RDFERSameConv if first else RDFERSeparableConv
-        self.convolutions = nn.ModuleList(
-            [
-                down(in_channels, out_channels, stride=2),
-                *(RDFERSeparableConv(out_channels, out_channels) for _ in range(3)),
-            ]
-        )
-
-    def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
-        first, second, third, fourth = self.convolutions
-        # In place on the outputs of convolutions, whose values no gradient needs.
-        total = F.relu_(first(hidden_state))
-        # The second convolution gets the first one's output alone; each later one gets the rectified sum.
-        total = second(total).add_(total)
-        total = third(F.relu(total)).add_(total)
-        total = fourth(F.relu(total)).add_(total)
-        return F.relu_(total)
-
-
-class RDFERFrameNet(BackboneMixin, PreTrainedModel):
-    """Small network for single face images with transformers' backbone API. Every stage halves height and width.
-
-    It computes the same as the face-expression network of face-api.js (MIT), whose weights can be loaded into it.
-
-    Args:
-        config ([`RDFERFrameNetConfig`]): the configuration.
-    """
-
-    config_class = RDFERFrameNetConfig
-    base_model_prefix = "frame_net"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    has_attentions = False
-    _supports_sdpa = True
-
-    def __init__(self, config: RDFERFrameNetConfig):
-        super().__init__(config)
-        self.num_features = list(config.hidden_sizes)
-        channels = [config.num_channels, *config.hidden_sizes]
-        self.blocks = nn.ModuleList(
-            RDFERFrameBlock(channels[index], channels[index + 1], first=index == 0)
-            for index in range(len(config.hidden_sizes))
-        )
-        self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module):
-        super()._init_weights(module)
-        if isinstance(module, nn.Conv2d):
-            # Gain 1, not sqrt(2): there is no normalisation, and the sums within the blocks already enlarge features.
-            init.kaiming_normal_(module.weight, nonlinearity="linear")
-
-    @can_return_tuple
-    def forward(self, pixel_values: torch.Tensor, **kwargs) -> BackboneOutput:
-        """Computes the feature maps of the stages.
-
-        Args:
-            pixel_values (`torch.FloatTensor` of shape `(N, num_channels, height, width)`): normalised images.
-
-        Returns:
-            [`~transformers.modeling_outputs.BackboneOutput`]: with the `feature_maps` of `config.out_features`.
-        """
-        feature_maps: tuple[torch.Tensor, ...] = ()
-        hidden_state = pixel_values
-        for name, block in zip(self.stage_names, self.blocks):
-            hidden_state = block(hidden_state)
-            if name in self.out_features:
-                feature_maps += (hidden_state,)
-        return BackboneOutput(feature_maps=feature_maps)
+from .frame_net_rdfer import RDFERFrameBlock, RDFERFrameNet
 
 
 def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
@@ -381,4 +276,4 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
         return model
 
 
-__all__ = ["RDFERFrameNet", "VideoBackbonePreTrainedModel"]
+__all__ = ["VideoBackbonePreTrainedModel"]

@@ -229,6 +229,10 @@ class RDFERTrainer(PublishingTrainer):
             return self._sampler
         return super()._get_train_sampler(train_dataset)
 
+    def get_decay_parameter_names(self, model) -> list[str]:
+        """Names of the parameters with weight decay: matrices and kernels, not biases and norms of any kind."""
+        return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+
     def create_optimizer(self, model=None):
         """See `Trainer`; the backbones learn with `backbone_learning_rate` if it is given."""
         if self.optimizer is None and self.args.backbone_learning_rate is not None:

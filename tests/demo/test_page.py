@@ -194,7 +194,7 @@ def test_the_real_clip_and_its_timeline(visit, segments):
     page.click(f"[role=option]:has-text('{EMBEDDED}')")
     analyse(page)
     assert page.get_attribute(ANSWER, "data-label") == page.inner_text(f"{ANSWER} h2") == "neutral"
-    assert "not calibrated" in page.inner_text(".rdfer-certainty")
+    assert "calibrated probability" in page.inner_text(".rdfer-certainty")
     assert "agreement 1.00" in page.inner_text(".rdfer-certainty")
 
     # Two expressions are shown. The cursor reads the label at its time, and the video moves with it.
@@ -219,7 +219,7 @@ def test_the_real_clip_and_its_timeline(visit, segments):
     assert page.locator(".rdfer-clips figure").count() == 4
     assert page.locator(".rdfer-clips img").count() == 16
     assert all("neutral" in caption for caption in page.locator(".rdfer-clips figcaption").all_inner_texts())
-    assert page.evaluate("[...document.querySelectorAll('.rdfer-clips img')].every(i => i.naturalWidth == 112)")
+    assert page.evaluate("[...document.querySelectorAll('.rdfer-clips img')].every(i => i.naturalWidth == 48)")
 
 
 def test_two_visitors_at_once_get_their_own_answers(visit, server, stretches):

@@ -8,7 +8,7 @@ from modeling_rdfer import (
     RDFERForVideoClassification,
 )
 
-FRAME_NET = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 16, 32]}
+FRAME_NET = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 16, 32], "depths": [1, 1, 1]}
 TIMM = {"model_type": "timm_backbone", "backbone": "resnet10t", "out_indices": [4]}
 VARIANTS = {
     "resnet": {},

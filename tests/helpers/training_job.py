@@ -36,7 +36,8 @@ class Videos(torch.utils.data.Dataset):
     def __getitem__(self, index):
         generator = torch.Generator().manual_seed(1000 * self.epoch + index)
         video = torch.randint(0, 120, (8, 3, 32, 32), generator=generator, dtype=torch.uint8)
-        video[:, self.labels[index] % 3] += 60
+        third = 11 * (self.labels[index] % 3)
+        video[..., third : third + 11] += 60  # a bright stripe; the frame network does not see colours
         return {
             "pixel_values_videos": video,
             "frame_mask": torch.ones(8, dtype=torch.bool),
@@ -48,7 +49,11 @@ class Videos(torch.utils.data.Dataset):
 
 def make_model(dropout=0.0, labels=LABELS) -> RDFERForVideoClassification:
     torch.manual_seed(0)
-    backbone = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}
+    # Without batch norms, so that a batch can be split over processes and steps.
+    backbone = {
+        "model_type": "convnext", "hidden_sizes": [8, 8, 16], "depths": [1, 1, 1], "num_stages": 3,
+        "layer_scale_init_value": 1.0, "out_features": ["stage3"],
+    }  # fmt: skip
     config = RDFERConfig(
         backbone_config=backbone,
         detector_backbone_config=backbone,

@@ -83,20 +83,20 @@ def test_a_card_claims_no_training_that_is_not_recorded(tmp_path):
     RDFERForVideoClassification.from_pretrained(tmp_path / "new").save_pretrained(tmp_path / "again")
     card = ModelCard.load(tmp_path / "again" / "README.md").text
     assert "Its weights were loaded from new and may have been changed since; see the card of new." in card
-    assert "training videos" not in card and "fine-tuned" not in card and "face-api" not in card
+    assert "training videos" not in card and "fine-tuned" not in card and "FER+" not in card
 
 
 @pytest.mark.parametrize("checkpoint", [CHECKPOINT, AEN_CHECKPOINT])
-def test_the_assembled_checkpoints_keep_licence_and_origin(tmp_path, checkpoint):
+def test_the_embedded_checkpoints_keep_licence_and_origin(tmp_path, checkpoint):
     model = AutoModelForVideoClassification.from_pretrained(checkpoint)
     model.save_pretrained(tmp_path / "saved")
     make_trainer(tmp_path / "trainer", model=model).save_model()
     for folder in ("saved", "trainer"):
         card = ModelCard.load(tmp_path / folder / "README.md")
         assert card.data.license == "apache-2.0" and f"loaded from {checkpoint.name} and may" in card.text
-        assert "| the weights as loaded | face expression model of face-api.js" in card.text
+        assert "| the weights as loaded | frame network of modeling-rdfer" in card.text
         assert (
-            "from an image classifier; the people it was trained on are not known" in card.text
+            "from a frame network that was trained on the people on 28,000 photos" in card.text
             and "training videos" not in card.text
         )
 

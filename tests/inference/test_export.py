@@ -77,7 +77,7 @@ def test_batch_and_padding_change_nothing_in_the_file_itself(rdfer, cached_file)
 def test_metadata_has_what_a_user_without_the_package_needs(rdfer, cached_file, aen, aen_file):
     facts = onnxruntime.InferenceSession(cached_file).get_modelmeta().custom_metadata_map
     assert json.loads(facts["labels"]) == [rdfer.config.id2label[i] for i in range(7)]
-    assert (facts["model_type"], facts["image_size"], facts["num_frames"]) == ("rdfer", "112", "64")
+    assert (facts["model_type"], facts["image_size"], facts["num_frames"]) == ("rdfer", "48", "64")
     assert facts["problem_type"] == "single_label_classification"
     runtime = onnxruntime.InferenceSession(aen_file)
     facts = runtime.get_modelmeta().custom_metadata_map

@@ -36,7 +36,8 @@ def test_predict_one_video(expected):
     answer = predict(CLIP)
     assert answer["file"] == str(CLIP)
     assert scores_of(answer["predictions"]) == pytest.approx(expected, abs=1e-5)
-    assert [p["score"] for p in answer["predictions"]] == sorted(expected.values(), reverse=True)
+    scores = [prediction["score"] for prediction in answer["predictions"]]
+    assert scores == sorted(scores, reverse=True)
     assert answer["agreement"] == 1.0
     assert answer["label"] == answer["predictions"][0]["label"]
 
@@ -83,7 +84,7 @@ def test_predict_returns_the_clips_that_it_classified():
     seconds = [time for clip in clips for time in clip["seconds"]]
     assert seconds == sorted(seconds) and seconds[0] >= 0 and seconds[-1] < 30.6
     for clip in clips:
-        assert clip["frames"].shape == (4, 3, 112, 112) and clip["frames"].dtype == torch.uint8
+        assert clip["frames"].shape == (4, 3, 48, 48) and clip["frames"].dtype == torch.uint8
         with torch.no_grad():
             alone = model(pixel_values_videos=clip["frames"][None]).logits.softmax(-1)[0]
         assert clip["label"] == model.config.id2label[alone.argmax().item()]

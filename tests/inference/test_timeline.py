@@ -29,7 +29,7 @@ def test_timeline_is_right_on_the_hand_labelled_stretches():
     for window in windows:
         assert sum(window.scores.values()) == pytest.approx(1, abs=1e-4)
         assert window.start_seconds - 0.04 <= window.key_frame_seconds < window.end_seconds
-        assert window.key_frame.shape == (3, 112, 112) and 0 < window.agreement <= 1
+        assert window.key_frame.shape == (3, 48, 48) and 0 < window.agreement <= 1
 
 
 def test_timeline_lowers_the_confidence_of_windows_that_show_a_profile(tmp_path):

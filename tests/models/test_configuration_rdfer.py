@@ -49,7 +49,7 @@ def test_paper_preset_is_what_the_authors_publish():
 
 
 @pytest.mark.parametrize(
-    "preset, low, high", [("tiny", 0.05e6, 1e6), ("small", 0.65e6, 1e6), ("base", 11e6, 14e6), ("paper", 47e6, 70e6)]
+    "preset, low, high", [("tiny", 0.05e6, 1e6), ("small", 2.5e6, 2.8e6), ("base", 11e6, 14e6), ("paper", 47e6, 70e6)]
 )
 def test_preset_sizes(preset, low, high):
     model = RDFERForVideoClassification(RDFERConfig.from_preset(preset, num_labels=7))
@@ -59,7 +59,7 @@ def test_preset_sizes(preset, low, high):
 @pytest.mark.parametrize(
     "backbone_config, expected",
     [
-        ({"model_type": "rdfer_frame_net", "hidden_sizes": [8, 16]}, RDFERFrameNetConfig),
+        ({"model_type": "rdfer_frame_net", "hidden_sizes": [8, 16], "depths": [1, 1]}, RDFERFrameNetConfig),
         ({"model_type": "timm_backbone", "backbone": "resnet10t", "out_indices": [4]}, TimmBackboneConfig),
         (RDFERFrameNetConfig(), RDFERFrameNetConfig),
     ],

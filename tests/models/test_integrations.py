@@ -122,7 +122,7 @@ def test_checkpointed_layers_of_a_frozen_model_learn(family, use_reentrant):
 # Hooks ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", ["resnet", "temporal_shift", "timm"])
+@pytest.mark.parametrize("variant", ["resnet", "temporal_shift", "timm", "frame_net"])
 def test_backward_hooks_on_every_convolution(variant):
     """What Grad-CAM does: activations and gradients of convolutions; frozen networks give them for their input."""
     model = tiny_model(**VARIANTS[variant])

@@ -19,17 +19,13 @@ from modeling_rdfer import (
 from modeling_rdfer.models import modeling_aen
 from modeling_rdfer.models.loss_aen import consistency_loss, frame_guidance_loss
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT
-from tests.helpers.tiny_models import assert_same, videos
+from tests.helpers.tiny_models import FRAME_NET, assert_same, videos
 
 LABELS = ["neutral", "happy", "sad", "angry", "surprise"]  # three groups of one label
 LOSSES = ("emotion_loss", "sentiment_loss", "consistency_loss", "frame_guidance", "clip_guidance")
 VARIANTS = {
     "resnet": {},
-    "frame_net": {
-        "backbone_config": {
-            "model_type": "rdfer_frame_net", "hidden_sizes": [8, 16, 32], "out_features": ["stage2", "stage3"]
-        }
-    },
+    "frame_net": {"backbone_config": {**FRAME_NET, "out_features": ["stage2", "stage3"]}},
     "timm": {"backbone_config": {"model_type": "timm_backbone", "backbone": "resnet10t", "out_indices": [3, 4]}},
 }  # fmt: skip
 

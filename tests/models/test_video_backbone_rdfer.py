@@ -3,23 +3,8 @@
 
 import pytest
 import torch
-from transformers import (
-    AutoBackbone,
-)
 
-from modeling_rdfer import (
-    RDFERFrameNet,
-    RDFERFrameNetConfig,
-)
 from tests.helpers.tiny_models import VARIANTS, assert_same, tiny_model, videos
-
-
-def test_frame_net_is_a_backbone_of_transformers():
-    config = RDFERFrameNetConfig(hidden_sizes=[8, 16, 32], out_features=["stage1", "stage3"])
-    backbone = AutoBackbone.from_config(config)
-    assert type(backbone) is RDFERFrameNet and backbone.channels == [8, 32]
-    shapes = [tuple(x.shape) for x in backbone(torch.randn(2, 3, 56, 41)).feature_maps]
-    assert shapes == [(2, 8, 28, 21), (2, 32, 7, 6)]
 
 
 def test_temporal_shift_moves_one_frame_and_stays_in_its_clip():

@@ -20,7 +20,7 @@ from training.running.arguments import ModelArguments
 from training.running.build_model import AEN_SMALL, build_model
 
 LABELS = ["happy", "sad", "angry"]
-BACKBONE = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16]}
+BACKBONE = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 8, 16], "depths": [1, 1, 1]}
 
 
 def aen(**overrides) -> AENForVideoClassification:

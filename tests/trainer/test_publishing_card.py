@@ -24,8 +24,8 @@ def test_guidance_of_frames_is_told_with_its_teacher(tmp_path):
     assert "| weights of other loss terms | frame_guidance_weight 0.7 |" in card
     assert "| frame teacher | rdfer-small |" in card and "| `emotion_grouping` | False |" in card
     assert "`gradient_checkpointing`" not in card
-    assert "| the frame teacher used in training | face expression model of face-api.js" in card
-    assert "people that the frame teacher was trained on are not known" in card
+    assert "| the frame teacher used in training | frame network of modeling-rdfer" in card
+    assert "The frame teacher was trained on the people on 28,000 photos" in card
     # The default of AEN says nothing in the settings and guides all the same.
     model = AENForVideoClassification(AENConfig.from_preset("tiny", num_clips=2, id2label=dict(enumerate(labels))))
     trainer = make_trainer(tmp_path / "aen", Videos(4), model=model)

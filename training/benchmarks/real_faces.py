@@ -21,8 +21,7 @@ from transformers.utils import logging
 from modeling_rdfer import predict
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.metrics import area_under_risk_coverage, expected_calibration_error, risk_coverage
-from training.benchmarks.shared.face_api_net import FaceAPICheckpoint
-from training.benchmarks.shared.face_systems import Checkpoint, FaceSystem
+from training.benchmarks.shared.face_systems import Checkpoint, FaceAPICheckpoint, FaceSystem
 from training.benchmarks.shared.mini_xception import MiniXception
 from training.benchmarks.shared.real_faces_data import CHANGES, MAJORITIES, cap13, crema_d, fer_plus, london, padded
 from training.benchmarks.shared.real_faces_tables import BEFORE, MINI_XCEPTION, render

@@ -3,14 +3,28 @@
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERForVideoClassification, RDFERVideoProcessor
 from training.build.hub_folders import remove_code
 from training.build.rdfer_small import FOLDER as RDFER_SMALL
-from training.build.rdfer_small import draw_matrices
+from training.build.rdfer_small import store_half_precision
 from training.running.script_parser import ScriptParser
 
 FOLDER = RDFER_SMALL.with_name("aen-small")
 EXAMPLES = "example: python -m training.build.aen_small"
+
+
+def draw_matrices(state: dict[str, torch.Tensor]):
+    """Initialises the untrained parts, which work over time: draws all matrices that are not zero. It uses NumPy's
+    uniform draws, since PyTorch's normal draws differ between processors and versions.
+    """
+    generator = np.random.default_rng(0)
+    for tensor in state.values():
+        if tensor.ndim == 2 and tensor.abs().max() > 0:
+            bound = (6 / sum(tensor.shape)) ** 0.5
+            tensor.copy_(torch.from_numpy(generator.random(tensor.shape, dtype=np.float32) * 2 - 1) * bound)
 
 
 def build_model(rdfer_small) -> AENForVideoClassification:
@@ -28,6 +42,7 @@ def build_model(rdfer_small) -> AENForVideoClassification:
     draw_matrices(model.state_dict())
     model.aen.backbone.load_state_dict(source.rdfer.backbone.state_dict())
     model.frame_classifier.load_state_dict(source.classifier.state_dict())
+    model.config.calibration_temperature = source.config.calibration_temperature
     return model
 
 
@@ -43,7 +58,7 @@ def build(folder, rdfer_small=RDFER_SMALL):
     """
     model = build_model(rdfer_small)
     model.save_pretrained(folder)
-    (Path(folder) / "model.safetensors").chmod(0o644)  # save_pretrained lets only its owner read it
+    store_half_precision(Path(folder) / "model.safetensors")
     RDFERVideoProcessor.from_pretrained(rdfer_small).save_pretrained(folder)
     remove_code(folder)
 

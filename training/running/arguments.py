@@ -157,7 +157,7 @@ def parse_training_arguments(
     """
     parser = training_parser(script, description, examples)
     if file := parser.parse_known_args(argv)[0].config:
-        _read_config(parser, file)
+        read_config(parser, file)
     argv = [*argv, *_select_device(parser, parser.parse_known_args(argv)[0].device)]
     model_arguments, data, args, _ = parser.parse_args_into_dataclasses(argv)
     selects = args.load_best_model_at_end or data.early_stopping_patience is not None
@@ -177,7 +177,7 @@ def parse_training_arguments(
     return model_arguments, data, args
 
 
-def _read_config(parser: ScriptParser, file: str):
+def read_config(parser: ScriptParser, file: str):
     """Makes the settings of a YAML file the defaults of a parser."""
     try:
         settings = yaml.safe_load(Path(file).read_text()) or {}

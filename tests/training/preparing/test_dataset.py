@@ -195,7 +195,7 @@ def test_faces_in_still_images_are_cropped(tmp_path):
         for label, frame in zip(("happy", "neutral"), video.get_frames([100, 700])):
             (tmp_path / "photos" / label).mkdir(parents=True)
             Image.fromarray(frame.permute(1, 2, 0).numpy()).save(tmp_path / "photos" / label / "a.png")
-    manifest = prepare_dataset("videofolder", tmp_path / "photos", tmp_path / "out", size=112)
+    manifest = prepare_dataset("videofolder", tmp_path / "photos", tmp_path / "out", size=48)
     assert manifest["settings"]["face_crop"] and manifest["counts"]["train"] == {"happy": 1, "neutral": 1}
     videos = hub_videos(tmp_path / "out", "train", None)
     processor = RDFERVideoProcessor.from_pretrained(CHECKPOINT, num_frames=1)

@@ -26,7 +26,11 @@ def test_unknown_settings_of_a_recipe_are_named(tmp_path, capsys):
     assert "learning_rat" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
+# Those of the frame network are for training.train_frames, whose tests use them.
+VIDEO_RECIPES = sorted(file for file in RECIPES.glob("*.yaml") if not file.stem.startswith("frames_"))
+
+
+@pytest.mark.parametrize("recipe", VIDEO_RECIPES, ids=lambda p: p.stem)
 def test_committed_recipes_are_valid(recipe, tmp_path):
     args = parse_training_arguments(
         ["--config", str(recipe), "--output_dir", str(tmp_path), "--use_cpu", "--bf16", "false"]

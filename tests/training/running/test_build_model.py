@@ -18,7 +18,7 @@ def test_other_labels_replace_the_heads():
     model, _ = build_model(ModelArguments(), ["boredom", "happy"])
     assert model.config.id2label == {0: "boredom", 1: "happy"}
     original = RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
-    name = "rdfer.backbone.blocks.3.convolutions.3.pointwise.weight"
+    name = "rdfer.backbone.stages.3.0.convolution2.weight"
     assert model.classifier.weight.shape[0] == 2
     assert (model.state_dict()[name] == original.state_dict()[name]).all()
 

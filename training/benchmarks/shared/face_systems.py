@@ -17,8 +17,10 @@ from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.scores import probabilities
 from modeling_rdfer.models import video_processing_rdfer
 from modeling_rdfer.models.labels_rdfer import canonical_label, class_names
+from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
 from training.benchmarks.shared import real_faces_data
+from training.build.face_api_net import build
 from training.datasets.ferplus import LABELS as EXPRESSIONS
 
 # Processor code that a checkpoint's crops depend on.
@@ -167,6 +169,30 @@ class Checkpoint(FaceSystem):
         size = self.processor.size
         frames = torch.randint(0, 256, (16, 3, size["height"], size["width"])).byte()
         return partial(self.model.classify_frames, frames)
+
+
+class FaceAPICheckpoint(Checkpoint):
+    """rdfer-small as it was with this network: faces are cut out as they lean, and a profile counts as any other face.
+    The time of `predict` with its folder includes the processor of today.
+
+    Args:
+        cache (`Path`): folder to keep checkpoint and face crops in.
+    """
+
+    def __init__(self, cache: Path):
+        folder = cache / "before"
+        if not (folder / "config.json").is_file():
+            build(folder, Path(embedded_checkpoint()) / "face_detector.safetensors")
+        super().__init__(folder, cache, [Path(__file__)])
+        track_faces = self.processor._track_faces
+
+        def upright_frontal_faces(*arguments):
+            frames, tracks = track_faces(*arguments)
+            for track in tracks:
+                track.rolls = track.yaws = torch.zeros(len(frames))
+            return frames, tracks
+
+        self.processor._track_faces = upright_frontal_faces
 
 
 def digest(files: list[Path], *more: str) -> str:

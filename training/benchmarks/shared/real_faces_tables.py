@@ -1,6 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """The tables of `training.benchmarks.real_faces`."""
 
+from collections.abc import Sequence
+
 from training.benchmarks.shared.real_faces_data import MAJORITIES
 from training.benchmarks.shared.tables import markdown_table, measured_with
 from training.datasets.ferplus import LABELS as EXPRESSIONS
@@ -49,7 +51,20 @@ def render(results: dict[str, dict]) -> str:
 
 
 def headline(results: dict[str, dict]) -> str:
-    """The table of all sets, one row for each system; also for a card."""
+    """The table of all sets, one row for each system."""
+    header, *rows = _figures(results)
+    return markdown_table(header, rows)
+
+
+def card_table(results: dict[str, dict], systems: Sequence[str]) -> str:
+    """The same for a card: one column for each of these systems that was measured."""
+    header, *rows = _figures(results)
+    columns = [header, *(row for row in rows if row[0] in systems)]
+    first, *others = zip(*columns)
+    return markdown_table(first, others)
+
+
+def _figures(results: dict[str, dict]) -> list[tuple[str, ...]]:
     header = ("system", "FER+ right, %", "mean recall", "calibration error", "London neutral, %", "smiling, %")
     header += ("sexes apart, points", "ethnic groups apart", "CREMA-D by the crowd", "acted", "cap13", "cap13 changed")
     header += ("ms a frame", "ms file to label")
@@ -77,7 +92,7 @@ def headline(results: dict[str, dict]) -> str:
             if key in parts.get("time", {}).get("milliseconds", {}):
                 row[column] = _beside(parts["time"]["milliseconds"][key])
         rows.append((name, *row.values()))
-    return markdown_table(header, rows)
+    return [header, *rows]
 
 
 def fer_plus_tables(systems: dict[str, dict]) -> list[str]:

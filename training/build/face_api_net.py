@@ -11,8 +11,6 @@ from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
-from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
-from training.benchmarks.shared.face_systems import Checkpoint
 from training.build.hub_folders import remove_code
 from training.build.npm_weights import FACE_API, fetch_package, load_face_expression
 
@@ -103,30 +101,6 @@ class FaceAPINet(BackboneMixin, PreTrainedModel):
 
 AutoConfig.register(FaceAPINetConfig.model_type, FaceAPINetConfig)
 AutoBackbone.register(FaceAPINetConfig, FaceAPINet)
-
-
-class FaceAPICheckpoint(Checkpoint):
-    """rdfer-small as it was with this network: faces are cut out as they lean, and a profile counts as any other face.
-    The time of `predict` with its folder includes the processor of today.
-
-    Args:
-        cache (`Path`): folder to keep checkpoint and face crops in.
-    """
-
-    def __init__(self, cache: Path):
-        folder = cache / "before"
-        if not (folder / "config.json").is_file():
-            build(folder, Path(embedded_checkpoint()) / "face_detector.safetensors")
-        super().__init__(folder, cache, [Path(__file__)])
-        track_faces = self.processor._track_faces
-
-        def upright_frontal_faces(*arguments):
-            frames, tracks = track_faces(*arguments)
-            for track in tracks:
-                track.rolls = track.yaws = torch.zeros(len(frames))
-            return frames, tracks
-
-        self.processor._track_faces = upright_frontal_faces
 
 
 def build(folder: Path, face_detector: Path, face_api_package=None):

@@ -8,8 +8,8 @@ from transformers import AutoModelForVideoClassification
 
 from modeling_rdfer import predict
 from tests.helpers.paths import CHECKPOINT, DATA
-from training.benchmarks.shared.face_api_net import FaceAPICheckpoint, build
-from training.benchmarks.shared.face_systems import Checkpoint
+from training.benchmarks.shared.face_systems import Checkpoint, FaceAPICheckpoint
+from training.build.face_api_net import build
 
 
 @pytest.mark.npm
