@@ -47,6 +47,7 @@ def _predict(arguments) -> int:
         do_face_crop=arguments.face_crop,
         on_missing_face=arguments.on_missing_face,
         face=arguments.face,
+        on_damage=arguments.on_damage,
         on_error="report",
         progress=len(videos) > 1 and sys.stderr.isatty(),
     )
@@ -66,6 +67,9 @@ def _predict(arguments) -> int:
 
 def _print_table(answer: dict):
     face = f"  (face {answer['face']})" if "face" in answer else ""
+    if "num_unreadable" in answer:
+        num_frames = answer["num_readable"] + answer["num_unreadable"]
+        face += f"  (damaged: {answer['num_readable']} of {num_frames} frames used)"
     sentiment = "  sentiment {label} {score:.4f}".format(**answer["sentiment"]) if "sentiment" in answer else ""
     print(f"{answer['file']}{face}  {answer['label']}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
     width = max(len(prediction["label"]) for prediction in answer["predictions"])
@@ -92,6 +96,7 @@ def _timeline(arguments) -> int:
         device=arguments.device,
         engine=arguments.engine,
         do_face_crop=arguments.face_crop,
+        on_damage=arguments.on_damage,
         progress=True,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +198,12 @@ def _parser() -> argparse.ArgumentParser:
             "--face-crop",
             action=argparse.BooleanOptionalAction,
             help="find and crop the face; --no-face-crop is for videos of cropped faces (default: the checkpoint's)",
+        )
+
+        command.add_argument(
+            "--on-damage",
+            choices=["error", "use_readable"],
+            help="a damaged video file is an error, or its readable frames are used (default: the checkpoint's)",
         )
 
     def add_min_confidence(command):

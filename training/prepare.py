@@ -50,6 +50,12 @@ def build_parser() -> ScriptParser:
         "processor's setting)",
     )
     parser.add_argument(
+        "--on-damage",
+        choices=["error", "use_readable"],
+        help="what to do with a damaged video: treat it as unreadable, or take the frames that can be decoded "
+        "(default: the processor's setting)",
+    )
+    parser.add_argument(
         "--on-bad-video",
         choices=["error", "skip"],
         default="error",

@@ -31,6 +31,7 @@ def predict(
     do_face_crop: bool | None = None,
     on_missing_face: Literal["error", "full_frame"] | None = None,
     face: Literal["largest", "all"] | int | None = None,
+    on_damage: Literal["error", "use_readable"] | None = None,
     on_error: Literal["raise", "report"] = "raise",
     return_clips: bool = False,
     progress: bool = False,
@@ -55,6 +56,8 @@ def predict(
             checkpoint's setting.
         face (`"largest"`, `"all"` or `int`, *optional*): the face to use if there are several; `"all"` returns an
             answer for each, a number counts from 0, the largest face first. By default the checkpoint's setting.
+        on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video file is an error, or the frames
+            that can be decoded are used (at least a quarter must be); by default the checkpoint's setting.
         on_error (`"raise"` or `"report"`, *optional*, defaults to `"raise"`): `"report"` returns an answer with
             `"error"` for a video that cannot be read, and continues with the others.
         return_clips (`bool`, *optional*, defaults to `False`): whether to add the clips that the model classified, as
@@ -72,6 +75,8 @@ def predict(
         - `"sentiment"` (AEN only): the most probable emotion group, as `{"label", "score"}`; the score is the sum over
           its emotions.
         - `"face"` (with `face="all"`): number of the face, the largest is 0.
+        - `"num_readable"` and `"num_unreadable"` (of damaged videos, with `on_damage="use_readable"`): numbers of
+          frames that could and could not be decoded.
         - `"clips"` (with `return_clips=True`): the distinct clips, sorted in time, each with `"label"`, `"score"`,
           `"seconds"` (times of its L frames; None if the video has no times) and `"frames"` (uint8 tensor of shape
           `(L, 3, height, width)`, the model's input).
@@ -99,6 +104,7 @@ def predict(
     by_face = chosen_face == "all"
     # None stands for the checkpoint's setting.
     options = {"do_face_crop": do_face_crop, "on_missing_face": on_missing_face, "face": chosen_face}
+    options["on_damage"] = on_damage
     workers = min(torch.get_num_threads(), MAX_WORKERS, len(videos))
     size = min(batch_size, math.ceil(len(videos) / workers))
     batches = [videos[start : start + size] for start in range(0, len(videos), size)]
@@ -146,10 +152,14 @@ def _answer(
             answers.append({"file": name, "error": str(inputs)})
             continue
         keys = {"pixel_values_videos", "frame_mask", "face_confidence"} & inputs.keys()
+        metadata = inputs["video_metadata"][0]
+        frames = {"num_readable": metadata.total_num_frames, "num_unreadable": metadata.num_unreadable}
         for face in range(len(inputs["pixel_values_videos"])):
             rows.append({key: inputs[key][face] for key in keys})
-            times.append(inputs["video_metadata"][0].pts_seconds)
-            answers.append({"file": name, **({"face": face} if by_face else {})})
+            times.append(metadata.pts_seconds)
+            answers.append(
+                {"file": name, **({"face": face} if by_face else {}), **(frames if metadata.num_unreadable else {})}
+            )
     if not rows:
         return answers
     tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from tqdm.auto import tqdm
@@ -63,6 +64,7 @@ def timeline(
     device: str | None = None,
     engine: Engine = "torch",
     do_face_crop: bool | None = None,
+    on_damage: Literal["error", "use_readable"] | None = None,
     progress: bool | Callable[[int, int], None] = False,
 ) -> list[Window]:
     """Classifies the emotion in sliding windows along a video. It is read in parts, so it may be of any length.
@@ -80,6 +82,9 @@ def timeline(
         do_face_crop (`bool`, *optional*): whether to find, track and crop the largest face; by default the
             checkpoint's setting. A window whose frames mostly show no face gets no scores. Faces are tracked within
             each part of a long video, so the largest face may be another person's in the next part.
+        on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video file is an error, or the frames
+            that can be decoded are used, with a warning that says how many (at least a quarter must be); by default
+            the checkpoint's setting. A window without readable frames shows the last one before it.
         progress (`bool` or `Callable`, *optional*, defaults to `False`): whether to show a progress bar; or a function
             that is called with the number of finished windows and the number of all windows.
 
@@ -96,7 +101,7 @@ def timeline(
     network, processor = load(model, device, engine)
     if do_face_crop is None:
         do_face_crop = processor.do_face_crop
-    with closing(open_video(video)) as source:
+    with closing(open_video(video, on_damage=on_damage or processor.on_damage)) as source:
         if source.pts_seconds is None or any(time != time for time in source.pts_seconds):
             raise VideoReadError(source.name, "frames without times", "a video file by its path, URL or bytes")
         times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.utils import logging
 
 from .container_checks_rdfer import HEAD_BYTES, missing_part, other_file_type
 from .decoder_choice_rdfer import load_pyav
 from .frame_geometry_rdfer import Orientation, square_pixel_size
 from .frame_index_rdfer import FrameIndex, is_sparse
 from .video_source_rdfer import VideoReadError, VideoSource
+
+logger = logging.get_logger(__name__)
 
 # Measured on two cores: with 400x300 frames one decoding thread is as fast as two (0.14 s for 765 frames), and is not
 # slowed down by data-loader workers on the same cores; with 1920x1080 two are 1.6 times faster.
@@ -32,10 +35,18 @@ SKIPPING_CODECS = ("h264",)
 MAX_READERS = 8
 # These codecs have packets that show nothing themselves; at their time the frame before them is displayed.
 HIDDEN_FRAME_CODECS = ("vp8", "vp9", "av1")
+# Of a damaged video at least this share of the frames must be readable, or its answer would be that of a few moments.
+MIN_READABLE_SHARE = 0.25
 
 
 class PyAVVideo(VideoSource):
     """A container file or its bytes, decoded with PyAV.
+
+    Args:
+        file (`str` or `bytes`): path of the file, or its content.
+        name (`str`): name of the video in messages.
+        on_damage (`"error"` or `"use_readable"`): what to do with a damaged file. To find its readable frames the
+            whole file is decoded.
 
     Attributes:
         file (`str` or `bytes`): path of the file, or its content.
@@ -46,7 +57,7 @@ class PyAVVideo(VideoSource):
         can_skip (`bool`): whether frames can be skipped that are neither wanted nor referred to.
     """
 
-    def __init__(self, file: str | bytes, name: str):
+    def __init__(self, file: str | bytes, name: str, on_damage: str = "error"):
         self._av, self.file, self.name = load_pyav()[0], file, name
         self._container: Any = None
         self._stream: Any = None
@@ -54,6 +65,8 @@ class PyAVVideo(VideoSource):
         self.num_threads: int | None = None
         # Decode only the frames at these times and those that they refer to; None: all.
         self._wanted_pts: set[int] | None = None
+        self._on_damage = on_damage
+        self._is_damaged = False  # then the decoder goes on after errors
         # One for all frames: by default each frame makes its own, which costs more than converting a small frame.
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         size = len(file) if isinstance(file, bytes) else os.path.getsize(file)
@@ -66,7 +79,7 @@ class PyAVVideo(VideoSource):
             handle.seek(0)
             missing = missing_part(handle, size)
         try:
-            self._make_index()
+            self._make_index(is_complete=missing is None)
         except VideoReadError:
             raise
         except (self._av.FFmpegError, OSError, ValueError, RuntimeError, IndexError) as error:
@@ -77,7 +90,7 @@ class PyAVVideo(VideoSource):
         finally:
             # It is opened again when frames are read, so that videos waiting in a batch hold no decoders.
             self.close()
-        if missing is not None:
+        if missing is not None and on_damage == "error":
             found = f"{missing}; {self.num_frames}{self._of_stated} frames are there"
             raise VideoReadError(name, found, "a complete file")
 
@@ -101,12 +114,14 @@ class PyAVVideo(VideoSource):
         context.thread_type, context.thread_count = "AUTO", self.num_threads
         self._stream, self._output, self._next_index = stream, None, None
 
-    def _make_index(self):
+    def _make_index(self, is_complete: bool):
         self._open()
         stream, container_format = self._stream, self._container.format.name
         self.stream_index, self._codec = stream.index, stream.codec.canonical_name
         self._of_stated = f" of {stream.frames}" if stream.frames else ""
         packets = self._read_packets()
+        # A file that is cut off can say how many frames it had.
+        num_stated = max(len(packets), 0 if is_complete and not self._is_damaged else stream.frames)
         times = [pts for pts, _, _ in packets]
         # AVI and raw streams have decoding times at best, which are not presentation times if frames are reordered.
         reordered = container_format == "avi" and stream.codec_context.has_b_frames
@@ -124,6 +139,8 @@ class PyAVVideo(VideoSource):
         # torchcodec finds frames by seeking to time stamps, which fails without them and in MPEG streams.
         self.torchcodec_can = not self._without_times and not container_format.startswith("mpeg")
         self.can_skip = not self._without_times and self._codec in SKIPPING_CODECS
+        if self._on_damage == "use_readable":
+            self._leave_out_unreadable(num_stated)
         duration = self.index.duration_seconds()
         average_fps = len(self.index) / duration if duration > 0 else average_rate
         height, width = self._frame_size()
@@ -140,22 +157,63 @@ class PyAVVideo(VideoSource):
                     packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
                     corrupt = packet.is_corrupt
         except self._av.FFmpegError as error:
-            found = (
-                f"a file that breaks off after {len(packets)} frames ({error.strerror}; it is truncated or damaged)"
-            )
-            raise VideoReadError(self.name, found, "a complete file") from error
+            if self._on_damage == "error":
+                reason = f"{error.strerror}; it is truncated or damaged"
+                found = f"a file that breaks off after {len(packets)} frames ({reason})"
+                raise VideoReadError(self.name, found, "a complete file") from error
+            self._is_damaged = True
         if not packets:
             raise VideoReadError(self.name, "a video stream without frames", "at least one frame")
         if corrupt and "mpegts" not in self._container.format.name:
-            found = f"a file that ends inside frame {len(packets)}{self._of_stated} (it is truncated)"
-            raise VideoReadError(self.name, found, "a complete file")
+            if self._on_damage == "error":
+                found = f"a file that ends inside frame {len(packets)}{self._of_stated} (it is truncated)"
+                raise VideoReadError(self.name, found, "a complete file")
+            self._is_damaged = True
         return packets
 
     def _count_by_decoding(self) -> int:
         self._restart()
-        count = sum(1 for _ in self._output)
+        try:
+            return sum(1 for _ in self._frames())
+        except self._av.FFmpegError:
+            if self._on_damage == "error" or self._is_damaged:
+                raise
+            self._is_damaged = True
+            return self._count_by_decoding()
+        finally:
+            self._output = None
+
+    def _leave_out_unreadable(self, num_stated: int):
+        """Keeps only those frames of a damaged file in the index that can be decoded.
+
+        Raises:
+            VideoReadError: if they are too few of the `num_stated` frames.
+        """
+        if not self._is_damaged:
+            try:
+                for number in range(len(self.index)):
+                    self._decode_up_to(number)
+            except VideoReadError:
+                self._is_damaged = True
+        self._is_damaged |= len(self.index) < num_stated and not self._without_times
+        if not self._is_damaged:
+            return
+        num_stated = max(num_stated, len(self.index))
+        self._restart()
+        numbers = sorted({number for number, _ in self._numbered_frames()})
+        counts = f"{len(numbers)} of {num_stated} frames"
+        if len(numbers) < MIN_READABLE_SHARE * num_stated or not numbers:
+            found = f"a damaged file of which {counts} can be decoded"
+            raise VideoReadError(self.name, found, f"at least {MIN_READABLE_SHARE:.0%} of the frames")
+        logger.warning(f"{self.name!r} is damaged: {counts} can be decoded and are used (on_damage='use_readable').")
+        columns = [
+            [column[i] for i in numbers] for column in (self.index.pts, self.index.durations, self.index.is_key)
+        ]
+        # Decoding after a seek can give other frames than decoding everything, so every read starts at the beginning.
+        self.index = FrameIndex(*columns, self.index.time_base, seekable=False)
+        self.torchcodec_can = self.can_skip = False
+        self.num_unreadable = num_stated - len(numbers)
         self._output = None
-        return count
 
     def _frame_size(self) -> tuple[int, int]:
         """Height and width as displayed, from the first decoded frame: the header can be wrong or incomplete."""
@@ -180,19 +238,40 @@ class PyAVVideo(VideoSource):
         self._next_index = 0 if self._without_times else None
         self._output = self._numbered_frames()
 
+    def _frames(self):
+        """Yields the frames as the decoder returns them (`av.VideoFrame`).
+
+        After an error in a damaged file, frames come again from the next key frame on: those before it refer to what
+        is lost, which the decoder does not always tell.
+        """
+        packets, is_lost = self._container.demux(self._stream), False
+        while True:
+            try:
+                packet = next(packets)
+                skip = self._wanted_pts is not None and packet.pts is not None
+                skip = skip and packet.pts < self._last_wanted_pts and packet.pts not in self._wanted_pts
+                self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
+                frames = packet.decode()
+            except StopIteration:
+                return
+            except self._av.FFmpegError:
+                if not self._is_damaged:
+                    raise
+                is_lost = True
+                continue
+            for frame in frames:
+                if self._is_damaged and (is_lost or frame.is_corrupt):
+                    is_lost = frame.is_corrupt or not frame.key_frame
+                if not is_lost:
+                    yield frame
+
     def _numbered_frames(self):
-        """Yields (frame number, `av.VideoFrame`) as the decoder returns them."""
-        count = 0
-        for packet in self._container.demux(self._stream):
-            skip = self._wanted_pts is not None and packet.pts is not None
-            skip = skip and packet.pts < self._last_wanted_pts and packet.pts not in self._wanted_pts
-            self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
-            for frame in packet.decode():
-                index = count if self._without_times else self.index.find(frame.pts)
-                count += 1
-                if index is not None:
-                    self._next_index = index + 1
-                    yield index, frame
+        """Yields (frame number, `av.VideoFrame`) of the frames in the index."""
+        for count, frame in enumerate(self._frames()):
+            index = self.index.find(count if self._without_times else frame.pts)
+            if index is not None:
+                self._next_index = index + 1
+                yield index, frame
 
     def _decode_up_to(self, wanted: int):
         """Decodes until frame number `wanted` and returns it as an `av.VideoFrame`."""

@@ -77,9 +77,16 @@ class TorchCodecVideo(VideoSource):
                 if not self._fall_back:
                     raise _undecodable(self, chunk, error) from error
                 logger.info(f"torchcodec cannot decode {self.name!r}, PyAV continues: {error}")
-                yield from self._video._read(wanted[done:])
+                yield from self._continue_with_pyav(wanted[done:], error)
                 return
             yield batch.data
+
+    def _continue_with_pyav(self, wanted, error: Exception):
+        try:
+            yield from self._video._read(wanted)
+        except VideoReadError as second:
+            found = f"{second.args[1]}; torchcodec: {_first_line(error)}"
+            raise VideoReadError(self.name, found, second.args[2]) from second
 
     def close(self):
         self._decoder = None
@@ -119,6 +126,10 @@ class UserDecoderVideo(VideoSource):
 
 
 def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = _first_line(error)
     found = f"a video of {video.num_frames} frames, of which {chunk[0]}..{chunk[-1]} cannot all be decoded ({reason})"
     return VideoReadError(video.name, found)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

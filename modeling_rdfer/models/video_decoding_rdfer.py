@@ -36,7 +36,14 @@ URL_TIMEOUT_SECONDS = 60
 PYAV_UP_TO_PIXELS = 256 * 256
 
 
-def open_video(source, decoder: str = "auto", *, name: str | None = None, layout: str | None = None) -> VideoSource:
+def open_video(
+    source,
+    decoder: str = "auto",
+    *,
+    name: str | None = None,
+    layout: str | None = None,
+    on_damage: str = "error",
+) -> VideoSource:
     """Opens one video of any kind.
 
     Open a video in the process that reads it: an opened video cannot be passed to a data-loader worker.
@@ -57,32 +64,40 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
         name (`str`, *optional*): name of the video in messages, if it is not a path or URL.
         layout (`str`, *optional*): `"channels_first"` or `"channels_last"` for arrays; by default the axis with 1, 3
             or 4 entries holds the channels.
+        on_damage (`str`, *optional*, defaults to `"error"`): what to do with a damaged or truncated video file.
+            `"error"` refuses it as soon as the damage is found. `"use_readable"` leaves out the frames that cannot be
+            decoded, with a warning; the whole file is decoded once to find them.
 
     Returns:
         `VideoSource`: the opened video.
 
     Raises:
-        VideoReadError: if the source cannot be read as a video; the message says what was found.
+        VideoReadError: if the source cannot be read as a video; the message says what was found. With
+            `"use_readable"`, if fewer than a quarter of the frames can be decoded.
+        ValueError: if `on_damage` has another value.
         VideoNotFoundError: if the path does not exist (it is also a FileNotFoundError).
         TypeError: if `source` has another type.
         RuntimeError: if no decoder can be used.
     """
+    if on_damage not in ("error", "use_readable"):
+        raise ValueError(f"on_damage is {on_damage!r}; expected 'error' or 'use_readable'.")
     if isinstance(source, dict) and (source.get("bytes") is not None or source.get("path") is not None):
         if source.get("bytes") is None:
-            return open_video(source["path"], decoder, name=name, layout=layout)
-        return open_video(source["bytes"], decoder, name=source.get("path") or name, layout=layout)
+            return open_video(source["path"], decoder, name=name, layout=layout, on_damage=on_damage)
+        name = source.get("path") or name
+        return open_video(source["bytes"], decoder, name=name, layout=layout, on_damage=on_damage)
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(os.fspath(source), decoder, layout)
+        return _open_path(os.fspath(source), decoder, layout, on_damage)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
-        return _open_file(data, name or f"<{len(data)} bytes>", decoder)
+        return _open_file(data, name or f"<{len(data)} bytes>", decoder, on_damage)
     if hasattr(source, "read") and hasattr(source, "seek"):
         source.seek(0)
         data = source.read()
         name = name or str(getattr(source, "name", None) or f"<file object of {len(data)} bytes>")
         if not isinstance(data, bytes):
             raise VideoReadError(name, "a file opened as text", "a file opened in binary mode, open(path, 'rb')")
-        return _open_file(data, name, decoder)
+        return _open_file(data, name, decoder, on_damage)
     if hasattr(source, "get_frames_at") and hasattr(source, "metadata"):
         encoded = getattr(source, "_hf_encoded", None) or {}  # set by datasets.Video
         return UserDecoderVideo(source, encoded.get("path") or name or f"<{type(source).__name__}>")
@@ -98,16 +113,16 @@ def open_video(source, decoder: str = "auto", *, name: str | None = None, layout
     )
 
 
-def _open_path(path: str, decoder: str, layout: str | None) -> VideoSource:
+def _open_path(path: str, decoder: str, layout: str | None, on_damage: str) -> VideoSource:
     if re.match(r"https?://", path, flags=re.IGNORECASE):
-        return _open_file(_download(path), path, decoder)
+        return _open_file(_download(path), path, decoder, on_damage)
     if os.path.isdir(path):
         return ImageVideo(folder_images(path), path, layout)
     if not os.path.exists(path):
         raise VideoNotFoundError(path, f"no such file or folder (working directory {os.getcwd()})")
     if not os.path.isfile(path):
         raise VideoReadError(path, "neither a file nor a folder")
-    return _open_file(path, path, decoder)
+    return _open_file(path, path, decoder, on_damage)
 
 
 def _open_list(frames: list | tuple, name: str, layout: str | None) -> VideoSource:
@@ -120,7 +135,7 @@ def _open_list(frames: list | tuple, name: str, layout: str | None) -> VideoSour
     return ImageVideo(frames, name, layout)
 
 
-def _open_file(file: str | bytes, name: str, decoder: str) -> VideoSource:
+def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str) -> VideoSource:
     if _is_image(file, name):
         return ImageVideo([file], name, None)
     backend, reason = decoder_in_use(decoder)
@@ -129,7 +144,7 @@ def _open_file(file: str | bytes, name: str, decoder: str) -> VideoSource:
     pyav, problem = load_pyav()
     if pyav is None:
         raise RuntimeError(f"PyAV (`pip install av`) is needed to read {name!r} and cannot be used: {problem}.")
-    video = PyAVVideo(file if isinstance(file, bytes) else os.path.abspath(file), name)
+    video = PyAVVideo(file if isinstance(file, bytes) else os.path.abspath(file), name, on_damage)
     forced = "torchcodec" in (decoder, os.environ.get(DECODER_VARIABLE))
     small = video.height * video.width <= PYAV_UP_TO_PIXELS
     if backend == "pyav" or not video.torchcodec_can or (small and not forced):

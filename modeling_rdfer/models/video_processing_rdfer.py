@@ -40,6 +40,7 @@ class RDFERVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call
     on_missing_face: Literal["error", "full_frame"] | None
     face: Literal["largest", "all"] | int | None
     face_margin: float | int | None
+    on_damage: Literal["error", "use_readable"] | None
 
 
 @dataclass
@@ -52,10 +53,12 @@ class RDFERVideoMetadata(VideoMetadata):
             container, so it is exact for variable frame rates, too. If only the frame rate is known, it is
             index / fps; if that is not known either, `None`.
         name (`str`, *optional*): path, URL or description of the video.
+        num_unreadable (`int`): frames that a damaged file has beyond `total_num_frames`, see `on_damage`.
     """
 
     pts_seconds: list[float] | None = None
     name: str | None = None
+    num_unreadable: int = 0
 
     @property
     def timestamps(self) -> list[float]:
@@ -117,6 +120,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             one with this number, counted from 0, the largest face first.
         face_margin (`float`, *optional*, defaults to 1.3):
             Side of the square crop in units of the face box's larger side, above 0.
+        on_damage (`"error"` or `"use_readable"`, *optional*, defaults to `"error"`):
+            What to do with a damaged or truncated video file: raise an error; or leave out the frames that cannot be
+            decoded, with a warning (if fewer than a quarter can be, it is an error). The whole file is then decoded
+            once more, to find them.
 
     Example:
 
@@ -147,6 +154,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     on_missing_face = "error"
     face = "largest"
     face_margin = 1.3
+    on_damage = "error"
 
     def __init__(self, **kwargs: Unpack[RDFERVideoProcessorKwargs]):
         # Path of the face detector's weights of this checkpoint; set by from_pretrained, never saved.
@@ -253,11 +261,12 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 raise ValueError("`num_frames` and `fps` exclude each other: pass one of them.")
             kwargs["num_frames"] = None
         layout = kwargs.get("input_data_format", self.input_data_format)
+        on_damage = kwargs.get("on_damage", self.on_damage)
         sources = split_batch(videos)
         opened = []
         for number, source in enumerate(sources):
             name = f"videos[{number}]" if len(sources) > 1 else None
-            opened.append(open_video(source, name=name, layout=layout))
+            opened.append(open_video(source, name=name, layout=layout, on_damage=on_damage))
         return super().preprocess(opened, **kwargs)
 
     def sample_frames(self, metadata: VideoMetadata, num_frames: int | None = None, fps=None, **kwargs) -> np.ndarray:
@@ -306,6 +315,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 duration=video.duration_seconds or given.get("duration"),
                 video_backend=video.backend,
                 name=video.name,
+                num_unreadable=video.num_unreadable,
             )
             indices = sample_indices_fn(metadata=metadata) if do_sample_frames else range(video.num_frames)
             metadata.frames_indices = [int(index) for index in indices]

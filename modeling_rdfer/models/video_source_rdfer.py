@@ -59,7 +59,10 @@ class VideoSource:
             seconds as the container states it, exact for variable frame rates, too; `None` for images and arrays. For
             a torchcodec decoder made by the user, NaN for frames that have not been decoded yet.
         duration_seconds (`float`, *optional*): from the first frame's time to the end of the last frame.
+        num_unreadable (`int`): frames of a damaged file that were left out; they are not among `num_frames`.
     """
+
+    num_unreadable = 0
 
     def __init__(self, name, backend, num_frames, height, width, average_fps=None, pts=None, duration_seconds=None):
         self.name, self.backend, self.num_frames, self.height, self.width = name, backend, num_frames, height, width

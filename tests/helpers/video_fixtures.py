@@ -82,6 +82,24 @@ FILES = {
         "width=400|height=150|sample_aspect_ratio=1:2",
         suffix=".mkv",
     ),
+    # A key frame each 5 frames: damage ends at the next one.
+    "zeros_inside": VideoFile(
+        f"{TEST_PICTURE} -g 5 -bf 0 -crf 10 -pix_fmt yuv420p -movflags faststart",
+        "-count_frames -show_entries stream=nb_frames,nb_read_frames -of compact",
+        "nb_frames=25",
+        change=lambda data: data[: len(data) // 2] + bytes(4096) + data[len(data) // 2 + 4096 :],
+    ),
+    "noise": VideoFile(
+        f"{TEST_PICTURE} -g 5 -pix_fmt yuv420p -bsf:v noise=amount=20",
+        "-show_entries stream=nb_frames -of compact",
+        "nb_frames=25",
+    ),
+    "end_missing": VideoFile(
+        f"{FACE} -g 5 -pix_fmt yuv420p -movflags faststart",
+        "-count_packets -show_entries stream=nb_frames -of compact",
+        "nb_frames=25",
+        change=lambda data: data[: len(data) * 6 // 10],
+    ),
     # As `-metadata title=$'caf\xe9'` of a shell writes it; the byte is changed here because arguments are UTF-8.
     "latin1_title": VideoFile(
         f"{TEST_PICTURE} -metadata title=caf@ -metadata:s:v title=caf@",

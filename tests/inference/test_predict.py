@@ -22,8 +22,10 @@ from modeling_rdfer import (
     predict,
     timeline,
 )
+from modeling_rdfer.cli import main
 from modeling_rdfer.inference.loading import load
 from tests.helpers.paths import CHECKPOINT, DATA
+from tests.helpers.video_fixtures import make
 
 CLIP = DATA / "cap13_edit2.mp4"
 
@@ -40,6 +42,21 @@ def test_predict_one_video(expected):
     assert scores == sorted(scores, reverse=True)
     assert answer["agreement"] == 1.0
     assert answer["label"] == answer["predictions"][0]["label"]
+
+
+def test_readable_frames_of_a_damaged_video_are_used_if_asked(tmp_path, capsys):
+    path = make("end_missing", tmp_path)
+    assert "truncated" in predict(path, on_error="report")["error"]
+    answer = predict(path, on_damage="use_readable")
+    assert (answer["num_readable"] + answer["num_unreadable"], answer["label"]) == (25, "neutral")
+    assert 8 < answer["num_readable"] < 20
+    (window,) = timeline(path, on_damage="use_readable")
+    assert window.end_seconds == pytest.approx(answer["num_readable"] / 25) and window.label == "neutral"
+    assert main(["predict", str(path)]) == 1
+    assert main(["predict", str(path), "--on-damage", "use_readable"]) == 0
+    assert f"(damaged: {answer['num_readable']} of 25 frames used)" in capsys.readouterr().out
+    intact = predict(CLIP, on_damage="use_readable")
+    assert "num_unreadable" not in intact
 
 
 def test_a_calibrated_checkpoint_gives_calibrated_scores_everywhere(tmp_path):

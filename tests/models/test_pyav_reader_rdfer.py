@@ -20,7 +20,9 @@ from packaging.version import Version
 
 from modeling_rdfer.models import video_source_rdfer
 from modeling_rdfer.models.video_decoding_rdfer import open_video
+from modeling_rdfer.models.video_source_rdfer import VideoReadError
 from tests.helpers.paths import ROOT
+from tests.helpers.video_fixtures import FILES, make
 from tests.helpers.videos import CLIP, HEIGHT, WIDTH, message_of, numbers_of, picture, write_video
 
 pytestmark = pytest.mark.decoding
@@ -195,6 +197,52 @@ def test_damaged_file(decoder, faststart_mp4, tmp_path):
     path = tmp_path / "damaged.mp4"
     path.write_bytes(data)
     assert "damaged.mp4" in message_of(path) and "be decoded (" in message_of(path)
+
+
+@pytest.mark.parametrize("name", ["zeros_inside", "end_missing"])
+def test_readable_frames_of_a_damaged_file(decoder, video_folder, name, caplog):
+    path = make(name, video_folder)
+    assert "be decoded" in message_of(path) or "truncated" in message_of(path)
+    video = open_video(path, on_damage="use_readable")
+    assert 8 <= video.num_frames < 25 and video.num_unreadable == 25 - video.num_frames
+    frames = video.get_frames(range(video.num_frames))
+    scattered = [video.num_frames - 1, 0, 6, 3]
+    assert torch.equal(video.get_frames(scattered), frames[scattered])
+    # They are those of the intact file at the same times.
+    intact = video_folder / f"intact_{name}.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *FILES[name].command.split(), intact], check=True)
+    expected = open_video(intact).get_frames((video.pts_seconds * 25).round().astype(int).tolist())
+    assert (frames.float() - expected.float()).abs().mean((1, 2, 3)).max() < 3
+    assert f"{video.num_frames} of 25 frames can be decoded" in caplog.text
+
+
+def test_too_few_readable_frames(decoder, video_folder):
+    path = make("noise", video_folder)
+    with pytest.raises(VideoReadError, match=r"noise.mp4.*a damaged file of which \d+ of 2\d frames.*at least 25%"):
+        open_video(path, on_damage="use_readable")
+
+
+@pytest.mark.parametrize(
+    "file, settings",
+    [
+        ("b_frames.mp4", {"options": {"g": "12", "bf": "3"}}),
+        ("vp8.webm", {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}}),
+        ("mpeg4_b_frames.avi", {"codec": "mpeg4", "options": {"bf": "2"}}),
+        ("raw.h264", {}),
+    ],
+)
+def test_intact_files_are_read_as_ever_where_damage_is_allowed(decoder, video_folder, file, settings):
+    path = video_folder / file
+    if not path.exists():
+        write_video(path, **settings)
+    video = open_video(path, on_damage="use_readable")
+    assert (video.num_frames, video.num_unreadable, video.backend) == (40, 0, open_video(path).backend)
+    assert numbers_of(video.get_frames([39, 0, 21])) == [39, 0, 21]
+
+
+def test_unknown_on_damage(plain_mp4):
+    with pytest.raises(ValueError, match="on_damage is 'skip'; expected 'error' or 'use_readable'"):
+        open_video(plain_mp4, on_damage="skip")
 
 
 def test_video_stream_without_frames(decoder, tmp_path):

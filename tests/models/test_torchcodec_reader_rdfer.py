@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from modeling_rdfer.models import video_decoding_rdfer
 from modeling_rdfer.models.decoder_choice_rdfer import decoder_in_use
 from modeling_rdfer.models.video_decoding_rdfer import open_video
+from modeling_rdfer.models.video_source_rdfer import VideoReadError
 from tests.helpers.videos import CLIP
 
 pytestmark = pytest.mark.decoding
@@ -27,6 +29,18 @@ def test_real_clip_has_the_same_frames_with_both_decoders():
             assert torch.equal(video.get_frames(indices, size=size).float(), a)
             few, all_of_them = video.get_frames([14, 15]), video.get_frames(range(10, 20))
             assert (few.float() - all_of_them[4:6].float()).abs().mean() < 2
+
+
+def test_both_decoders_are_named_if_both_fail(faststart_mp4, tmp_path, monkeypatch):
+    if decoder_in_use("torchcodec")[0] is None:
+        pytest.skip("torchcodec cannot be used")
+    monkeypatch.setattr(video_decoding_rdfer, "PYAV_UP_TO_PIXELS", 0)
+    data = bytearray(faststart_mp4.read_bytes())
+    middle = len(data) * 2 // 3
+    data[middle : middle + 200] = bytes(200)
+    video = open_video(bytes(data), name="damaged.mp4")
+    with pytest.raises(VideoReadError, match=r"damaged.mp4.* cannot be decoded \(.*\); torchcodec: \S"):
+        video.get_frames(range(40))
 
 
 @pytest.mark.parametrize("order", ["NCHW", "NHWC"])

@@ -47,6 +47,7 @@ def prepare_dataset(
     num_frames: int = 64,
     face_crop: bool | None = None,
     on_missing_face: str | None = None,
+    on_damage: str | None = None,
     on_bad_video: str = "error",
     shard_size: int = 256,
     num_workers: int | None = None,
@@ -66,6 +67,8 @@ def prepare_dataset(
             folders of frames: the datasets of the field distribute face crops as such folders.
         on_missing_face (`"error"` or `"full_frame"`, *optional*): whether a clip without a face cannot be read, or its
             whole frames are taken; the processor's setting by default.
+        on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video cannot be read, or its readable
+            frames are taken; the processor's setting by default.
         on_bad_video (`"error"` or `"skip"`, *optional*, defaults to `"error"`): stop at a clip that cannot be read, or
             leave it out with a warning.
         shard_size (`int`, *optional*, defaults to 256): most clips of a shard.
@@ -85,7 +88,7 @@ def prepare_dataset(
     output_dir, options = Path(output_dir), dataset_options or {}
     if shard_size < 1:
         raise ValueError(f"shard_size is {shard_size}, expected at least 1.")
-    processor = _load_processor(model, size, num_frames, on_missing_face)
+    processor = _load_processor(model, size, num_frames, on_missing_face, on_damage)
     teacher = network = None
     if frame_teacher is not None:
         network = load_teacher(frame_teacher, "cuda" if torch.cuda.is_available() else None)
@@ -107,7 +110,7 @@ def prepare_dataset(
     return _finish(output_dir, manifest, source, shards, on_bad_video)
 
 
-def _load_processor(model, size, num_frames, on_missing_face) -> RDFERVideoProcessor:
+def _load_processor(model, size, num_frames, on_missing_face, on_damage) -> RDFERVideoProcessor:
     if num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1.")
     processor = RDFERVideoProcessor.from_pretrained(
@@ -118,6 +121,8 @@ def _load_processor(model, size, num_frames, on_missing_face) -> RDFERVideoProce
         processor.size = {"height": size, "width": size}
     if on_missing_face is not None:
         processor.on_missing_face = on_missing_face
+    if on_damage is not None:
+        processor.on_damage = on_damage
     height, width = processor.size["height"], processor.size["width"]
     if not (height and width) or height % 2 or width % 2:
         raise ValueError(f"Frames of {height} x {width} cannot be encoded: --size must be an even number.")

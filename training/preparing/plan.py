@@ -65,6 +65,7 @@ def make_settings(
         "size": {"height": processor.size["height"], "width": processor.size["width"]},
         "num_frames": processor.num_frames,
         "face_crop": processor.do_face_crop,
+        "on_damage": processor.on_damage,
         "shard_size": shard_size,
         "codec": {"name": CODEC, **CODEC_OPTIONS},
         "frame_teacher": None
