@@ -19,8 +19,9 @@ from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..plots import COLOURS, display_times
 from .limits import MAX_PIXELS, MAX_SECONDS, Refused
 
-WINDOW_SECONDS = 1.0
-MAX_WINDOWS = 40
+# A brief expression takes half a second.
+WINDOW_SECONDS = 0.5
+MAX_WINDOWS = 80
 MAX_LABELS = 8
 
 
@@ -53,7 +54,7 @@ def analyse(path: Path, model: str | None, progress) -> str:
             path,
             model,
             window=WINDOW_SECONDS,
-            step=max(0.5, duration / MAX_WINDOWS),
+            step=max(0.25, duration / MAX_WINDOWS),
             progress=lambda done, total: progress(0.3 + 0.7 * done / total, desc="Following the expression over time"),
         )
     except VideoReadError as error:

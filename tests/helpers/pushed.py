@@ -4,9 +4,10 @@
 from tests.helpers.bundle import code_files
 
 MODEL_CODE = code_files("modeling_rdfer.py")
-BUNDLE = MODEL_CODE | code_files("video_processing_rdfer.py")
+PROCESSOR_CODE = code_files("video_processing_rdfer.py")
+BUNDLE = MODEL_CODE | PROCESSOR_CODE
 MODEL_FILES = {"config.json", "model.safetensors", "README.md", *MODEL_CODE}
-PROCESSOR_FILES = (BUNDLE - MODEL_FILES) | {"video_preprocessor_config.json", "face_detector.safetensors"}
+PROCESSOR_FILES = PROCESSOR_CODE | {"video_preprocessor_config.json", "face_detector.safetensors"}
 COMPLETE = MODEL_FILES | PROCESSOR_FILES
 PRIVATE = ("training_args.bin", "optimizer", "scheduler", "rng_state", "trainer_state", "sample_", "parquet")
 

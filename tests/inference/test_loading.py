@@ -49,8 +49,7 @@ if {loading == "pipeline"}:
     classify = pipeline("video-classification", model={str(folder)!r}, trust_remote_code=True)
     print(json.dumps(classify({str(CLIP)!r}, top_k=7)))
 else:
-    from safetensors.torch import load
-from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor
+    from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor
     config = AutoConfig.from_pretrained({str(folder)!r}, trust_remote_code=True)
     model = AutoModelForVideoClassification.from_pretrained({str(folder)!r}, trust_remote_code=True)
     processor = AutoVideoProcessor.from_pretrained({str(folder)!r}, trust_remote_code=True)

@@ -61,7 +61,7 @@ def test_aen_takes_the_argument_too():
 
 @torch.no_grad()
 def test_a_saved_frame_network_loads_through_auto_classes(tmp_path, hub):
-    network = RDFERFrameNet(RDFERFrameNetConfig(hidden_sizes=[8, 16, 32])).eval()
+    network = RDFERFrameNet(RDFERFrameNetConfig(hidden_sizes=[8, 16, 32], depths=[1, 1, 1])).eval()
     network.save_pretrained(tmp_path)
     repo_id = new_repo_id()
     network.push_to_hub(repo_id)
