@@ -206,11 +206,11 @@ class PyAVVideo(VideoSource):
             found = f"a damaged file of which {counts} can be decoded"
             raise VideoReadError(self.name, found, f"at least {MIN_READABLE_SHARE:.0%} of the frames")
         logger.warning(f"{self.name!r} is damaged: {counts} can be decoded and are used (on_damage='use_readable').")
-        columns = [
+        pts, durations, is_key = (
             [column[i] for i in numbers] for column in (self.index.pts, self.index.durations, self.index.is_key)
-        ]
+        )
         # Decoding after a seek can give other frames than decoding everything, so every read starts at the beginning.
-        self.index = FrameIndex(*columns, self.index.time_base, seekable=False)
+        self.index = FrameIndex(pts, durations, is_key, self.index.time_base, seekable=False)
         self.torchcodec_can = self.can_skip = False
         self.num_unreadable = num_stated - len(numbers)
         self._output = None
