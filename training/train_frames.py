@@ -12,15 +12,17 @@ import torch
 from transformers import TrainingArguments, set_seed
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.models.labels_rdfer import canonical_label
 from modeling_rdfer.trainer.metrics import expected_calibration_error, fit_temperature, recognition_metrics
+from modeling_rdfer.trainer.sample_record import RECORD_NAME
 from training.build.face_api_net import build as build_teacher
 from training.build.hub_folders import HUB_CARDS
 from training.frames.frame_set import combine
 from training.frames.frame_trainer import FrameClassifier, FrameTrainer, classify
 from training.frames.sources import read_posed, read_unlabelled, read_votes
+from training.running import resume
 from training.running.arguments import read_config
-from training.running.resume import choose_checkpoint
 from training.running.script_parser import ScriptParser
 
 EXAMPLES = """examples:
@@ -34,7 +36,8 @@ An interrupted run goes on when the same command is given again with --resume-fr
 """
 # The labels of a new model, which are those of the embedded checkpoint.
 LABELS = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"]
-CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+# There is no record of single videos here.
+CHECKPOINT_FILES = tuple(name for name in resume.CHECKPOINT_FILES if name != RECORD_NAME)
 # Side of the processor's crops in units of the face box's larger side. Eyes lie as far apart as in FER+.
 FACE_MARGIN = 1.15
 FACE_DETECTOR = HUB_CARDS / "rdfer-small" / "face_detector.safetensors"
@@ -88,7 +91,7 @@ def main(argv: list[str] | None = None) -> dict:
     arguments, args = _parse(sys.argv[1:] if argv is None else argv)
     set_seed(args.seed)
     try:
-        checkpoint = choose_checkpoint(args.resume_from_checkpoint, Path(args.output_dir), CHECKPOINT_FILES)
+        checkpoint = resume.choose_checkpoint(args.resume_from_checkpoint, Path(args.output_dir), CHECKPOINT_FILES)
         model, processor = _start(arguments.model)
         size = model.config.image_size
         label_names = [model.config.id2label[index] for index in range(model.config.num_labels)]
@@ -135,7 +138,7 @@ def main(argv: list[str] | None = None) -> dict:
     model.rdfer.detector.classifier.load_state_dict(model.classifier.state_dict())
     model.save_pretrained(args.output_dir)
     processor.save_pretrained(args.output_dir)
-    Path(args.output_dir, "all_results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_atomically(Path(args.output_dir, "all_results.json"), json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))
     return results
 

@@ -103,8 +103,12 @@ def predict(
     chosen_face = processor.face if face is None else face
     by_face = chosen_face == "all"
     # None stands for the checkpoint's setting.
-    options = {"do_face_crop": do_face_crop, "on_missing_face": on_missing_face, "face": chosen_face}
-    options["on_damage"] = on_damage
+    options = {
+        "do_face_crop": do_face_crop,
+        "on_missing_face": on_missing_face,
+        "face": chosen_face,
+        "on_damage": on_damage,
+    }
     workers = min(torch.get_num_threads(), MAX_WORKERS, len(videos))
     size = min(batch_size, math.ceil(len(videos) / workers))
     batches = [videos[start : start + size] for start in range(0, len(videos), size)]

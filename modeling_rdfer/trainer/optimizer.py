@@ -3,9 +3,15 @@
 
 from collections.abc import Collection
 
+from torch import nn
 from transformers import PreTrainedModel
 
 from .arguments import RDFERTrainingArguments
+
+
+def decayed_names(model: nn.Module) -> list[str]:
+    """Names of the parameters with weight decay: matrices and kernels, not biases and norms of any kind."""
+    return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
 
 
 def parameter_groups(model: PreTrainedModel, decayed: Collection[str], args: RDFERTrainingArguments) -> list[dict]:
@@ -35,4 +41,4 @@ def parameter_groups(model: PreTrainedModel, decayed: Collection[str], args: RDF
     ]
 
 
-__all__ = ["parameter_groups"]
+__all__ = ["decayed_names", "parameter_groups"]

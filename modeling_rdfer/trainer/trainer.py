@@ -25,7 +25,7 @@ from .collator import MODEL_INPUTS, check_train_dataset, collate_videos
 from .guidance import GuidanceLoss
 from .losses import cross_entropy, sample_loss_function, weighted_loss
 from .metrics import recognition_metrics
-from .optimizer import parameter_groups
+from .optimizer import decayed_names, parameter_groups
 from .publishing import PublishingTrainer, without_prefix
 from .sample_record import RECORD_NAME, SamplePredictions, SampleRecord, load_predictions, save_predictions
 from .sample_table import write_sample_table
@@ -230,8 +230,8 @@ class RDFERTrainer(PublishingTrainer):
         return super()._get_train_sampler(train_dataset)
 
     def get_decay_parameter_names(self, model) -> list[str]:
-        """Names of the parameters with weight decay: matrices and kernels, not biases and norms of any kind."""
-        return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+        """See `decayed_names`."""
+        return decayed_names(model)
 
     def create_optimizer(self, model=None):
         """See `Trainer`; the backbones learn with `backbone_learning_rate` if it is given."""

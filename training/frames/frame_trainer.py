@@ -9,6 +9,7 @@ from transformers import Trainer, TrainingArguments
 
 from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.models.video_backbone_rdfer import pooled_features
+from modeling_rdfer.trainer.optimizer import decayed_names
 from training.frames.augmentation import augment, crop
 from training.frames.frame_set import FrameSet
 
@@ -82,8 +83,8 @@ class FrameTrainer(Trainer):
         return WeightedRandomSampler(self.frames.weights, self.faces_per_epoch)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Names of the parameters with weight decay: all matrices and kernels."""
-        return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+        """See `decayed_names`."""
+        return decayed_names(model)
 
 
 @torch.inference_mode()
