@@ -53,7 +53,8 @@ def _predict(arguments) -> int:
     )
     failed = [answer for answer in answers if "error" in answer]
     if arguments.json:
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
+        text = json.dumps(answers, indent=2, ensure_ascii=False)
+        print(text if _can_print(text) else json.dumps(answers, indent=2))
     else:
         for answer in answers:
             if "error" not in answer:
@@ -65,13 +66,25 @@ def _predict(arguments) -> int:
     return 1 if failed else 0
 
 
+def _can_print(text: str) -> bool:
+    """False if the output has no such characters, or if they stand for bytes of a file's name that are not UTF-8."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _print_table(answer: dict):
     face = f"  (face {answer['face']})" if "face" in answer else ""
     if "num_unreadable" in answer:
         num_frames = answer["num_readable"] + answer["num_unreadable"]
         face += f"  (damaged: {answer['num_readable']} of {num_frames} frames used)"
     sentiment = "  sentiment {label} {score:.4f}".format(**answer["sentiment"]) if "sentiment" in answer else ""
-    print(f"{answer['file']}{face}  {answer['label']}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
+    name = answer["file"]
+    if not (name.isprintable() and _can_print(name)):  # it may hold line breaks and control characters
+        name = ascii(name)
+    print(f"{name}{face}  {answer['label']}  agreement of the clips {answer['agreement']:.2f}{sentiment}")
     width = max(len(prediction["label"]) for prediction in answer["predictions"])
     for prediction in answer["predictions"]:
         bar = "#" * round(40 * prediction["score"])

@@ -88,7 +88,10 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         curves.plot(centres, values, marker=marker, **styles[label], **line)
     if any(window.label == UNCERTAIN for window in windows):
         curves.plot([], [], color=UNCERTAIN_COLOUR, linewidth=8, label=UNCERTAIN)
-    curves.set(ylabel="probability", ylim=(-0.02, 1.02), title=title)
+    curves.set(ylabel="probability", ylim=(-0.02, 1.02))
+    if title is not None:
+        # Without math, which $ would start. Matplotlib cannot draw what stands for bytes that are not UTF-8.
+        curves.set_title(title if title.isprintable() else ascii(title), parse_math=False)
     curves.grid(alpha=0.3)
     if labels:
         curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import csv
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from PIL import Image
 from modeling_rdfer import predict
 from modeling_rdfer.cli import main
 from modeling_rdfer.models.video_decoding_rdfer import open_video
-from tests.helpers.paths import AEN_CHECKPOINT, DATA
+from tests.helpers.paths import AEN_CHECKPOINT, DATA, ROOT
+from tests.helpers.videos import ODD_NAMES, write_video
 
 CLIP = DATA / "cap13_edit2.mp4"
 
@@ -30,6 +32,24 @@ def test_predict_as_a_command(command):
     assert [p["label"] for p in answer["predictions"]] == [p["label"] for p in expected["predictions"]]
     for left, right in zip(answer["predictions"], expected["predictions"]):
         assert left["score"] == pytest.approx(right["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8:surrogateescape", "ascii"])
+def test_predict_shows_files_of_any_name(tmp_path, encoding):
+    image = Image.fromarray(open_video(CLIP).get_frames([10])[0].permute(1, 2, 0).numpy())
+    names = [os.fsdecode(name.replace(b".mp4", b".gif")) for name in (*ODD_NAMES, "\u00e9.mp4".encode())]
+    (tmp_path / "videos").mkdir()
+    for name in names:
+        image.save(tmp_path / "videos" / name)
+    command = [sys.executable, "-m", "modeling_rdfer", "predict", "--top-k", "1", "videos"]
+    run = {"capture_output": True, "check": True, "cwd": tmp_path}
+    run["env"] = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    answers = json.loads(subprocess.run([*command, "--json"], **run).stdout.decode(encoding.partition(":")[0]))
+    assert sorted(answer["file"] for answer in answers) == sorted(f"videos/{name}" for name in names)
+    table = subprocess.run([*command, "videos/caf\udce9.gif"], **run).stdout.decode(encoding.partition(":")[0])
+    lines = [line for line in table.splitlines() if "agreement" in line]
+    assert len(lines) == len(names) + 1 and r"'videos/new\nline.gif'  neutral  " in table
+    assert lines[-1].startswith(r"'videos/caf\udce9.gif'  neutral  ")
 
 
 def test_predict_shows_the_sentiment_of_aen(capsys):
@@ -162,6 +182,13 @@ def test_timeline_without_a_suffix_is_a_png_and_a_bad_video_leaves_nothing(capsy
     assert not (tmp_path / "new").exists()
     assert main(["timeline", str(CLIP), "--window", "15", "--step", "15", "--out", str(tmp_path / "talk")]) == 0
     assert f"wrote {tmp_path / 'talk.png'}" in capsys.readouterr().out and (tmp_path / "talk.png").exists()
+
+
+@pytest.mark.parametrize("name", [b"$a$b.mp4", b"$\\frac.mp4", b"caf\xe9.mp4", b"new\nline.mp4"], ids=ascii)
+def test_timeline_of_a_video_of_any_name(tmp_path, name):
+    video = write_video(tmp_path / "a.mp4").rename(tmp_path / os.fsdecode(name))
+    assert main(["timeline", str(video), "--no-face-crop", "--out", str(tmp_path / "out.png")]) == 0
+    assert (tmp_path / "out.png").exists()
 
 
 def test_timeline_writes_picture_and_table(capsys, tmp_path):

@@ -2,8 +2,8 @@
 """Classifies the emotion in whole videos."""
 
 import math
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -31,6 +31,7 @@ def predict(
     do_face_crop: bool | None = None,
     on_missing_face: Literal["error", "full_frame"] | None = None,
     face: Literal["largest", "all"] | int | None = None,
+    channel_order: Literal["rgb", "bgr"] | None = None,
     on_damage: Literal["error", "use_readable"] | None = None,
     on_error: Literal["raise", "report"] = "raise",
     return_clips: bool = False,
@@ -56,6 +57,8 @@ def predict(
             checkpoint's setting.
         face (`"largest"`, `"all"` or `int`, *optional*): the face to use if there are several; `"all"` returns an
             answer for each, a number counts from 0, the largest face first. By default the checkpoint's setting.
+        channel_order (`"rgb"` or `"bgr"`, *optional*): order of the colours in arrays and tensors; OpenCV gives BGR.
+            By default the checkpoint's setting.
         on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video file is an error, or the frames
             that can be decoded are used (at least a quarter must be); by default the checkpoint's setting.
         on_error (`"raise"` or `"report"`, *optional*, defaults to `"raise"`): `"report"` returns an answer with
@@ -107,6 +110,7 @@ def predict(
         "do_face_crop": do_face_crop,
         "on_missing_face": on_missing_face,
         "face": chosen_face,
+        "channel_order": channel_order,
         "on_damage": on_damage,
     }
     workers = min(torch.get_num_threads(), MAX_WORKERS, len(videos))
@@ -149,7 +153,7 @@ def _answer(
     rows, times = [], []
     for video, inputs in batch:
         path = video.get("path") if isinstance(video, dict) else video
-        name = str(path) if isinstance(path, (str, Path)) else type(video).__name__
+        name = os.fsdecode(path) if isinstance(path, (str, os.PathLike)) else type(video).__name__
         if isinstance(inputs, Exception):
             if on_error == "raise":
                 raise inputs

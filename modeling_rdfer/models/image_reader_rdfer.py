@@ -24,9 +24,10 @@ class ArrayVideo(VideoSource):
         array (`torch.Tensor` or `np.ndarray`): the frames, see `open_video`.
         name (`str` or `None`): name of the video in messages.
         layout (`str` or `None`): `"channels_first"` or `"channels_last"`; `None` finds it from the shape.
+        channel_order (`str`): `"rgb"` or `"bgr"`.
     """
 
-    def __init__(self, array, name: str | None, layout: str | None):
+    def __init__(self, array, name: str | None, layout: str | None, channel_order: str = "rgb"):
         kind = "tensor" if isinstance(array, torch.Tensor) else "array"
         shape = tuple(array.shape)
         name = name or f"{kind} of shape {shape}"
@@ -46,31 +47,31 @@ class ArrayVideo(VideoSource):
             low, high = torch.aminmax(frames)
             to_uint8(torch.stack([low, high]), name)
         super().__init__(name, "array", len(frames), *frames.shape[-2:])
-        self._frames = frames
+        self._frames, self._channel_order = frames, channel_order
 
     def _read(self, wanted):
         for _, chunk in self._chunks(wanted):
-            yield _to_rgb(to_uint8(self._frames[chunk].cpu(), self.name))
+            yield _to_rgb(to_uint8(self._frames[chunk].cpu(), self.name), self._channel_order)
 
 
 class ImageVideo(VideoSource):
     """A video as a list of frames: paths of images, contents of image files, PIL images, or arrays of three axes (two
-    axes: grey).
+    axes: grey). `layout` and `channel_order` are those of the arrays.
     """
 
-    def __init__(self, images: Sequence, name: str, layout: str | None):
-        self.name, self._images, self._layout = name, images, layout
+    def __init__(self, images: Sequence, name: str, layout: str | None = None, channel_order: str = "rgb"):
+        self.name, self._images, self._layout, self._channel_order = name, images, layout, channel_order
         super().__init__(name, "images", len(images), *self._load(images[0], 0).shape[-2:])
         for number, image in enumerate(images):
             if isinstance(image, (str, os.PathLike)):
                 if not os.path.isfile(image):
-                    raise VideoNotFoundError(os.fspath(image), "no such file", "an image file")
+                    raise VideoNotFoundError(os.fsdecode(image), "no such file", "an image file")
             elif not isinstance(image, (bytes, PIL.Image.Image)):
                 self._load(image, number)
 
     def _load(self, image, number: int) -> torch.Tensor:
         """One image as uint8 RGB `(3, H, W)`."""
-        name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"frame {number} of {self.name}"
+        name = os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else f"frame {number} of {self.name}"
         if isinstance(image, bytes):
             image, name = io.BytesIO(image), self.name
         if isinstance(image, (str, os.PathLike, io.BytesIO, PIL.Image.Image)):
@@ -86,11 +87,12 @@ class ImageVideo(VideoSource):
                 raise VideoReadError(name, found, "an intact image") from error
             except Exception as error:  # PIL raises many kinds for damaged files
                 raise VideoReadError(name, f"an image that cannot be read ({error})", "an intact image") from error
+        layout = self._layout
         if image.ndim == 2:
-            image = image[None]
+            image, layout = image[None], "channels_first"
         elif image.ndim != 3:
             raise VideoReadError(name, f"{image.ndim} axes, {tuple(image.shape)}", "(channels, height, width)")
-        return ArrayVideo(image, name, self._layout if image.shape[0] != 1 else None).get_frames([0])[0]
+        return ArrayVideo(image, name, layout, self._channel_order).get_frames([0])[0]
 
     def _read(self, wanted):
         for index in wanted:
@@ -100,7 +102,7 @@ class ImageVideo(VideoSource):
 def is_frame(source) -> bool:
     """Tells whether this is one frame (PIL image, array of two or three axes, path of an image) and not a video."""
     if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source).lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(source)
+        return os.fsdecode(source).lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(source)
     return isinstance(source, PIL.Image.Image) or (
         isinstance(source, (np.ndarray, torch.Tensor)) and source.ndim in (2, 3)
     )
@@ -134,7 +136,7 @@ def to_uint8(frames: torch.Tensor, name: str) -> torch.Tensor:
     """
     if frames.dtype == torch.uint8:
         return frames
-    expected = "uint8 pixels, or floats in 0..1"
+    expected = "uint8 pixels, or floats in 0..1 (of 0..255: divided by 255)"
     if frames.dtype == torch.bool or frames.is_complex():
         raise VideoReadError(name, f"pixels of dtype {frames.dtype}", expected)
     low, high = (value.item() for value in torch.aminmax(frames))
@@ -149,9 +151,11 @@ def to_uint8(frames: torch.Tensor, name: str) -> torch.Tensor:
     return frames.to(torch.uint8)
 
 
-def _to_rgb(frames: torch.Tensor) -> torch.Tensor:
+def _to_rgb(frames: torch.Tensor, channel_order: str = "rgb") -> torch.Tensor:
     """uint8 RGB `(N, 3, H, W)` from grey, grey with alpha, RGB or RGBA `(N, 1..4, H, W)`. Transparent is white."""
     channels = frames.shape[1]
+    if channel_order == "bgr" and channels > 2:
+        frames = frames[:, [2, 1, 0, 3][:channels]]
     if channels in (2, 4):
         alpha = frames[:, -1:].float() / 255
         frames = (frames[:, :-1] * alpha + 255 * (1 - alpha)).round_().to(torch.uint8)
@@ -180,10 +184,11 @@ def _array_to_tensor(array: np.ndarray, name: str) -> torch.Tensor:
 def _channels_first(frames: torch.Tensor, name: str, layout: str | None) -> torch.Tensor:
     """Brings `(T, C, H, W)` or `(T, H, W, C)` to `(T, C, H, W)`."""
     if layout is None:
-        if frames.shape[1] in (1, 3, 4):
-            layout = "channels_first"
-        elif frames.shape[3] in (1, 3, 4):
-            layout = "channels_last"
+        can_be_first, can_be_last = frames.shape[1] in (1, 3, 4), frames.shape[3] in (1, 3, 4)
+        if can_be_first and can_be_last:
+            found = f"shape {tuple(frames.shape)}, of which axis 1 or axis 3 can hold the channels"
+            raise VideoReadError(name, found, "input_data_format 'channels_first' or 'channels_last' with such frames")
+        layout = "channels_last" if can_be_last else "channels_first"
     if str(getattr(layout, "value", layout)) == "channels_last":
         frames = frames.permute(0, 3, 1, 2)
     if frames.shape[1] not in (1, 3, 4):

@@ -4,6 +4,7 @@
 import copy
 import io
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
@@ -136,8 +137,10 @@ class PyAVVideo(VideoSource):
         seekable = container_format.startswith(SEEKABLE_FORMATS)
         pts, durations, is_key = map(list, zip(*packets))
         self.index = FrameIndex(pts, durations, is_key, time_base, seekable)
-        # torchcodec finds frames by seeking to time stamps, which fails without them and in MPEG streams.
+        # torchcodec finds frames by seeking to time stamps, which fails without them and in MPEG streams. It takes
+        # no names that are not UTF-8, whose bytes are lone surrogates in Python.
         self.torchcodec_can = not self._without_times and not container_format.startswith("mpeg")
+        self.torchcodec_can &= isinstance(self.file, bytes) or not re.search("[\ud800-\udfff]", self.file)
         self.can_skip = not self._without_times and self._codec in SKIPPING_CODECS
         if self._on_damage == "use_readable":
             self._leave_out_unreadable(num_stated)

@@ -30,6 +30,9 @@ VIDEO_SUFFIXES = (
     *(".vob", ".ts", ".mts", ".m2ts", ".mxf", ".h264", ".h265", ".hevc"),
 )
 URL_TIMEOUT_SECONDS = 60
+# Bytes that are no longer than a path can be, and without a zero byte as no video file is, are probably a path. They
+# are not opened as one: bytes can come from strangers.
+MAX_PATH_BYTES = 4096
 # PyAV reads frames up to this size even if torchcodec can be used: setting up torchcodec takes longer than reading
 # them. Measured with 64 frames of 112x112: torchcodec 8.8 ms, PyAV 7.5 ms (13.1 and 8.2 ms on busy cores); with
 # 400x300 both take the same time.
@@ -42,6 +45,7 @@ def open_video(
     *,
     name: str | None = None,
     layout: str | None = None,
+    channel_order: str = "rgb",
     on_damage: str = "error",
 ) -> VideoSource:
     """Opens one video of any kind.
@@ -63,7 +67,9 @@ def open_video(
             see `decoder_in_use`.
         name (`str`, *optional*): name of the video in messages, if it is not a path or URL.
         layout (`str`, *optional*): `"channels_first"` or `"channels_last"` for arrays; by default the axis with 1, 3
-            or 4 entries holds the channels.
+            or 4 entries holds the channels, and it is an error if both can.
+        channel_order (`str`, *optional*, defaults to `"rgb"`): `"rgb"`, or `"bgr"` as OpenCV gives arrays, also with a
+            fourth channel. It is about arrays and tensors, also in lists; files and PIL images state their own.
         on_damage (`str`, *optional*, defaults to `"error"`): what to do with a damaged or truncated video file.
             `"error"` refuses it as soon as the damage is found. `"use_readable"` leaves out the frames that cannot be
             decoded, with a warning; the whole file is decoded once to find them.
@@ -74,22 +80,27 @@ def open_video(
     Raises:
         VideoReadError: if the source cannot be read as a video; the message says what was found. With
             `"use_readable"`, if fewer than a quarter of the frames can be decoded.
-        ValueError: if `on_damage` has another value.
+        ValueError: if `on_damage` or `channel_order` has another value.
         VideoNotFoundError: if the path does not exist (it is also a FileNotFoundError).
         TypeError: if `source` has another type.
         RuntimeError: if no decoder can be used.
     """
     if on_damage not in ("error", "use_readable"):
         raise ValueError(f"on_damage is {on_damage!r}; expected 'error' or 'use_readable'.")
+    if channel_order not in ("rgb", "bgr"):
+        raise ValueError(f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'.")
     if isinstance(source, dict) and (source.get("bytes") is not None or source.get("path") is not None):
         if source.get("bytes") is None:
-            return open_video(source["path"], decoder, name=name, layout=layout, on_damage=on_damage)
-        name = source.get("path") or name
-        return open_video(source["bytes"], decoder, name=name, layout=layout, on_damage=on_damage)
+            return open_video(source["path"], decoder, name=name, on_damage=on_damage)
+        data = bytes(source["bytes"])
+        return _open_file(data, source.get("path") or name or f"<{len(data)} bytes>", decoder, on_damage)
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(os.fspath(source), decoder, layout, on_damage)
+        return _open_path(os.fsdecode(source), decoder, on_damage)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
+        if 0 < len(data) <= MAX_PATH_BYTES and b"\0" not in data:
+            expected = "the content of a file; a name in bytes has to be decoded, os.fsdecode(name)"
+            raise VideoReadError(name or repr(data[:100]), f"{len(data)} bytes, too few for a video", expected)
         return _open_file(data, name or f"<{len(data)} bytes>", decoder, on_damage)
     if hasattr(source, "read") and hasattr(source, "seek"):
         source.seek(0)
@@ -102,22 +113,22 @@ def open_video(
         encoded = getattr(source, "_hf_encoded", None) or {}  # set by datasets.Video
         return UserDecoderVideo(source, encoded.get("path") or name or f"<{type(source).__name__}>")
     if isinstance(source, (np.ndarray, torch.Tensor)):
-        return ArrayVideo(source, name, layout)
+        return ArrayVideo(source, name, layout, channel_order)
     if isinstance(source, PIL.Image.Image):
         source = [source]
     if isinstance(source, (list, tuple)):
-        return _open_list(source, name or f"<list of {len(source)} frames>", layout)
+        return _open_list(source, name or f"<list of {len(source)} frames>", layout, channel_order)
     raise TypeError(
         f"Cannot read a video from {type(source).__name__}; expected a path, URL, bytes, a torchcodec VideoDecoder, a "
         "tensor or array, a list of images, or a folder of images."
     )
 
 
-def _open_path(path: str, decoder: str, layout: str | None, on_damage: str) -> VideoSource:
+def _open_path(path: str, decoder: str, on_damage: str) -> VideoSource:
     if re.match(r"https?://", path, flags=re.IGNORECASE):
         return _open_file(_download(path), path, decoder, on_damage)
     if os.path.isdir(path):
-        return ImageVideo(folder_images(path), path, layout)
+        return ImageVideo(folder_images(path), path)
     if not os.path.exists(path):
         raise VideoNotFoundError(path, f"no such file or folder (working directory {os.getcwd()})")
     if not os.path.isfile(path):
@@ -125,19 +136,19 @@ def _open_path(path: str, decoder: str, layout: str | None, on_damage: str) -> V
     return _open_file(path, path, decoder, on_damage)
 
 
-def _open_list(frames: list | tuple, name: str, layout: str | None) -> VideoSource:
+def _open_list(frames: list | tuple, name: str, layout: str | None, channel_order: str) -> VideoSource:
     if not frames:
         raise VideoReadError(name, "an empty list", "at least one frame")
     for number, frame in enumerate(frames):
         if not is_frame(frame):
             found = f"a {type(frame).__name__} as element {number} of a list of frames"
             raise VideoReadError(name, found, "PIL images, arrays of three axes, or paths of images")
-    return ImageVideo(frames, name, layout)
+    return ImageVideo(frames, name, layout, channel_order)
 
 
 def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str) -> VideoSource:
     if _is_image(file, name):
-        return ImageVideo([file], name, None)
+        return ImageVideo([file], name)
     backend, reason = decoder_in_use(decoder)
     if backend is None:
         raise RuntimeError(f"No video decoder can be used to read {name!r}: {reason}.")

@@ -40,6 +40,7 @@ class RDFERVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call
     on_missing_face: Literal["error", "full_frame"] | None
     face: Literal["largest", "all"] | int | None
     face_margin: float | int | None
+    channel_order: Literal["rgb", "bgr"] | None
     on_damage: Literal["error", "use_readable"] | None
 
 
@@ -84,7 +85,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     - the path of a folder of frame images;
     - the bytes of a video or image file, or `{"bytes", "path"}` as `datasets.Video(decode=False)` gives it;
     - a `torchcodec.decoders.VideoDecoder`;
-    - a tensor or NumPy array of shape `(T, C, H, W)` or `(T, H, W, C)`;
+    - a tensor or NumPy array of shape `(T, C, H, W)` or `(T, H, W, C)`, uint8, or float in 0..1;
     - a list of frames: PIL images, arrays, or paths of images.
 
     A list of frames is one video. Any other list is a batch and may mix these kinds. Frames become RGB.
@@ -120,6 +121,9 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             one with this number, counted from 0, the largest face first.
         face_margin (`float`, *optional*, defaults to 1.3):
             Side of the square crop in units of the face box's larger side, above 0.
+        channel_order (`"rgb"` or `"bgr"`, *optional*, defaults to `"rgb"`):
+            Order of the colours in arrays and tensors, also in lists of them; OpenCV gives BGR. Files and PIL images
+            state their own.
         on_damage (`"error"` or `"use_readable"`, *optional*, defaults to `"error"`):
             What to do with a damaged or truncated video file: raise an error; or leave out the frames that cannot be
             decoded, with a warning (if fewer than a quarter can be, it is an error). The whole file is then decoded
@@ -154,6 +158,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
     on_missing_face = "error"
     face = "largest"
     face_margin = 1.3
+    channel_order = "rgb"
     on_damage = "error"
 
     def __init__(self, **kwargs: Unpack[RDFERVideoProcessorKwargs]):
@@ -261,12 +266,15 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 raise ValueError("`num_frames` and `fps` exclude each other: pass one of them.")
             kwargs["num_frames"] = None
         layout = kwargs.get("input_data_format", self.input_data_format)
+        channel_order = kwargs.get("channel_order", self.channel_order)
         on_damage = kwargs.get("on_damage", self.on_damage)
         sources = split_batch(videos)
         opened = []
         for number, source in enumerate(sources):
             name = f"videos[{number}]" if len(sources) > 1 else None
-            opened.append(open_video(source, name=name, layout=layout, on_damage=on_damage))
+            opened.append(
+                open_video(source, name=name, layout=layout, channel_order=channel_order, on_damage=on_damage)
+            )
         return super().preprocess(opened, **kwargs)
 
     def sample_frames(self, metadata: VideoMetadata, num_frames: int | None = None, fps=None, **kwargs) -> np.ndarray:

@@ -64,3 +64,16 @@ def message_of(source):
         video = open_video(source)
         video.get_frames(range(video.num_frames))
     return str(caught.value)
+
+
+# Names of files that mean something to a shell, to FFmpeg (patterns, protocols, options) or to nobody.
+ODD_NAMES = [
+    b"a%d.mp4",
+    b"a#1.mp4",
+    b"a?b=1.mp4",
+    b"new\nline.mp4",
+    b"-i.mp4",
+    b"concat:a.mp4",
+    b"$a$.mp4",
+    b"caf\xe9.mp4",
+]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import pipeline
 
 from modeling_rdfer import (
@@ -24,6 +25,7 @@ from modeling_rdfer import (
 )
 from modeling_rdfer.cli import main
 from modeling_rdfer.inference.loading import load
+from modeling_rdfer.models.video_decoding_rdfer import open_video
 from tests.helpers.paths import CHECKPOINT, DATA
 from tests.helpers.video_fixtures import make
 
@@ -57,6 +59,24 @@ def test_readable_frames_of_a_damaged_video_are_used_if_asked(tmp_path, capsys):
     assert f"(damaged: {answer['num_readable']} of 25 frames used)" in capsys.readouterr().out
     intact = predict(CLIP, on_damage="use_readable")
     assert "num_unreadable" not in intact
+
+
+def test_arrays_and_lists_of_images_give_the_answer_of_the_same_frames():
+    frames = open_video(CLIP).get_frames(range(0, 64, 4))
+    rgb = frames.permute(0, 2, 3, 1).numpy()
+    expected = scores_of(predict(rgb)["predictions"])
+    images = [Image.fromarray(frame) for frame in rgb]
+    for video in (frames, rgb / 255, list(rgb), list(frames / 255), images):
+        assert scores_of(predict(video)["predictions"]) == pytest.approx(expected, abs=1e-5)
+    for bgr in (rgb[..., ::-1], list(rgb[..., ::-1])):
+        assert scores_of(predict(bgr, channel_order="bgr")["predictions"]) == pytest.approx(expected, abs=1e-5)
+        assert scores_of(predict(bgr)["predictions"]) != pytest.approx(expected, abs=1e-5)
+    # A pipeline takes a list for a batch, so frames in a list need a list around it.
+    classify = pipeline("video-classification", model=str(CHECKPOINT), top_k=7)
+    for answer in (classify(rgb), classify([images])[0], classify([list(rgb)])[0]):
+        assert scores_of(answer) == pytest.approx(expected, abs=1e-5)
+    classify.video_processor.channel_order = "bgr"
+    assert scores_of(classify(rgb[..., ::-1])) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_calibrated_checkpoint_gives_calibrated_scores_everywhere(tmp_path):

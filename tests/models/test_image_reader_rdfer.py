@@ -178,6 +178,42 @@ def test_layout_decides_if_the_shape_does_not():
     array = torch.arange(3 * 3 * 5 * 3, dtype=torch.uint8).reshape(3, 3, 5, 3)
     assert torch.equal(open_video(array, layout="channels_last").get_frames([1])[0], array[1].permute(2, 0, 1))
     assert torch.equal(open_video(array, layout="channels_first").get_frames([1])[0], array[1])
+    # Frames of a list, too, also those of height 1 and grey ones of width 3.
+    for height in (3, 1):
+        frame = array[0, :height]
+        last = open_video([frame], layout="channels_last").get_frames([0])[0]
+        assert torch.equal(last, frame.permute(2, 0, 1))
+    grey = open_video([array[0, ..., 0]], layout="channels_last").get_frames([0])[0]
+    assert torch.equal(grey, array[:1, ..., 0].expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 20, 3), (5, 3, 3, 3), (5, 1, 20, 3), (5, 3, 20, 1), (5, 4, 3, 4)])
+def test_frames_that_can_be_read_in_two_ways_are_refused(shape):
+    message = r"axis 1 or axis 3 can hold the channels; expected input_data_format 'channels_first' or 'channels_last'"
+    for source in (np.zeros(shape, np.uint8), torch.zeros(shape), list(np.zeros(shape, np.uint8))):
+        with pytest.raises(VideoReadError, match=message):
+            open_video(source, name="my clip")
+    inputs = RDFERVideoProcessor(num_frames=4)(np.zeros(shape, np.uint8), input_data_format="channels_last")
+    assert inputs["pixel_values_videos"].shape == (1, 4, 3, 112, 112)
+
+
+def test_colours_of_opencv():
+    colours = PIXELS.copy()
+    colours[..., 2] = 77
+    expected = torch.tensor(colours).permute(0, 3, 1, 2)
+    bgr = colours[..., ::-1]
+    opaque = np.concatenate([bgr, np.full_like(bgr[..., :1], 255)], -1)
+    for source in (bgr, bgr / 255, torch.tensor(bgr.copy()).permute(0, 3, 1, 2), opaque, list(bgr), list(opaque)):
+        frames = open_video(source, channel_order="bgr").get_frames(range(6))
+        assert torch.equal(frames, expected)
+        assert not torch.equal(open_video(source).get_frames(range(6)), expected)
+    # Images and files state their colours, and grey has none.
+    images = [Image.fromarray(frame) for frame in colours]
+    assert torch.equal(open_video([images[0], bgr[1]], channel_order="bgr").get_frames([0, 1]), expected[:2])
+    grey = open_video(colours[..., :1], channel_order="bgr").get_frames([4])
+    assert torch.equal(grey[0, 1], expected[4, 0])
+    with pytest.raises(ValueError, match="channel_order is 'brg'; expected 'rgb' or 'bgr'"):
+        open_video(bgr, channel_order="brg")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +223,7 @@ def test_layout_decides_if_the_shape_does_not():
         (np.zeros((2, 0, 8, 3), np.uint8), "nothing in shape"),
         (torch.full((2, 3, 8, 8), float("nan")), "NaN pixels"),
         (torch.where(torch.arange(8) == 3, float("nan"), 0.5).expand(90, 3, 8, 8), "NaN pixels"),
-        (torch.full((2, 3, 8, 8), 200.0), "float pixels from 200 to 200"),
+        (torch.full((2, 3, 8, 8), 200.0), r"float pixels from 200 to 200; expected .*of 0\.\.255: divided by 255"),
         (torch.linspace(-2, 2, 384).reshape(2, 3, 8, 8), "float pixels from -2 to 2"),
         (np.full((2, 8, 8, 3), 300, np.int32), "pixels from 300 to 300"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.bool), "bool"),

@@ -4,6 +4,8 @@
 import functools
 import http.server
 import io
+import os
+import shutil
 import threading
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.models.video_source_rdfer import VideoNotFoundError, VideoReadError
-from tests.helpers.videos import numbers_of
+from tests.helpers.videos import ODD_NAMES, message_of, numbers_of
 
 pytestmark = pytest.mark.decoding
 
@@ -46,6 +48,26 @@ def test_url(decoder, plain_mp4):
         server.shutdown()
     with pytest.raises(VideoReadError, match="cannot be downloaded"):
         open_video(url + "plain.mp4")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_odd_names(decoder, plain_mp4, tmp_path, monkeypatch, name):
+    path = tmp_path / os.fsdecode(name)
+    shutil.copy(plain_mp4, path)
+    monkeypatch.chdir(tmp_path)
+    (entry,) = os.scandir(os.fsencode(tmp_path))
+    for source in (path, str(path), path.name, {"bytes": None, "path": str(path)}, entry):
+        assert numbers_of(open_video(source).get_frames([9, 30])) == [9, 30]
+    path.write_bytes(path.read_bytes()[:3000])
+    assert repr(str(path)) in message_of(path)
+
+
+def test_a_name_in_bytes_is_not_taken_for_a_file(plain_mp4):
+    # Opening it would let whoever sends the bytes read files.
+    message = r"mp4.*found \d+ bytes, too few for a video; expected .*os.fsdecode\(name\)"
+    for name in (os.fsencode(plain_mp4), b"caf\xe9.mp4"):
+        with pytest.raises(VideoReadError, match=message):
+            open_video(name)
 
 
 def test_unknown_type():

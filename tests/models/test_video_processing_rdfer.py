@@ -438,6 +438,21 @@ def test_all_kinds_of_frames_give_the_same_pixels():
     assert all(torch.equal(result, results[0]) for result in results)
 
 
+def test_arrays_of_opencv(tmp_path):
+    rgb = np.stack([picture(number) for number in range(4)])
+    images = [Image.fromarray(frame) for frame in rgb]
+    expected = RDFERVideoProcessor(num_frames=4)(images)["pixel_values_videos"]
+    processor = RDFERVideoProcessor(num_frames=4, channel_order="bgr")
+    processor.save_pretrained(tmp_path)
+    processor = RDFERVideoProcessor.from_pretrained(tmp_path)
+    bgr = rgb[..., ::-1]
+    for videos in (bgr, list(bgr), images, [bgr], [list(bgr)]):
+        assert torch.equal(processor(videos)["pixel_values_videos"], expected)
+        if videos is not images:
+            assert not torch.equal(processor(videos, channel_order="rgb")["pixel_values_videos"], expected)
+    assert torch.equal(RDFERVideoProcessor(num_frames=4)(bgr, channel_order="bgr")["pixel_values_videos"], expected)
+
+
 def test_call_sample_frames():
     videos = video_inputs("pt")
     processor = RDFERVideoProcessor(**OPTIONS)

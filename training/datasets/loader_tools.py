@@ -230,8 +230,8 @@ def build_splits(
         it where it is used, so nothing is decoded here and processes share no decoder.
 
     Raises:
-        ValueError: if an id occurs twice or in two splits, two ids have the same clip, a label is unknown, or a split
-            is empty.
+        ValueError: if an id occurs twice or in two splits, two ids have the same clip, a label is unknown, a split is
+            empty, or the name of a clip is not UTF-8.
         FileNotFoundError: if a row has no clip.
     """
     _check_rows(root, names, splits)
@@ -248,6 +248,11 @@ def build_splits(
     used = {row["sample_id"] for rows in found.values() for row in rows}
     if unused := sorted(clips.keys() - used):
         logger.warning(f"{root}: {len(unused)} clips are in no split and are left out: {first_few(unused)}.")
+    if odd := [ascii(str(clips[name])) for name in sorted(used) if not _is_utf8(str(clips[name]))]:
+        raise ValueError(
+            f"{root}: {len(odd)} clips have names that are not UTF-8, which tables cannot hold: {first_few(odd)}. "
+            "Rename them."
+        )
     id_of = {}
     for name in sorted(used):
         other = name if isinstance(clips[name], dict) else id_of.setdefault(os.path.normpath(clips[name]), name)
@@ -260,6 +265,14 @@ def build_splits(
     return datasets.DatasetDict(
         {split: _make_dataset(root, names, rows, clips, column, features or {}) for split, rows in found.items()}
     )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python stands lone surrogates for bytes that are not UTF-8
+        return False
+    return True
 
 
 def _kind(clip: Path | dict) -> str:

@@ -1,4 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import csv
+import json
+import os
 import shutil
 
 import pytest
@@ -7,6 +10,8 @@ from tests.helpers.dataset_replicas import (
     labels_of,
     write_list,
 )
+from tests.helpers.videos import ODD_NAMES, write_video
+from training.data.checks import check_videos
 from training.data.labelled_videos import LabelledVideos
 from training.datasets import load
 
@@ -63,6 +68,25 @@ def test_names_of_splits_are_those_that_people_use(root):
     shutil.copytree(root / "val", root / "dev")
     with pytest.raises(ValueError, match="has dev and val, which mean the same split"):
         load("videofolder", root)
+
+
+def test_names_of_videos(tmp_path):
+    names = [os.fsdecode(name) for name in ODD_NAMES]
+    for name in names:
+        write_video(tmp_path / "a.mp4").rename(tmp_path / name)
+    rows = [{"path": name, "label": "happy"} for name in names]
+    file = tmp_path / "list.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    videos = check_videos(LabelledVideos.from_dataset(load("videolist", file)["train"], "train"))
+    assert videos.sample_ids == names[:-1] and videos.columns["num_frames"] == [40] * len(names[:-1])
+    with open(tmp_path / "list.csv", "w", newline="") as handle:
+        writer = csv.DictWriter(handle, ["path", "label"])
+        writer.writeheader()
+        writer.writerows(rows[:-1])
+    assert load("videolist", tmp_path / "list.csv")["train"]["path"] == names[:-1]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=r"1 clips have names that are not UTF-8.*caf\\udce9.mp4'. Rename them"):
+        load("videolist", file)
 
 
 def test_a_clip_under_two_names_is_refused(root):
