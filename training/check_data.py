@@ -175,7 +175,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(describe_reading(results, arguments.min_frames)))
         bad = sum(isinstance(result, Exception) for result in results.values())
         if bad:
-            problems.append(f"{bad:,} of {len(results):,} videos cannot be read; --on-bad-video skip leaves them out.")
+            problems.append(
+                f"{bad:,} of {len(results):,} videos cannot be read; --on-bad-video skip leaves them out,"
+                " --on-damage use_readable takes the frames of damaged ones that can be decoded."
+            )
     if differences:
         print(f"warning: the numbers of videos differ from the published ones: {first_few(differences)}")
     for problem in problems:

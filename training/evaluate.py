@@ -129,6 +129,8 @@ def main(argv: list[str] | None = None) -> dict:
     results["by_min_confidence"] = answered_accuracy(scores, references, MIN_CONFIDENCES)
     if num_bad:
         results["left_out_videos"] = num_bad
+    if any(damaged := videos.columns.get("num_unreadable", ())):
+        results["damaged_videos"] = len(damaged) - damaged.count(0)
     if left_out:
         results["left_out_labels"] = dict(left_out)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> dict:
         "uar": metrics["uar"],
         "left_out_labels": dict(left_out),
         "unreadable_videos": data.unreadable,
+        "damaged_videos": sum(number > 0 for number in videos.columns.get("num_unreadable", ())),
         "levels": accuracy_by_agreement(data),
     }
     write_figures(arguments.only, data, names, facts, metrics["confusion_matrix"], _note(model), arguments.output_dir)

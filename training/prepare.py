@@ -6,7 +6,8 @@ With --frame-teacher it also stores the predictions of a frozen frame classifier
 pseudo-labels for frame-level guidance without computing them again, also when it streams.
 
 A prepared video has exactly the frames that the processor takes from the original, at their final size, at 25 frames
-per second. `content_hash` and `num_frames` are those of the original. Rows are shuffled, the same way every time.
+per second. `content_hash`, `num_frames` and `num_unreadable` are those of the original. Rows are shuffled, the same
+way every time.
 """
 
 import sys

@@ -208,7 +208,10 @@ class PyAVVideo(VideoSource):
         if len(numbers) < MIN_READABLE_SHARE * num_stated or not numbers:
             found = f"a damaged file of which {counts} can be decoded"
             raise VideoReadError(self.name, found, f"at least {MIN_READABLE_SHARE:.0%} of the frames")
-        logger.warning(f"{self.name!r} is damaged: {counts} can be decoded and are used (on_damage='use_readable').")
+        # Once: training opens it in every epoch.
+        logger.warning_once(  # type: ignore[attr-defined]
+            f"{self.name!r} is damaged: {counts} can be decoded and are used (on_damage='use_readable')."
+        )
         pts, durations, is_key = (
             [column[i] for i in numbers] for column in (self.index.pts, self.index.durations, self.index.is_key)
         )

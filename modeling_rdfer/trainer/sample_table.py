@@ -29,7 +29,8 @@ def sample_table(
         record ([`SampleRecord`]): means and verdicts.
         label_names (sequence of `str`): names of the labels; they also go into the metadata (`label_names`).
         columns (`dict` of sequences of num_samples values): what the dataset knows: `sample_id` and, where known,
-            `path`, `content_hash`, `split`, `fold`, `num_frames`, `decode_ok`.
+            `path`, `content_hash`, `split`, `fold`, `num_frames`, `decode_ok`; `num_unreadable` makes a column only
+            if it is known.
         epoch (`int`, *optional*): number of finished epochs.
         further (`dict` of sequences of num_samples values, *optional*): columns beyond the schema; NaN becomes null.
 
@@ -79,6 +80,7 @@ def sample_table(
             ),
             "num_frames": column("num_frames", pa.int32()),
             "decode_ok": pa.array(readable, type=pa.bool_()),
+            **{name: column(name, pa.int32()) for name in ("num_unreadable",) if name in columns},
             **{name: pa.array(values, from_pandas=True) for name, values in (further or {}).items()},
         }
     )

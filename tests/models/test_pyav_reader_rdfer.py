@@ -200,8 +200,8 @@ def test_damaged_file(decoder, faststart_mp4, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["zeros_inside", "end_missing"])
-def test_readable_frames_of_a_damaged_file(decoder, video_folder, name, caplog):
-    path = make(name, video_folder)
+def test_readable_frames_of_a_damaged_file(decoder, tmp_path, name, caplog):
+    path = make(name, tmp_path)
     assert "be decoded" in message_of(path) or "truncated" in message_of(path)
     video = open_video(path, on_damage="use_readable")
     assert 8 <= video.num_frames < 25 and video.num_unreadable == 25 - video.num_frames
@@ -209,7 +209,7 @@ def test_readable_frames_of_a_damaged_file(decoder, video_folder, name, caplog):
     scattered = [video.num_frames - 1, 0, 6, 3]
     assert torch.equal(video.get_frames(scattered), frames[scattered])
     # They are those of the intact file at the same times.
-    intact = video_folder / f"intact_{name}.mp4"
+    intact = tmp_path / "intact.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", *FILES[name].command.split(), intact], check=True)
     expected = open_video(intact).get_frames((video.pts_seconds * 25).round().astype(int).tolist())
     assert (frames.float() - expected.float()).abs().mean((1, 2, 3)).max() < 3

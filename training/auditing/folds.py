@@ -30,7 +30,7 @@ from training.running.video_sets import VideoSets, load_split
 DEFAULT_FOLDS = 5
 SETTINGS_NAME, PREDICTIONS_NAME = "folds.json", "held_out.safetensors"
 # Settings that the trainings of the folds do not depend on, or that the fingerprint of the videos covers.
-DATA_SETTINGS = ("dataset", "dataset_options", "split", "eval_dataset", "eval_split", "on_bad_video")
+DATA_SETTINGS = ("dataset", "dataset_options", "split", "eval_dataset", "eval_split", "on_bad_video", "on_damage")
 REFUSED = ("streaming", "push_to_hub", "load_best_model_at_end", "early_stopping_patience", "decisions")
 
 
@@ -64,7 +64,7 @@ def score_by_folds(
             "local files, keep the model of the last epoch and are not pushed; leave it out."
         )
     videos = load_split(data, [data.split])
-    errors = open_audit_videos(videos, data.on_bad_video)
+    errors = open_audit_videos(videos, data.on_bad_video, data.on_damage)
     if model_arguments.model:
         refuse_trained_on(model_arguments.model, videos)
     kept_settings = {name: value for name, value in settings_of(argv, "audit").items() if name not in DATA_SETTINGS}

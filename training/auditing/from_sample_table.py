@@ -64,7 +64,8 @@ def read_sample_table(file: Path, model_name: str | None, data: DataArguments, a
         probabilities=take("probabilities"),
         num_valid_clips=take("num_valid_clips"),
     )
-    columns = {name: rows[name] for name in ("path", "content_hash", "split", "fold", "num_frames") if name in rows}
+    known = ("path", "content_hash", "split", "fold", "num_frames", "num_unreadable")
+    columns = {name: rows[name] for name in known if name in rows}
     videos = LabelledVideos([None] * table.num_rows, rows["given_label"], rows["sample_id"], columns, label_names)
     folder = file.resolve().parent
     model_name = model_name or (str(folder) if (folder / "config.json").is_file() else None)

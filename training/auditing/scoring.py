@@ -142,7 +142,7 @@ def score_in_sample(
     videos = load_split(data, [data.split])
     model, processor = load_scoring_model(model_name, data, args)
     videos, _ = map_videos(videos, model.config.label2id, arguments.on_unknown_label)
-    errors = open_audit_videos(videos, data.on_bad_video)
+    errors = open_audit_videos(videos, data.on_bad_video, data.on_damage)
     numbers = [number for number in range(len(videos)) if number not in errors]
     cards = Cards(arguments.max_cards)
     predictions, further = score(model, processor, videos, numbers, args, cards)

@@ -7,12 +7,13 @@ from training.data.checks import open_videos, report_bad_videos
 from training.data.labelled_videos import LabelledVideos
 
 
-def open_audit_videos(videos: LabelledVideos, on_bad_video: str) -> dict[int, Exception]:
-    """Opens all videos and adds the columns `num_frames` and `content_hash` to them.
+def open_audit_videos(videos: LabelledVideos, on_bad_video: str, on_damage: str) -> dict[int, Exception]:
+    """Opens all videos and adds the columns of [`open_videos`] to them.
 
     Args:
         videos ([`LabelledVideos`]): videos of the audit.
         on_bad_video (`"error"` or `"skip"`): what to do if one cannot be opened.
+        on_damage: see [`open_videos`].
 
     Returns:
         `dict[int, Exception]`: why a video cannot be opened, by its number.
@@ -20,11 +21,8 @@ def open_audit_videos(videos: LabelledVideos, on_bad_video: str) -> dict[int, Ex
     Raises:
         ValueError, OSError: if one cannot be opened and `on_bad_video="error"`; or if none can.
     """
-    results = open_videos(videos)
-    errors = {number: result for number, result in enumerate(results) if isinstance(result, Exception)}
+    errors = open_videos(videos, on_damage)
     report_bad_videos(list(errors.values()), len(videos), on_bad_video)
-    for place, name in enumerate(("num_frames", "content_hash")):
-        videos.columns[name] = [None if isinstance(result, Exception) else result[place] for result in results]
     return errors
 
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
@@ -13,40 +14,59 @@ from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_vide
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.data.labelled_videos import LabelledVideos
+from training.data.messages import first_few
 from training.data.video_dataset import ScoringVideoDataset
 
 logger = logging.get_logger(__name__)
 
 
 def open_videos(
-    videos: LabelledVideos, description: str = "checking videos"
-) -> list[tuple[int, str | None] | Exception]:
-    """Opens every video without decoding its frames.
+    videos: LabelledVideos, on_damage: str = "error", description: str = "checking videos"
+) -> dict[int, Exception]:
+    """Opens every video, and adds the columns `num_frames` and `content_hash` (of a prepared video: those of the
+    original), which are `None` for videos that cannot be opened.
 
     Args:
         videos ([`LabelledVideos`]): the videos.
+        on_damage (`"error"` or `"use_readable"`, *optional*, defaults to `"error"`): whether a damaged video cannot be
+            opened, or the frames that can be decoded are used. These are found by decoding every video, a warning
+            counts them, and the column `num_unreadable` has the number of the others.
         description (`str`, *optional*): text of the progress bar.
 
     Returns:
-        `list`: for each video its number of frames and its content hash (of a prepared video: those of the original),
-        or the exception that was raised.
+        `dict[int, Exception]`: why a video cannot be opened, by its number.
     """
 
     def check(number: int):
         try:
-            with open_video(videos.sources[number]) as video:
-                num_frames = video.num_frames
+            with open_video(videos.sources[number], on_damage=on_damage) as video:
+                num_frames, num_unreadable = video.num_frames, video.num_unreadable
         except (VideoReadError, OSError) as error:
             return error
         known = videos.columns["num_frames"][number] if "num_frames" in videos.columns else None
-        return known or num_frames, videos.content_hash(number)
+        return known or num_frames, videos.content_hash(number), num_unreadable
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(tqdm(pool.map(check, range(len(videos))), total=len(videos), desc=description, unit="video"))
+        found = pool.map(check, range(len(videos)))
+        results = list(tqdm(found, total=len(videos), desc=description, unit="video"))
+    for place, name in enumerate(("num_frames", "content_hash", "num_unreadable")):
+        videos.columns[name] = [None if isinstance(result, Exception) else result[place] for result in results]
+    if on_damage == "error":
+        del videos.columns["num_unreadable"]
+    elif damaged := [number for number, value in enumerate(videos.columns["num_unreadable"]) if value]:
+        used, lost = (sum(videos.columns[name][n] for n in damaged) for name in ("num_frames", "num_unreadable"))
+        logger.warning(
+            f"{len(damaged)} of {len(videos)} videos are damaged: {used} of their {used + lost} frames can be decoded "
+            f"and are used: {first_few(videos.sample_ids[number] for number in damaged)}."
+        )
+    return {number: result for number, result in enumerate(results) if isinstance(result, Exception)}
 
 
 def check_videos(
-    videos: LabelledVideos, on_bad_video: str = "error", description: str = "checking videos"
+    videos: LabelledVideos,
+    on_bad_video: str = "error",
+    on_damage: str = "error",
+    description: str = "checking videos",
 ) -> LabelledVideos:
     """Opens every video, and notes its number of frames and its content hash for the sample table.
 
@@ -54,25 +74,20 @@ def check_videos(
         videos ([`LabelledVideos`]): the videos.
         on_bad_video (`"error"` or `"skip"`, *optional*, defaults to `"error"`): stop at a video that cannot be read,
             or leave it out with a warning.
-        description (`str`, *optional*): text of the progress bar.
+        on_damage, description: see [`open_videos`].
 
     Returns:
-        [`LabelledVideos`]: those that can be read, with the columns `num_frames` and `content_hash` (of a prepared
-        video: those of the original).
+        [`LabelledVideos`]: those that can be read, with the columns of [`open_videos`].
 
     Raises:
         VideoReadError: if a video cannot be read and `on_bad_video="error"`; the message names the first
             and states their number.
         ValueError: if no video can be read.
     """
-    results = open_videos(videos, description)
-    bad = {number for number, result in enumerate(results) if isinstance(result, Exception)}
-    report_bad_videos([results[number] for number in sorted(bad)], len(videos), on_bad_video)
-    keep = [number for number in range(len(videos)) if number not in bad]
-    kept = videos.select(keep)
-    kept.columns["num_frames"] = [results[number][0] for number in keep]
-    kept.columns["content_hash"] = [results[number][1] for number in keep]
-    return kept
+    videos = replace(videos, columns=dict(videos.columns))
+    errors = open_videos(videos, on_damage, description)
+    report_bad_videos(list(errors.values()), len(videos), on_bad_video)
+    return videos.select([number for number in range(len(videos)) if number not in errors])
 
 
 def find_unreadable_videos(

@@ -37,7 +37,7 @@ class BaseVideoDataset:
             raise KeyError(f"Labels {unknown} are not among the model's: {sorted(label2id)}.")
         self.videos, self.processor, self.training = videos, processor, training
         self.labels = [label2id[label] for label in videos.labels]
-        self.prepared = videos.columns.get("prepared")
+        self.prepared, self.num_unreadable = (videos.columns.get(name) for name in ("prepared", "num_unreadable"))
         self.frame_teacher, self._teacher_columns = videos.frame_teacher if training else None, None
         if self.frame_teacher is not None:
             # A teacher of other classes is an error only if guidance is wanted, which the trainer checks.
@@ -81,9 +81,18 @@ class BaseVideoDataset:
         self._epoch.fill_(epoch)
 
     def process(self, source, index: int, **options):
-        """Reads a video with the processor. In a prepared video no face is looked for: it is cropped already."""
+        """Reads a video with the processor. In a prepared video no face is looked for: it is cropped already. In a
+        damaged one the readable frames are used if the column `num_unreadable` counts the others.
+        """
         is_prepared = self.prepared is not None and self.prepared[index]
-        return self.processor(source, return_tensors="pt", do_face_crop=False if is_prepared else None, **options)
+        is_damaged = self.num_unreadable is not None and self.num_unreadable[index]
+        return self.processor(
+            source,
+            return_tensors="pt",
+            do_face_crop=False if is_prepared else None,
+            on_damage="use_readable" if is_damaged else None,
+            **options,
+        )
 
     def make_example(self, source, pseudo_labels: dict[str, list[float]] | None, index: int) -> dict:
         """Reads a video and makes an example of it.

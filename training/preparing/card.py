@@ -28,6 +28,8 @@ datasets.load_dataset("path/of/this", "{first}", split="train", streaming=True)
         "shown": "the face, found and cropped" if settings["face_crop"] else "whole frames of the original",
         "left out": f"{len(manifest['skipped']):,} clips that could not be read; `{MANIFEST_NAME}` names them",
     }
+    if manifest["damaged"]:
+        described["damaged"] = f"{manifest['damaged']:,} clips, of which the frames that could be decoded are used"
     if teacher := settings.get("frame_teacher"):
         described["pseudo-labels"] = (
             f"predictions of {teacher['name'] or 'a checkpoint'} for each frame, which can be wrong; classes "

@@ -47,6 +47,7 @@ class ClipSource:
             "path": datasets.Value("string"),
             "content_hash": datasets.Value("string"),
             "num_frames": datasets.Value("int32"),
+            "num_unreadable": datasets.Value("int32"),
             "prepared": datasets.Value("bool"),
         }
         if teacher is not None:

@@ -194,8 +194,10 @@ def _finish(
 ) -> dict:
     """Counts what the shards hold, and writes the card and the complete manifest."""
     counts, skipped, listed = {group: Counter() for group in source.groups}, [], []
+    damaged = 0
     for shard in shards:
-        labels, left_out = read_shard(shard.file)
+        labels, num_damaged, left_out = read_shard(shard.file)
+        damaged += num_damaged
         counts[shard.group].update(source.labels[label] for label in labels)
         skipped += left_out
         size = shard.file.stat().st_size
@@ -208,6 +210,7 @@ def _finish(
     manifest |= {
         "complete": True,
         "counts": {group: {name: number[name] for name in source.labels} for group, number in counts.items()},
+        "damaged": damaged,
         "skipped": skipped,
         "shards": listed,
     }
@@ -216,6 +219,8 @@ def _finish(
     if skipped:
         paths = first_few(entry["path"] for entry in skipped)
         logger.warning(f"{len(skipped)} clips cannot be read and are left out: {paths}.")
+    if damaged:
+        logger.warning(f"{damaged} clips are damaged: the frames that can be decoded are used.")
     return manifest
 
 

@@ -54,8 +54,9 @@ def prepare_clip(processor: RDFERVideoProcessor, source, teacher: PreTrainedMode
             [`~modeling_rdfer.trainer.pseudo_labels.load_teacher`].
 
     Returns:
-        `dict`: `video` (bytes); `content_hash` and `num_frames` of the original; with a teacher `pseudo_labels`, for
-        each class its probability, 0..1, in every frame of `video`. If the clip cannot be read: only `reason` (`str`).
+        `dict`: `video` (bytes); `content_hash`, `num_frames` and `num_unreadable` (further frames of a damaged file)
+        of the original; with a teacher `pseudo_labels`, for each class its probability, 0..1, in every frame of
+        `video`. If the clip cannot be read: only `reason` (`str`).
     """
     try:
         inputs = processor(source, return_tensors="pt", return_metadata=True)
@@ -67,8 +68,9 @@ def prepare_clip(processor: RDFERVideoProcessor, source, teacher: PreTrainedMode
     except OSError as error:
         return {"reason": error.strerror or type(error).__name__}
     frames = inputs["pixel_values_videos"][0][inputs["frame_mask"][0]]
-    num_frames = inputs["video_metadata"][0].total_num_frames
-    made = {"video": encode_video(frames), "content_hash": digest, "num_frames": num_frames}
+    metadata = inputs["video_metadata"][0]
+    made = {"video": encode_video(frames), "content_hash": digest}
+    made |= {"num_frames": metadata.total_num_frames, "num_unreadable": metadata.num_unreadable}
     if teacher is not None:
         labels = class_names(teacher.config)
         made["pseudo_labels"] = dict(zip(labels, label_frames(teacher, frames, labels).T.tolist()))

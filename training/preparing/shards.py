@@ -45,11 +45,12 @@ def write_shard(file: Path, rows: list[dict], skipped: list[dict], features: dat
     write_atomically(file, write)
 
 
-def read_shard(file: Path) -> tuple[list[int], list[dict]]:
-    """The labels of a shard's rows, and the clips that were left out."""
+def read_shard(file: Path) -> tuple[list[int], int, list[dict]]:
+    """The labels of a shard's rows, the number of damaged clips among them, and the clips that were left out."""
     with pq.ParquetFile(file) as shard:
-        labels = shard.read(columns=["label"])["label"].to_pylist()
-        return labels, json.loads(shard.schema_arrow.metadata[b"skipped"])
+        rows = shard.read(columns=["label", "num_unreadable"]).to_pydict()
+        num_damaged = len(rows["label"]) - rows["num_unreadable"].count(0)
+        return rows["label"], num_damaged, json.loads(shard.schema_arrow.metadata[b"skipped"])
 
 
 def _by_leaf(schema: pa.Schema, compression: dict[str, str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
     changed = {}
     for arguments, names in (
         (model_arguments, ("config_overrides", "emotion_groups")),
-        (data, ("face_crop", "crop_scale", "colour_jitter", "early_stopping_patience")),
+        (data, ("face_crop", "on_damage", "crop_scale", "colour_jitter", "early_stopping_patience")),
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
         changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}

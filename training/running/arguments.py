@@ -18,6 +18,11 @@ from training.running.script_parser import BooleanAction, ScriptParser
 DATASET_ALIASES = ("--train-dir", "--train-list", "--dataset-name")
 EVAL_DATASET_ALIASES = ("--validation-dir", "--validation-list", "--test-dir", "--eval-list")
 
+ON_DAMAGE_HELP = (
+    "What to do with damaged or truncated videos: treat them as unreadable, or take the frames that can be decoded, "
+    "if they are at least a quarter; the damaged videos are counted. To find them, all are decoded once more."
+)
+
 
 @dataclass
 class ModelArguments:
@@ -101,6 +106,7 @@ class DataArguments(SourceArguments):
             "training starts, or leave them out."
         },
     )
+    on_damage: Literal["error", "use_readable"] = field(default="error", metadata={"help": ON_DAMAGE_HELP})
     face_crop: bool | None = field(
         default=None,
         metadata={
@@ -237,6 +243,7 @@ def evaluation_parser(script: str, description: str, examples: str) -> ScriptPar
         default="error",
         help="what to do with videos that cannot be read or, with face crop, show no face: stop, or leave them out",
     )
+    parser.add_argument("--on-damage", choices=["error", "use_readable"], default="error", help=ON_DAMAGE_HELP)
     parser.add_argument("--batch-size", type=int, default=8, help="videos at once")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that read videos (default: 0)")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")

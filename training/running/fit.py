@@ -52,7 +52,9 @@ def run_training(
         if videos.eval_videos is None and args.eval_strategy != "no":
             raise ValueError("--eval-strategy needs videos to evaluate on: pass --eval-dataset or --eval-split.")
         if not data.streaming:  # streamed videos were checked by training.prepare, or are remote
-            videos = videos.map(lambda part, name: check_videos(part, data.on_bad_video, f"checking {name} videos"))
+            videos = videos.map(
+                lambda part, name: check_videos(part, data.on_bad_video, data.on_damage, f"checking {name} videos")
+            )
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
     return fit(model_arguments, data, args, videos, num_found - len(videos.train_videos), not data.streaming)

@@ -103,10 +103,10 @@ def load_video_sets(data: DataArguments, seed: int) -> VideoSets:
 
 def _load_streams(data: DataArguments) -> VideoSets:
     """The shards to train and to evaluate on. Raises ValueError for arguments that cannot be streamed."""
-    if data.decisions or data.eval_dataset or data.model_selection == "held_out":
+    if data.decisions or data.eval_dataset or data.model_selection == "held_out" or data.on_damage != "error":
         raise ValueError(
             "--streaming reads training and evaluation videos of --dataset during training: --decisions, "
-            "--eval-dataset and --model-selection held_out cannot be used with it."
+            "--eval-dataset, --model-selection held_out and --on-damage cannot be used with it."
         )
     source = find_source(data.dataset, data.root)
     if source.loader != "hub":
@@ -215,7 +215,7 @@ def load_evaluation_videos(
     try:
         videos = load_split(source, [arguments.split] if arguments.split else ["test", "validation"])
         videos, left_out = map_videos(videos, label2id, arguments.on_unknown_label)
-        return check_videos(videos, arguments.on_bad_video), left_out
+        return check_videos(videos, arguments.on_bad_video, arguments.on_damage), left_out
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
