@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from .container_checks_rdfer import HEAD_BYTES, missing_part, other_file_type
 from .decoder_choice_rdfer import load_pyav
+from .frame_colours_rdfer import HLG, PQ, ToneMap, first_field, over_black
 from .frame_geometry_rdfer import Orientation, square_pixel_size
 from .frame_index_rdfer import FrameIndex, is_sparse
 from .video_source_rdfer import VideoReadError, VideoSource
@@ -36,6 +37,8 @@ SKIPPING_CODECS = ("h264",)
 MAX_READERS = 8
 # These codecs have packets that show nothing themselves; at their time the frame before them is displayed.
 HIDDEN_FRAME_CODECS = ("vp8", "vp9", "av1")
+# FFmpeg's own decoders of these codecs leave transparency out.
+DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Of a damaged video at least this share of the frames must be readable, or its answer would be that of a few moments.
 MIN_READABLE_SHARE = 0.25
 
@@ -62,6 +65,7 @@ class PyAVVideo(VideoSource):
         self._av, self.file, self.name = load_pyav()[0], file, name
         self._container: Any = None
         self._stream: Any = None
+        self._decoder: Any = None
         self._output: Iterator | None = None
         self.num_threads: int | None = None
         # Decode only the frames at these times and those that they refer to; None: all.
@@ -110,10 +114,13 @@ class PyAVVideo(VideoSource):
         if stream.codec_context is None:
             raise ValueError("its codec is not known")
         context = stream.codec_context
+        codec = DECODERS_WITH_ALPHA.get(stream.codec.canonical_name)
+        if codec in self._av.codecs_available and stream.metadata.get("alpha_mode") == "1":
+            context = self._av.CodecContext.create(codec, "r")
         if self.num_threads is None:
             self.num_threads = 2 if context.width * context.height > TWO_THREADS_FROM_PIXELS else 1
         context.thread_type, context.thread_count = "AUTO", self.num_threads
-        self._stream, self._output, self._next_index = stream, None, None
+        self._stream, self._decoder, self._output, self._next_index = stream, context, None, None
 
     def _make_index(self, is_complete: bool):
         self._open()
@@ -228,8 +235,15 @@ class PyAVVideo(VideoSource):
         self._orientation = Orientation() if matrix is None else Orientation.from_bytes(bytes(matrix))
         self._pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
         height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
-        if not self._orientation.is_identity or (height, width) != (frame.height, frame.width):
-            self.torchcodec_can = False  # it ignores mirroring and the shape of pixels, older versions also rotation
+        self._has_alpha = any(component.is_alpha for component in frame.format.components)
+        context = self._stream.codec_context
+        self._tone_map = (
+            ToneMap(context.color_trc, context.color_primaries) if context.color_trc in (PQ, HLG) else None
+        )
+        # torchcodec ignores all of these, older versions also rotation.
+        is_special = self._has_alpha or self._tone_map is not None or frame.interlaced_frame
+        if is_special or not self._orientation.is_identity or (height, width) != (frame.height, frame.width):
+            self.torchcodec_can = False
         return (width, height) if self._orientation.transposed else (height, width)
 
     # Reading ---------------------------------------------------------------------------------------------------------
@@ -241,6 +255,7 @@ class PyAVVideo(VideoSource):
             self._open()
         if seek_point > 0:
             self._container.seek(self.index.pts[seek_point], stream=self._stream, backward=True)
+            self._decoder.flush_buffers()
         self._next_index = 0 if self._without_times else None
         self._output = self._numbered_frames()
 
@@ -256,8 +271,8 @@ class PyAVVideo(VideoSource):
                 packet = next(packets)
                 skip = self._wanted_pts is not None and packet.pts is not None
                 skip = skip and packet.pts < self._last_wanted_pts and packet.pts not in self._wanted_pts
-                self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
-                frames = packet.decode()
+                self._decoder.skip_frame = "NONREF" if skip else "DEFAULT"
+                frames = self._decoder.decode(packet)
             except StopIteration:
                 return
             except self._av.FFmpegError:
@@ -326,7 +341,7 @@ class PyAVVideo(VideoSource):
         """Makes a second reader of the same video, with its own decoder of one thread, to read in parallel."""
         other = copy.copy(self)
         other.num_threads = 1
-        other._container = other._stream = other._output = other._wanted_pts = None
+        other._container = other._stream = other._decoder = other._output = other._wanted_pts = None
         other._reformatter = self._av.video.reformatter.VideoReformatter()
         return other
 
@@ -342,7 +357,15 @@ class PyAVVideo(VideoSource):
     def _to_rgb(self, frame) -> np.ndarray:
         """uint8 `(H, W, 3)` as displayed: with square pixels, turned and mirrored as the container asks."""
         height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
-        return self._orientation.apply(self._reformatter.reformat(frame, width, height, "rgb24").to_ndarray())
+        pixel_format = "rgb48le" if self._tone_map is not None else "rgba" if self._has_alpha else "rgb24"
+        pixels = self._reformatter.reformat(frame, width, height, pixel_format).to_ndarray()
+        if self._tone_map is not None:
+            pixels = self._tone_map.apply(pixels)
+        elif self._has_alpha:
+            pixels = over_black(pixels)
+        if frame.interlaced_frame:
+            pixels = first_field(pixels)
+        return self._orientation.apply(pixels)
 
     def _read(self, wanted):
         if self.can_skip:
@@ -354,7 +377,7 @@ class PyAVVideo(VideoSource):
             yield torch.from_numpy(frame)[None].permute(0, 3, 1, 2)
 
     def close(self):
-        self._output = self._stream = None
+        self._output = self._stream = self._decoder = None
         if self._container is not None:
             self._container.close()
             self._container = None

@@ -4,7 +4,7 @@
 import functools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,9 @@ FACE_DETECTOR_NAME = "face_detector.safetensors"
 # For face crops all sampled frames are in memory. Their longer side is reduced to 1280 pixels, and if many frames are
 # sampled further, down to 640, to keep them below this many bytes.
 FACE_MAX_SIDE, FACE_MIN_SIDE, FACE_FRAMES_BYTES = 1280, 640, 512 * 1024 * 1024
+# Frames whose pixels deviate less from their mean, of 255 levels, have no content: black or white with some noise. The
+# test clip darkened to a sixteenth has 2.3.
+BLANK_DEVIATION = 1.5
 
 
 class RDFERVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict
@@ -73,6 +76,7 @@ class _SampledVideo:
 
     video: VideoSource
     metadata: RDFERVideoMetadata
+    sample: Callable[..., np.ndarray] | None = None  # None: all frames are wanted
     device: str | torch.device | None = None
 
 
@@ -112,8 +116,9 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             Whether to scale frames to 0..1, and to normalise them. By default frames stay uint8, and the model
             normalises them on its own device. It takes float frames as normalised already.
         do_face_crop (`bool`, *optional*, defaults to `False`):
-            Whether to detect the face, follow it, turn it upright, and crop every frame to it. Leave it off for
-            datasets of face crops.
+            Whether to detect the face, follow it, turn it upright, and crop every frame to it. Frames of one colour
+            at the start and the end of a video, as before a fade-in, are not sampled then. Leave it off for datasets
+            of face crops.
         on_missing_face (`"error"` or `"full_frame"`, *optional*, defaults to `"error"`):
             What to do if no face is found: raise an error, or log a warning and use whole frames.
         face (`"largest"`, `"all"` or `int`, *optional*, defaults to `"largest"`):
@@ -325,9 +330,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 name=video.name,
                 num_unreadable=video.num_unreadable,
             )
-            indices = sample_indices_fn(metadata=metadata) if do_sample_frames else range(video.num_frames)
+            sample = sample_indices_fn if do_sample_frames else None
+            indices = range(video.num_frames) if sample is None else sample(metadata=metadata)
             metadata.frames_indices = [int(index) for index in indices]
-            sampled.append(_SampledVideo(video, metadata))
+            sampled.append(_SampledVideo(video, metadata, sample))
         return sampled, [element.metadata for element in sampled]
 
     def _prepare_input_videos(self, videos, do_convert_rgb=None, input_data_format=None, device=None):
@@ -399,7 +405,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         if not (face in ("largest", "all") or (isinstance(face, int) and face >= 0)):
             raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
         video = sampled.video
-        frames, tracks = self._track_faces(video, sampled.metadata.frames_indices, face)
+        frames, tracks = self._track_faces(sampled, face)
         chosen = choose_faces(tracks, face)
         if chosen:
             crops = [
@@ -418,8 +424,15 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         logger.warning(f"No face found in {video.name!r}: whole frames are used (on_missing_face='full_frame').")
         return [resize(frames)], [1.0]
 
-    def _track_faces(self, video: VideoSource, indices: list[int], face) -> tuple[torch.Tensor, list[FaceTrack]]:
-        """Frames of a video, small enough to keep all in memory, and the tracks of their faces."""
+    def _track_faces(
+        self, sampled: _SampledVideo, face, span: range | None = None
+    ) -> tuple[torch.Tensor, list[FaceTrack]]:
+        """Frames of a video, small enough to keep all in memory, and the tracks of their faces. They were sampled from
+        `span`, by default the whole video.
+
+        If the video begins or ends with frames without content, as before a fade-in, others are sampled in between.
+        """
+        video, metadata, indices = sampled.video, sampled.metadata, sampled.metadata.frames_indices
         detector = self.face_detector()
         # A frame whose longer side is reduced to s has s * s * ratio pixels.
         ratio = min(video.width, video.height) / max(video.width, video.height)
@@ -432,7 +445,31 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             max_side=min(FACE_MAX_SIDE, max(FACE_MIN_SIDE, affordable)),
             meanwhile=lambda frames, positions: detections.update(detect_ahead(frames, positions, detector, net)),
         )
+        start, stop = _content(frames)
+        if sampled.sample is not None and 0 < stop - start < len(frames):
+            # The content begins and ends somewhere between two sampled frames.
+            span = span or range(video.num_frames)
+            first = indices[start - 1] + 1 if start > 0 else span.start
+            span = range(first, indices[stop] if stop < len(indices) else span.stop)
+            part = VideoMetadata(total_num_frames=len(span), fps=metadata.fps)
+            metadata.frames_indices = [span[index] for index in sampled.sample(metadata=part)]
+            return self._track_faces(sampled, face, span)
         return frames, track_faces(frames, detector, net, detections=detections)
+
+
+def _content(frames: torch.Tensor) -> tuple[int, int]:
+    """Start and end of the frames `(T, 3, H, W)` without those at both ends that show one colour only."""
+    start, stop = 0, len(frames)
+    while start < stop and _is_blank(frames[start]):
+        start += 1
+    while stop > start and _is_blank(frames[stop - 1]):
+        stop -= 1
+    return start, stop
+
+
+def _is_blank(frame: torch.Tensor) -> bool:
+    pixels = frame[:, ::4, ::4].flatten(1).float()
+    return bool(pixels.std(1, correction=0).max() < BLANK_DEVIATION)
 
 
 def _repeat_last_frame(frames: torch.Tensor, length: int) -> torch.Tensor:

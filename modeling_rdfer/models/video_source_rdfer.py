@@ -44,6 +44,19 @@ def resize_frames(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return tvF.resize(frames, list(size), interpolation=tvF.InterpolationMode.BILINEAR, antialias=True)
 
 
+def fit_frames(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resizes uint8 frames `(N, 3, H, W)` to `(N, 3, *size)` without changing the shape of what they show: where the
+    aspect ratio differs, by more than rounding, black bars fill the rest, as in a player.
+    """
+    scale = min(size[0] / frames.shape[-2], size[1] / frames.shape[-1])
+    height, width = (max(1, round(side * scale)) for side in frames.shape[-2:])
+    if min(height / size[0], width / size[1]) > 0.98:
+        return resize_frames(frames, size)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    padding = [left, top, size[1] - width - left, size[0] - height - top]
+    return tvF.pad(resize_frames(frames, (height, width)), padding)
+
+
 class VideoSource:
     """An opened video.
 
@@ -95,7 +108,7 @@ class VideoSource:
 
         Returns:
             `torch.Tensor` of shape `(len(indices), 3, height, width)`: uint8 RGB frames, 0..255. If the frames of a
-            video differ in size, all are resized to the size of the first one.
+            video differ in size, all are fitted to the size of the first one, with black bars.
 
         Raises:
             ValueError: if `indices` is empty.
@@ -175,7 +188,7 @@ class _FrameBuffer:
                 if self.frames is None:
                     return  # the first frame cannot be read; its reader reports that
                 if chunk.shape[1:] != self.frames.shape[1:]:
-                    chunk = resize_frames(chunk, tuple(self.frames.shape[-2:]))
+                    chunk = fit_frames(chunk, tuple(self.frames.shape[-2:]))
                 self.frames[position : position + len(chunk)] = chunk
                 self._filled.put(range(position, position + len(chunk)))
                 position += len(chunk)

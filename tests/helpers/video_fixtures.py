@@ -29,6 +29,7 @@ class VideoFile:
         fact: what ffprobe then prints, among other lines.
         suffix: suffix of the file.
         change: what happens to its bytes afterwards, where ffmpeg has no option for it.
+        followed_by: arguments of ffmpeg for a second H.264 stream, which continues the first one.
     """
 
     command: str
@@ -36,6 +37,18 @@ class VideoFile:
     fact: str
     suffix: str = ".mp4"
     change: Callable[[bytes], bytes] | None = None
+    followed_by: str | None = None
+
+
+def hdr(transfer: str) -> VideoFile:
+    """The real clip in HDR with these transfer characteristics, its white at 203 cd/m2 as ITU-R BT.2408 has it."""
+    to_hdr = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,zscale=t=linear:npl=203"
+    to_hdr += f",format=gbrpf32le,zscale=t={transfer}:p=bt2020:m=bt2020nc:r=tv:npl=203,format=yuv420p10le"
+    return VideoFile(
+        f"{FACE} -vf {to_hdr} -c:v libx265 -x265-params log-level=error",
+        "-show_entries stream=color_transfer",
+        f"color_transfer={transfer}",
+    )
 
 
 def with_matrix(*matrix: int) -> Callable[[bytes], bytes]:
@@ -100,6 +113,74 @@ FILES = {
         "nb_frames=25",
         change=lambda data: data[: len(data) * 6 // 10],
     ),
+    "pq": hdr("smpte2084"),
+    "hlg": hdr("arib-std-b67"),
+    # The left half is transparent.
+    **{
+        f"alpha_{name}": VideoFile(
+            f"{FACE} -vf format=rgba,geq=r=r(X\\,Y):g=g(X\\,Y):b=b(X\\,Y):a=255*gte(X\\,200){settings}",
+            "-show_entries stream=pix_fmt:stream_tags=alpha_mode -of compact",
+            fact,
+            suffix=suffix,
+        )
+        for name, settings, fact, suffix in [
+            ("qtrle", " -c:v qtrle", "pix_fmt=argb", ".mov"),
+            ("prores", ",format=yuva444p10le -c:v prores_ks", "pix_fmt=yuva444p12le", ".mov"),
+            ("vp9", ",format=yuva420p -c:v libvpx-vp9", "alpha_mode=1", ".webm"),
+            ("vp8", ",format=yuva420p -c:v libvpx -auto-alt-ref 0", "alpha_mode=1", ".webm"),
+        ]
+    },
+    # Each frame has the lines of two moments, between which the face moves.
+    "interlaced": VideoFile(
+        f"-ss 2.95 -t 0.6 -i {CLIP} -vf fps=50,crop=320:300:40+15*sin(t*20):0,tinterlace=mode=interleave_top "
+        "-flags +ilme+ildct -crf 14 -pix_fmt yuv420p",
+        "-show_entries stream=field_order",
+        "field_order=tt",
+    ),
+    "deinterlaced": VideoFile(
+        f"-ss 2.95 -t 0.6 -i {CLIP} -vf fps=50,crop=320:300:40+15*sin(t*20):0,fps=25 -crf 14 -pix_fmt yuv420p",
+        "-show_entries stream=field_order",
+        "field_order=progressive",
+    ),
+    # From 400x300 to 200x150 and to 200x300, whose frames show parts of the picture that are twice as high.
+    **{
+        f"size_{width}x{height}": VideoFile(
+            f"{FACE} -pix_fmt yuv420p",
+            "-show_entries frame=width,height -of csv",
+            f"frame,{width},{height}",
+            followed_by=f"-ss 1 -t 1 -i {CLIP} -vf {change} -pix_fmt yuv420p",
+        )
+        for width, height, change in [(200, 150, "scale=200:150"), (200, 300, "crop=200:300")]
+    },
+    # The first stream is larger, the second one is to be shown.
+    "second_stream": VideoFile(
+        f"-f lavfi -i testsrc=size=640x480:rate=25:duration=1 {FACE} -map 0:v -map 1:v -pix_fmt yuv420p "
+        "-disposition:v:0 0 -disposition:v:1 default",
+        "-show_entries stream=width:stream_disposition=default -of compact",
+        "width=640|disposition:default=0\nstream|width=400|disposition:default=1",
+        suffix=".mkv",
+    ),
+    "thumbnail": VideoFile(
+        f"{FACE} -f lavfi -i testsrc=size=640x480:rate=25:duration=0.04 -map 1:v -map 0:v -c:v:0 mjpeg -c:v:1 libx264 "
+        "-pix_fmt:v:0 yuvj420p -pix_fmt:v:1 yuv420p -disposition:v:0 attached_pic",
+        "-show_entries stream=width:stream_disposition=attached_pic -of compact",
+        "width=640|disposition:attached_pic=1",
+    ),
+    # Time stamps of 33 bits start again at 0 after 95,443.7 s.
+    "wrapped_times": VideoFile(
+        f"-t 4 -i {CLIP} -bf 0 -pix_fmt yuv420p -output_ts_offset 95440.2",
+        "-correct_ts_overflow 0 -show_entries packet=pts -of csv=p=0",
+        "8589934800,\n\n3808,",
+        suffix=".ts",
+    ),
+    **{
+        f"{colour}_lead_in": VideoFile(
+            f"-ss 2.95 -t 0.6 -i {CLIP} -vf tpad=start_duration=5:color={colour} -pix_fmt yuv420p",
+            "-show_entries stream=nb_frames -of compact",
+            "nb_frames=140",
+        )
+        for colour in ("black", "white")
+    },
     # As `-metadata title=$'caf\xe9'` of a shell writes it; the byte is changed here because arguments are UTF-8.
     "latin1_title": VideoFile(
         f"{TEST_PICTURE} -metadata title=caf@ -metadata:s:v title=caf@",
@@ -115,6 +196,10 @@ def _runs(tool: str) -> bool:
     return shutil.which(tool) is not None and not subprocess.run([tool, "-version"], capture_output=True).returncode
 
 
+def _ffmpeg(*arguments):
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True)
+
+
 def make(name: str, folder: Path) -> Path:
     """Makes one of `FILES` in a folder unless it is there; skips the test where ffmpeg is missing."""
     # They can be there without their libraries, which `.ci/run` hides for a part of the tests.
@@ -124,7 +209,14 @@ def make(name: str, folder: Path) -> Path:
     path = folder / f"{name}{file.suffix}"
     if not path.exists():
         made = folder / f"making_{name}{file.suffix}"
-        subprocess.run(["ffmpeg", "-v", "error", "-y", *file.command.split(), made], check=True)
+        if file.followed_by is None:
+            _ffmpeg(*file.command.split(), made)
+        else:
+            streams = [folder / f"{name}_{number}.h264" for number in range(2)]
+            for command, stream in zip((file.command, file.followed_by), streams):
+                _ffmpeg(*command.split(), "-bf", "0", stream)
+            streams[0].write_bytes(b"".join(stream.read_bytes() for stream in streams))
+            _ffmpeg("-r", "25", "-i", streams[0], "-c", "copy", made)
         if file.change is not None:
             made.write_bytes(file.change(made.read_bytes()))
         probe = ["ffprobe", "-v", "error", *file.probe.split(), made]

@@ -136,6 +136,33 @@ def test_edit_list_hides_the_frames_before_its_start(decoder, video_folder, plai
     assert video.pts_seconds[0] == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["size_200x150", "size_200x300"])
+def test_frames_keep_their_shape_where_the_size_changes(video_folder, name):
+    video = open_video(make(name, video_folder))
+    assert (video.num_frames, video.height, video.width) == (50, 300, 400)
+    frames, expected = video.get_frames([3, 30, 49]).float(), open_video(CLIP).get_frames([3, 30, 49]).float()
+    if name == "size_200x300":  # the middle part is in the middle, between black bars
+        expected[1:, ..., :100] = expected[1:, ..., 300:] = 0
+    assert (frames - expected).abs().mean((1, 2, 3)).max() < 6
+    assert video.get_frames([3, 30], size=(40, 60)).shape == (2, 3, 40, 60)
+
+
+@pytest.mark.parametrize("name", ["second_stream", "thumbnail"])
+def test_the_stream_that_a_player_shows_is_read(decoder, video_folder, name):
+    video = open_video(make(name, video_folder))
+    assert (video.num_frames, video.height, video.width) == (25, 300, 400)
+    difference = video.get_frames([0, 24]).float() - open_video(CLIP).get_frames([0, 24]).float()
+    assert difference.abs().mean() < 5
+
+
+def test_time_stamps_of_a_live_stream_that_start_again_at_zero(decoder, video_folder):
+    video = open_video(make("wrapped_times", video_folder))
+    assert video.num_frames == 100 and video.duration_seconds == pytest.approx(4)
+    np.testing.assert_allclose(video.pts_seconds - video.pts_seconds[0], np.arange(100) / 25, atol=1e-3)
+    frames, expected = video.get_frames([99, 0, 60]).float(), open_video(CLIP).get_frames([99, 0, 60]).float()
+    assert (frames - expected).abs().mean((1, 2, 3)).max() < 5
+
+
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_rotation_is_applied(decoder, video_folder, rotation):
     video = open_video(write_video(video_folder / f"rotated_{rotation}.mp4", num_frames=5, rotation=rotation))

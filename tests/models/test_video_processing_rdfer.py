@@ -15,9 +15,11 @@ from PIL import Image
 from transformers.testing_utils import check_json_file_has_correct_format
 from transformers.video_utils import VideoMetadata
 
-from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
+from modeling_rdfer.inference.predict import predict
+from modeling_rdfer.models.video_decoding_rdfer import VideoReadError, open_video
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
 from tests.helpers.paths import CHECKPOINT, DATA
+from tests.helpers.video_fixtures import make
 from tests.helpers.videos import CLIP, numbers_of, picture, write_video
 
 pytestmark = pytest.mark.decoding
@@ -281,6 +283,31 @@ def two_faces():
 
 
 @needs_detector
+def test_lead_ins_of_one_colour_are_not_sampled(decoder, video_folder):
+    processor = RDFERVideoProcessor(num_frames=16, do_face_crop=True)
+    for colour in ("black", "white"):
+        path = make(f"{colour}_lead_in", video_folder)
+        inputs = processor(path, return_tensors="pt", return_metadata=True)
+        (metadata,) = inputs["video_metadata"]
+        assert len(metadata.frames_indices) == 15 and metadata.frames_indices[0] == 125
+        assert metadata.pts_seconds[0] == pytest.approx(5) and metadata.total_num_frames == 140
+        # 0.6 s of surprise after 5 s of black, whose score was 0.50.
+        (first, *_) = predict(path)["predictions"]
+        assert first["label"] == "surprise" and first["score"] > 0.9
+    # At the end, too, and in a video of more frames than are sampled.
+    frames = open_video(CLIP).get_frames(range(20))
+    black = torch.zeros(60, *frames.shape[1:], dtype=torch.uint8)
+    video = torch.cat([black, frames, black])
+    (metadata,) = processor(video, return_metadata=True)["video_metadata"]
+    indices = metadata.frames_indices
+    assert len(indices) == 16 and 60 <= indices[0] < indices[-1] < 80
+    # All frames are kept where none are sampled, and where there is nothing else.
+    metadata = processor(video, do_sample_frames=False, return_metadata=True)["video_metadata"][0]
+    assert metadata.frames_indices == list(range(140))
+    metadata = processor(black, on_missing_face="full_frame", return_metadata=True)["video_metadata"][0]
+    assert len(metadata.frames_indices) == 16
+
+
 def test_which_face(two_faces):
     processor = RDFERVideoProcessor(num_frames=12, do_face_crop=True)
     everyone = processor([two_faces[..., 300:], two_faces], face="all", return_tensors="pt")
