@@ -47,6 +47,7 @@ def _predict(arguments) -> int:
         do_face_crop=arguments.face_crop,
         on_missing_face=arguments.on_missing_face,
         face=arguments.face,
+        sampling=arguments.sampling,
         on_damage=arguments.on_damage,
         on_error="report",
         progress=len(videos) > 1 and sys.stderr.isatty(),
@@ -259,6 +260,11 @@ def _parser() -> argparse.ArgumentParser:
         "--on-missing-face",
         choices=["error", "full_frame"],
         help="what to do if no face is found (default: the checkpoint's)",
+    )
+    command.add_argument(
+        "--sampling",
+        choices=["frames", "time"],
+        help="sample evenly by the number of frames or in time, for videos with gaps (default: the checkpoint's)",
     )
     command.add_argument("--json", action="store_true", help="print a JSON list instead of tables")
 

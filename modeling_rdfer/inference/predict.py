@@ -31,6 +31,7 @@ def predict(
     do_face_crop: bool | None = None,
     on_missing_face: Literal["error", "full_frame"] | None = None,
     face: Literal["largest", "all"] | int | None = None,
+    sampling: Literal["frames", "time"] | None = None,
     channel_order: Literal["rgb", "bgr"] | None = None,
     on_damage: Literal["error", "use_readable"] | None = None,
     on_error: Literal["raise", "report"] = "raise",
@@ -57,6 +58,8 @@ def predict(
             checkpoint's setting.
         face (`"largest"`, `"all"` or `int`, *optional*): the face to use if there are several; `"all"` returns an
             answer for each, a number counts from 0, the largest face first. By default the checkpoint's setting.
+        sampling (`"frames"` or `"time"`, *optional*): whether frames are sampled evenly by their number or in time,
+            which differs in videos with gaps, as screen recordings; by default the checkpoint's setting.
         channel_order (`"rgb"` or `"bgr"`, *optional*): order of the colours in arrays and tensors; OpenCV gives BGR.
             By default the checkpoint's setting.
         on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video file is an error, or the frames
@@ -110,6 +113,7 @@ def predict(
         "do_face_crop": do_face_crop,
         "on_missing_face": on_missing_face,
         "face": chosen_face,
+        "sampling": sampling,
         "channel_order": channel_order,
         "on_damage": on_damage,
     }

@@ -10,12 +10,11 @@ from typing import Literal
 
 import torch
 from tqdm.auto import tqdm
-from transformers.video_utils import VideoMetadata
 
 from ..models.face_confidence_rdfer import face_confidence
 from ..models.face_tracking_rdfer import crop_faces, track_faces
 from ..models.video_decoding_rdfer import VideoReadError, open_video
-from ..models.video_processing_rdfer import FACE_MAX_SIDE
+from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoMetadata
 from .loading import Engine, load
 from .scores import UNCERTAIN, check_min_confidence, probabilities
 
@@ -161,8 +160,9 @@ def _frame_size(processor) -> tuple[int, int]:
 
 def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
     sampled = []  # the frames of each window
-    for _, _, frames in part:
-        window = VideoMetadata(total_num_frames=len(frames))
+    for start, end, frames in part:
+        window = RDFERVideoMetadata(total_num_frames=len(frames), duration=end - start)
+        window.pts_seconds = [max(time, start) for time in times[frames.start : frames.stop]]
         sampled.append([frames[i] for i in processor.sample_frames(window, network.config.num_frames)])
     needed = sorted({frame for frames in sampled for frame in frames})
     place = {frame: index for index, frame in enumerate(needed)}

@@ -43,6 +43,7 @@ class RDFERVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call
     on_missing_face: Literal["error", "full_frame"] | None
     face: Literal["largest", "all"] | int | None
     face_margin: float | int | None
+    sampling: Literal["frames", "time"] | None
     channel_order: Literal["rgb", "bgr"] | None
     on_damage: Literal["error", "use_readable"] | None
 
@@ -104,6 +105,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         do_sample_frames (`bool`, *optional*, defaults to `True`):
             Whether to sample. Otherwise all frames are kept, and the shorter videos of a batch are filled up to the
             longest one in the same way.
+        sampling (`"frames"` or `"time"`, *optional*, defaults to `"frames"`):
+            What the segments are equal in: their number of frames; or their time, where a frame that stays for long,
+            as in screen recordings, is sampled several times. Both are the same at a constant frame rate, and where
+            the frames have no times.
         fps (`float`, *optional*):
             Frames to sample per second, instead of `num_frames`. The frame rate of the video must be known.
         do_resize (`bool`, *optional*, defaults to `True`):
@@ -151,6 +156,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
 
     do_sample_frames = True
     num_frames = 64
+    sampling = "frames"
     do_convert_rgb = True
     do_resize = True
     size = {"height": 112, "width": 112}
@@ -282,20 +288,31 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             )
         return super().preprocess(opened, **kwargs)
 
-    def sample_frames(self, metadata: VideoMetadata, num_frames: int | None = None, fps=None, **kwargs) -> np.ndarray:
+    def sample_frames(
+        self,
+        metadata: VideoMetadata,
+        num_frames: int | None = None,
+        fps=None,
+        sampling: Literal["frames", "time"] | None = None,
+        **kwargs,
+    ) -> np.ndarray:
         """Chooses frames uniformly: the mid-points of `num_frames` equal segments of the video.
 
         Args:
-            metadata (`VideoMetadata`): its `total_num_frames` is used, and its `fps` if `fps` is given.
+            metadata (`VideoMetadata`): its `total_num_frames` is used, its `fps` if `fps` is given, and with
+                `"time"` its `pts_seconds`, here of all frames, and `duration`.
             num_frames (`int`, *optional*): number of frames, >= 1; by default that of the processor, or all if the
                 processor has none.
             fps (`float`, *optional*): frames to sample per second, instead of `num_frames`.
+            sampling (`"frames"` or `"time"`, *optional*): see the class; by default that of the processor.
 
         Returns:
-            `np.ndarray`: int64, ascending frame numbers without repeats; all frames if the video has not more.
+            `np.ndarray`: int64, ascending frame numbers; all frames if the video has not more. Only with `"time"`
+            there can be repeats.
 
         Raises:
-            ValueError: if both are given, `num_frames` is below 1, or `fps` is given and that of the video is unknown.
+            ValueError: if both are given, `num_frames` is below 1, `fps` is given and that of the video is unknown,
+                or a time is not known although others are.
         """
         total = metadata.total_num_frames
         if fps is not None:
@@ -311,6 +328,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             num_frames = self.num_frames
         if num_frames is not None and num_frames < 1:
             raise ValueError(f"num_frames is {num_frames}; expected at least 1.")
+        if (sampling or self.sampling) == "time" and num_frames is not None:
+            times = getattr(metadata, "pts_seconds", None)
+            if times is not None and total > 1:
+                return _sample_in_time(np.asarray(times), metadata.duration, num_frames)
         if num_frames is None or num_frames >= total:
             return np.arange(total)
         # floor((i + 0.5) * total / num_frames) in integers
@@ -329,6 +350,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
                 video_backend=video.backend,
                 name=video.name,
                 num_unreadable=video.num_unreadable,
+                pts_seconds=video.pts_seconds,  # of all frames, to sample from
             )
             sample = sample_indices_fn if do_sample_frames else None
             indices = range(video.num_frames) if sample is None else sample(metadata=metadata)
@@ -451,7 +473,9 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             span = span or range(video.num_frames)
             first = indices[start - 1] + 1 if start > 0 else span.start
             span = range(first, indices[stop] if stop < len(indices) else span.stop)
-            part = VideoMetadata(total_num_frames=len(span), fps=metadata.fps)
+            part = RDFERVideoMetadata(total_num_frames=len(span), fps=metadata.fps)
+            if video.pts_seconds is not None:
+                part.pts_seconds = video.pts_seconds[span.start : span.stop]
             metadata.frames_indices = [span[index] for index in sampled.sample(metadata=part)]
             return self._track_faces(sampled, face, span)
         return frames, track_faces(frames, detector, net, detections=detections)
@@ -486,6 +510,19 @@ def _stack(videos: list[torch.Tensor]) -> torch.Tensor:
             "do_resize=True with size={'height': ..., 'width': ...}, or pass the videos one by one."
         )
     return torch.stack(videos)
+
+
+def _sample_in_time(times: np.ndarray, duration: float | None, num_frames: int) -> np.ndarray:
+    """The frames that are shown at the mid-points of equal stretches of time, from times in seconds `(N,)`, N > 1."""
+    if np.isnan(times).any():
+        raise ValueError("sampling='time' needs the times of all frames before they are decoded: pass the path.")
+    gap = float(np.median(np.diff(times)))
+    duration = duration or float(times[-1] - times[0]) + gap
+    # As many as there would be frames without gaps: a short video is not stretched.
+    num_frames = min(num_frames, max(1, round(duration / gap)))
+    moments = times[0] + (np.arange(num_frames) + 0.5) * (duration / num_frames)
+    # Times are rounded, by less than a microsecond.
+    return np.asarray(np.searchsorted(times, moments + 1e-6, side="right")) - 1
 
 
 def _frame_times(sampled: _SampledVideo) -> list[float] | None:

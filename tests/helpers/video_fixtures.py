@@ -166,6 +166,12 @@ FILES = {
         "-show_entries stream=width:stream_disposition=attached_pic -of compact",
         "width=640|disposition:attached_pic=1",
     ),
+    # As screen recorders write it: nothing moves for 60 s after the 10th frame, a surprise.
+    "gap": VideoFile(
+        f"-ss 2.95 -t 4 -i {CLIP} -vf setpts=PTS+gte(N\\,10)*60/TB -fps_mode vfr -pix_fmt yuv420p",
+        "-show_entries format=duration:stream=nb_frames -of compact",
+        "nb_frames=100\nformat|duration=64.0",
+    ),
     # Time stamps of 33 bits start again at 0 after 95,443.7 s.
     "wrapped_times": VideoFile(
         f"-t 4 -i {CLIP} -bf 0 -pix_fmt yuv420p -output_ts_offset 95440.2",

@@ -79,6 +79,16 @@ def test_arrays_and_lists_of_images_give_the_answer_of_the_same_frames():
     assert scores_of(classify(rgb[..., ::-1])) == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_frame_that_stays_counts_for_its_time_if_asked(tmp_path, capsys):
+    path = make("gap", tmp_path)  # a surprise for 60 s, and a neutral face in most of the frames
+    assert predict(path)["label"] == "neutral"
+    assert predict(path, sampling="time")["label"] == "surprise"
+    assert main(["predict", str(path), "--sampling", "time", "--top-k", "1"]) == 0
+    assert "  surprise  " in capsys.readouterr().out
+    windows = timeline(path, window=10.0, step=10.0)
+    assert [window.label for window in windows[:5]] == ["surprise"] * 5 and windows[-1].label == "neutral"
+
+
 def test_a_calibrated_checkpoint_gives_calibrated_scores_everywhere(tmp_path):
     checkpoint = shutil.copytree(CHECKPOINT, tmp_path / "calibrated")
     config = json.loads((checkpoint / "config.json").read_text())

@@ -122,6 +122,33 @@ def test_variable_frame_rate_reports_true_times(decoder, tmp_path):
     assert metadata.pts_seconds == pytest.approx([0.02, 0.4, 1.0, 1.5, 2.5], abs=1e-3)
 
 
+def test_sampling_in_time(decoder, video_folder, short_mp4, tmp_path):
+    path = make("gap", video_folder)  # 100 frames in 64 s, of which one stays for 60 s
+    by_frames, in_time = (RDFERVideoProcessor(num_frames=16, sampling=sampling) for sampling in ("frames", "time"))
+    in_time.save_pretrained(tmp_path)
+    in_time = RDFERVideoProcessor.from_pretrained(tmp_path)
+    inputs = in_time(path, return_tensors="pt", return_metadata=True)
+    assert inputs["video_metadata"][0].frames_indices == [9] * 15 + [50]
+    assert inputs["video_metadata"][0].pts_seconds == pytest.approx([0.36] * 15 + [62], abs=1e-3)
+    assert inputs["frame_mask"].all()
+    assert torch.equal(inputs["pixel_values_videos"][0, 0], inputs["pixel_values_videos"][0, 14])
+    metadata = by_frames(path, return_metadata=True)["video_metadata"][0]
+    assert metadata.frames_indices[:3] == [3, 9, 15] and len(set(metadata.frames_indices)) == 16
+    metadata = in_time(path, fps=0.5, num_frames=None, return_metadata=True)["video_metadata"][0]
+    assert metadata.frames_indices == [9] * 30 + [25, 75]
+    # At a constant frame rate, and without times, it is the same.
+    for video, total in ((CLIP, 765), (short_mp4, 10), (make("alpha_vp9", video_folder), 25), (tensor_video(30), 30)):
+        for num_frames in (1, 7, 9, total - 1, total, total + 1):
+            options = {"num_frames": num_frames, "return_metadata": True}
+            expected, found = (
+                processor(video, **options)["video_metadata"][0].frames_indices for processor in (by_frames, in_time)
+            )
+            assert found == expected
+    lead_in = RDFERVideoProcessor(num_frames=8, sampling="time", do_face_crop=True)
+    metadata = lead_in(make("black_lead_in", video_folder), return_metadata=True)["video_metadata"][0]
+    assert metadata.frames_indices[0] == 125 + 15 // 16 and metadata.frames_indices[-1] == 125 + 15 * 15 // 16
+
+
 def test_floats_on_request():
     video = tensor_video(4)
     plain = RDFERVideoProcessor(num_frames=4)(video)["pixel_values_videos"].float()

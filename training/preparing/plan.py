@@ -64,6 +64,7 @@ def make_settings(
         "model": Path(model).name if model and Path(model).exists() else model or "rdfer-small",
         "size": {"height": processor.size["height"], "width": processor.size["width"]},
         "num_frames": processor.num_frames,
+        "sampling": processor.sampling,
         "face_crop": processor.do_face_crop,
         "on_damage": processor.on_damage,
         "shard_size": shard_size,
