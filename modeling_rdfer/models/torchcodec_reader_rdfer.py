@@ -2,6 +2,7 @@
 """Reads videos with torchcodec: container files, and decoders made by the user."""
 
 import json
+import re
 
 import numpy as np
 from transformers.utils import logging
@@ -75,7 +76,9 @@ class TorchCodecVideo(VideoSource):
                     raise RuntimeError(f"the frames at {pts} s came instead of those at {self.pts_seconds[chunk]} s")
             except (RuntimeError, ValueError, IndexError) as error:
                 if not self._fall_back:
-                    raise _undecodable(self, chunk, error) from error
+                    raise _undecodable(
+                        self, chunk, error, "one that torchcodec decodes; 'auto' also tries PyAV"
+                    ) from error
                 logger.info(f"torchcodec cannot decode {self.name!r}, PyAV continues: {error}")
                 yield from self._continue_with_pyav(wanted[done:], error)
                 return
@@ -115,7 +118,7 @@ class UserDecoderVideo(VideoSource):
             try:
                 batch = self._decoder.get_frames_at(indices=chunk)
             except (RuntimeError, ValueError, IndexError) as error:
-                raise _undecodable(self, chunk, error) from error
+                raise _undecodable(self, chunk, error, "an intact video") from error
             self.pts_seconds[chunk] = batch.pts_seconds.cpu().numpy()
             frames = batch.data if batch.data.shape[1] == 3 else batch.data.permute(0, 3, 1, 2)
             frames = to_uint8(frames.cpu(), self.name)
@@ -125,11 +128,12 @@ class UserDecoderVideo(VideoSource):
             yield frames
 
 
-def _undecodable(video: VideoSource, chunk: list[int], error: Exception) -> VideoReadError:
+def _undecodable(video: VideoSource, chunk: list[int], error: Exception, expected: str) -> VideoReadError:
     reason = _first_line(error)
     found = f"a video of {video.num_frames} frames, of which {chunk[0]}..{chunk[-1]} cannot all be decoded ({reason})"
-    return VideoReadError(video.name, found)
+    return VideoReadError(video.name, found, expected)
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    line = (str(error) or type(error).__name__).splitlines()[0]
+    return re.sub(r"^\w+, \S+\.cpp:\d+, ", "", line)  # without the place in torchcodec's source

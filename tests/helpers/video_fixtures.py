@@ -102,6 +102,12 @@ FILES = {
         "nb_frames=25",
         change=lambda data: data[: len(data) // 2] + bytes(4096) + data[len(data) // 2 + 4096 :],
     ),
+    "hevc_zeros": VideoFile(
+        f"{FACE} -an -g 5 -c:v libx265 -x265-params log-level=error -pix_fmt yuv420p",
+        "-show_entries stream=codec_name,nb_frames -of compact",
+        "codec_name=hevc|nb_frames=25",
+        change=lambda data: data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 + 3000 :],
+    ),
     "noise": VideoFile(
         f"{TEST_PICTURE} -g 5 -pix_fmt yuv420p -bsf:v noise=amount=20",
         "-show_entries stream=nb_frames -of compact",

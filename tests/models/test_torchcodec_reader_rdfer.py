@@ -39,7 +39,7 @@ def test_both_decoders_are_named_if_both_fail(faststart_mp4, tmp_path, monkeypat
     middle = len(data) * 2 // 3
     data[middle : middle + 200] = bytes(200)
     video = open_video(bytes(data), name="damaged.mp4")
-    with pytest.raises(VideoReadError, match=r"damaged.mp4.* cannot be decoded \(.*\); torchcodec: \S"):
+    with pytest.raises(VideoReadError, match=r"damaged.mp4.* cannot be decoded \(.*\); torchcodec: [^/]+; exp"):
         video.get_frames(range(40))
 
 
