@@ -357,7 +357,8 @@ class PyAVVideo(VideoSource):
     def _to_rgb(self, frame) -> np.ndarray:
         """uint8 `(H, W, 3)` as displayed: with square pixels, turned and mirrored as the container asks."""
         height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
-        pixel_format = "rgb48le" if self._tone_map is not None else "rgba" if self._has_alpha else "rgb24"
+        # FFmpeg 8.0 makes wrong pixels of rgb48.
+        pixel_format = "gbrp16le" if self._tone_map is not None else "rgba" if self._has_alpha else "rgb24"
         pixels = self._reformatter.reformat(frame, width, height, pixel_format).to_ndarray()
         if self._tone_map is not None:
             pixels = self._tone_map.apply(pixels)

@@ -64,7 +64,7 @@ def test_odd_names(decoder, plain_mp4, tmp_path, monkeypatch, name):
 
 def test_a_name_in_bytes_is_not_taken_for_a_file(plain_mp4):
     # Opening it would let whoever sends the bytes read files.
-    message = r"mp4.*found \d+ bytes, too few for a video; expected .*os.fsdecode\(name\)"
+    message = r"mp4.*found \d+ bytes that end as a file's name; expected .*os.fsdecode\(name\)"
     for name in (os.fsencode(plain_mp4), b"caf\xe9.mp4"):
         with pytest.raises(VideoReadError, match=message):
             open_video(name)
