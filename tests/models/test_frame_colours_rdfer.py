@@ -17,11 +17,11 @@ pytestmark = pytest.mark.decoding
 def test_faces_in_hdr_keep_their_colours_and_contrast(decoder, video_folder, name):
     frames = open_video(make(name, video_folder)).get_frames([5, 20]).float()
     expected = open_video(CLIP).get_frames([5, 20]).float()
-    assert (frames - expected).abs().mean() < 4
-    assert (frames.mean((0, 2, 3)) - expected.mean((0, 2, 3))).abs().max() < 4
+    assert (frames - expected).abs().mean() < 6
+    assert (frames.mean((0, 2, 3)) - expected.mean((0, 2, 3))).abs().max() < 6
     face, original = (part[..., 120:250, 130:270] for part in (frames, expected))
     assert face.std().item() == pytest.approx(
-        original.std().item(), rel=0.08
+        original.std().item(), rel=0.12
     )  # without tone mapping 0.46 and 0.76 of it
 
 
