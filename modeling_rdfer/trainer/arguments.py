@@ -56,7 +56,11 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
         },
     )
     base_loss: Literal["ce", "sce", "gce"] = field(
-        default="gce", metadata={"help": "The loss that --loss agreement weights."}
+        default="gce",
+        metadata={
+            "help": "The loss that --loss agreement weights. It is mixed with cross-entropy until the model agrees "
+            "with the given labels beyond chance."
+        },
     )
     noisy_sample_weight: float = field(default=0.0, metadata={"help": "Weight of noisy samples; 0 drops them."})
     relabel_start: float = field(

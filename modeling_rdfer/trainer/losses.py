@@ -99,6 +99,25 @@ def sample_loss_function(
     raise ValueError(f"Unknown loss {name!r}: expected 'ce', 'gce' or 'sce'.")
 
 
+def blended_loss_function(
+    first: Callable[[torch.Tensor, torch.LongTensor], torch.Tensor],
+    second: Callable[[torch.Tensor, torch.LongTensor], torch.Tensor],
+    share: float,
+) -> Callable[[torch.Tensor, torch.LongTensor], torch.Tensor]:
+    """Returns the loss (1 - share) x `first` + share x `second` of each sample.
+
+    Args:
+        first, second (`Callable`): losses as [`sample_loss_function`] returns them.
+        share (`float`): 0..1.
+
+    Returns:
+        `Callable`: from logits `(N, C)` and labels `(N,)` to losses `(N,)`.
+    """
+    if share in (0, 1):
+        return second if share else first
+    return lambda logits, labels: (1 - share) * first(logits, labels) + share * second(logits, labels)
+
+
 def weighted_loss(
     logits: torch.Tensor,
     clip_logits: torch.Tensor,
@@ -148,6 +167,7 @@ def weighted_loss(
 
 
 __all__ = [
+    "blended_loss_function",
     "cross_entropy",
     "generalized_cross_entropy",
     "sample_loss_function",

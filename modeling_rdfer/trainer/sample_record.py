@@ -101,6 +101,7 @@ class SampleRecord:
 
     Attributes:
         loss_threshold (`float`): loss above which samples can be noisy, given or fitted; infinity if none can be.
+        trust (`float`, 0..1): how far the model knows enough for a judgement, see [`model_trust`].
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class SampleRecord:
         self.means = {name: torch.zeros(num_samples, *shape) for name, shape in shapes.items()}
         # Over all epochs: sum and sum of squares of the given label's probability; epochs in which it was predicted.
         self.sums = torch.zeros(num_samples, 3, dtype=torch.float64)
-        self.loss_threshold = float("inf")
+        self.loss_threshold, self.trust = float("inf"), 0.0
         self.partition = torch.zeros(num_samples, dtype=torch.long)
         self.weights, self.doubt = torch.ones(num_samples), torch.zeros(num_samples)
 
@@ -164,7 +165,7 @@ class SampleRecord:
             seen=seen,
             thresholds=self.thresholds,
         )
-        self.partition, self.doubt, self.loss_threshold = verdicts
+        self.partition, self.doubt, self.loss_threshold, self.trust = verdicts
         self.weights = sample_weights(
             self.partition, self.means["agreement"], self.doubt, self.hard_sample_gain, self.noisy_sample_weight
         )
@@ -254,6 +255,7 @@ class SampleRecord:
             the share of each verdict.
         """
         logs = {"agreement": self.means["agreement"].mean().item(), "noisy_loss_threshold": self.loss_threshold}
+        logs["trust"] = self.trust
         groups = {"": torch.ones_like(self.partition, dtype=torch.bool)}
         groups.update({f"_{name}": self.given_labels == index for index, name in enumerate(label_names)})
         for suffix, members in groups.items():

@@ -23,7 +23,7 @@ from .callbacks import EpochCallback, ShortPrinterCallback, ShortProgressCallbac
 from .checkpoints import UNFINISHED_FOLDER, checkpoint_error, publish_folder
 from .collator import MODEL_INPUTS, check_train_dataset, collate_videos
 from .guidance import GuidanceLoss
-from .losses import cross_entropy, sample_loss_function, weighted_loss
+from .losses import blended_loss_function, cross_entropy, sample_loss_function, weighted_loss
 from .metrics import recognition_metrics
 from .optimizer import decayed_names, parameter_groups
 from .publishing import PublishingTrainer, without_prefix
@@ -88,21 +88,26 @@ class RDFERTrainer(PublishingTrainer):
             self.model.freeze_backbone()
         if self.compute_metrics is None:
             self.compute_metrics = self._recognition_metrics
-        self.sample_loss = sample_loss_function(
-            args.base_loss if args.loss == "agreement" else args.loss,
+        self.sample_loss = self._sample_loss(args.base_loss if args.loss == "agreement" else args.loss)
+        self.weighting: SampleWeighting | None = None
+        self._sampler = self._batches = None
+        self._writes_checkpoint = False
+        self._predictions, self._predictions_epoch, self._wiped_out = [], 0, set()
+        self._trusted: bool | None = None  # None: nothing was said about it yet
+        if train_dataset is not None:
+            self._set_up_record(train_dataset)
+            self.guidance = GuidanceLoss(self.model, args, train_dataset)
+            self.add_callback(EpochCallback(self))
+
+    def _sample_loss(self, name: str):
+        args = self.args
+        return sample_loss_function(
+            name,
             label_smoothing=args.label_smoothing_factor,
             gce_q=args.gce_q,
             sce_alpha=args.sce_alpha,
             sce_beta=args.sce_beta,
         )
-        self.weighting: SampleWeighting | None = None
-        self._sampler = self._batches = None
-        self._writes_checkpoint = False
-        self._predictions, self._predictions_epoch, self._wiped_out = [], 0, set()
-        if train_dataset is not None:
-            self._set_up_record(train_dataset)
-            self.guidance = GuidanceLoss(self.model, args, train_dataset)
-            self.add_callback(EpochCallback(self))
 
     def _set_up_record(self, dataset: Dataset):
         args, num_labels = self.args, self.model.config.num_labels
@@ -134,6 +139,11 @@ class RDFERTrainer(PublishingTrainer):
             done = self.state.global_step - epoch * math.ceil(len(self._batches) / accumulation)
             self._batches.skip(epoch, done * accumulation)
         self.weighting.begin_epoch(epoch)
+        if self.args.loss == "agreement":
+            # Robust losses learn little from labels that the model holds for improbable, which at first are all.
+            self.sample_loss = blended_loss_function(
+                self._sample_loss("ce"), self._sample_loss(self.args.base_loss), self.record.trust
+            )
 
     def finish_epoch(self):
         """Shares the predictions of the epoch among processes, updates the record and logs it."""
@@ -146,6 +156,7 @@ class RDFERTrainer(PublishingTrainer):
         self.record.update(predictions)
         summary = self.record.summary(self.class_names)
         if self.weighting.takes_effect(self._predictions_epoch + 1):
+            self._report_trust()
             for name in self.class_names:
                 share = summary.get(f"share_noisy_{name}", 0.0)
                 if share > WIPED_OUT_SHARE and name not in self._wiped_out:
@@ -158,6 +169,17 @@ class RDFERTrainer(PublishingTrainer):
         self.log({key: value for key, value in summary.items() if np.isfinite(value)})
         if self.is_world_process_zero():
             self._write_table(self.args.output_dir)
+
+    def _report_trust(self):
+        if self.record.trust == 0 and self._trusted is None:
+            logger.warning(
+                "The model agrees with the given labels hardly more often than by chance. Until that changes, its "
+                "verdicts are not trusted: samples weigh the same, and the loss is cross-entropy."
+            )
+            self._trusted = False
+        elif self.record.trust > 0 and self._trusted is False:
+            logger.warning(f"From epoch {self._predictions_epoch + 2} on, verdicts on samples take effect.")
+            self._trusted = True
 
     def _take_predictions(self) -> SamplePredictions:
         return SamplePredictions.concatenate([part.to("cpu") for part in self._predictions])

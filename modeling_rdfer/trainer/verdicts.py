@@ -10,6 +10,9 @@ import torch
 # Names of the codes that `partition_samples` returns, in this order.
 PARTITIONS = ("clean", "hard", "noisy")
 CLEAN, HARD, NOISY = range(3)
+# Agreement with the given labels beyond chance (Cohen's kappa) from which the model's judgement counts, and from which
+# it counts fully.
+LEAST_KAPPA, FULL_KAPPA = 0.2, 0.4
 
 
 @dataclass
@@ -93,6 +96,32 @@ def label_margin(probabilities: torch.Tensor, labels: torch.LongTensor) -> torch
     given = probabilities.gather(1, labels[:, None])
     others = probabilities.scatter(1, labels[:, None], -torch.inf)
     return given.squeeze(1) - others.amax(1)
+
+
+def model_trust(probabilities: torch.Tensor, labels: torch.LongTensor) -> float:
+    """Computes how far the model knows enough for a judgement on labels (ours).
+
+    A model that has learnt nothing yet contradicts right labels as readily as wrong ones. So the trust rises from 0 to
+    1 as Cohen's kappa between its predictions and the given labels rises from `LEAST_KAPPA` to `FULL_KAPPA`. Chance
+    gives a kappa of 0; a perfect model, with 30 % of the labels wrong at random, about 0.65.
+
+    Args:
+        probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
+        labels (`torch.LongTensor` of shape `(N,)`): given labels.
+
+    Returns:
+        `float`: 0..1; 0 without samples.
+    """
+    if not len(labels):
+        return 0.0
+    num_labels = probabilities.shape[1]
+    predicted = probabilities.argmax(1)
+    shares = [torch.bincount(values, minlength=num_labels) / len(labels) for values in (predicted, labels)]
+    chance = (shares[0] * shares[1]).sum().item()
+    if chance >= 1:
+        return 0.0  # one label only: nothing to tell apart
+    kappa = ((predicted == labels).float().mean().item() - chance) / (1 - chance)
+    return min(max((kappa - LEAST_KAPPA) / (FULL_KAPPA - LEAST_KAPPA), 0.0), 1.0)
 
 
 def limit_noisy_share(margin: torch.Tensor, labels: torch.LongTensor, max_noisy_share: float) -> torch.Tensor:
@@ -239,11 +268,13 @@ class Verdicts(NamedTuple):
         partition (`torch.LongTensor` of shape `(N,)`): see [`partition_samples`].
         doubt (`torch.FloatTensor` of shape `(N,)`, 0..1): see [`label_doubt`].
         loss_threshold (`float`): loss above which a sample can be noisy, given or fitted; infinity if none can be.
+        trust (`float`, 0..1): see [`model_trust`].
     """
 
     partition: torch.LongTensor
     doubt: torch.Tensor
     loss_threshold: float
+    trust: float
 
 
 def judge_samples(
@@ -259,7 +290,7 @@ def judge_samples(
 
     1. The loss threshold is fitted to the losses of the samples that were seen, unless it is given.
     2. A label is only doubted with evidence: at least two distinct clips (one always agrees with itself) and a loss
-       above the threshold.
+       above the threshold. Its margin is multiplied by the trust in the model, see [`model_trust`].
     3. Of each label at most `max_noisy_share` of the samples are doubted.
     4. Partition and doubt follow from the remaining margins. Samples that were not seen are clean.
 
@@ -278,7 +309,8 @@ def judge_samples(
         loss_threshold = fit_noisy_loss_threshold(losses[seen])
     else:
         loss_threshold = float(thresholds.noisy_loss_threshold)
-    margin = label_margin(probabilities, labels)
+    trust = model_trust(probabilities[seen], labels[seen])
+    margin = trust * label_margin(probabilities, labels)
     margin[~has_evidence | (losses <= loss_threshold)] = 1.0
     margin = limit_noisy_share(margin, labels, thresholds.max_noisy_share)
     partition = partition_samples(
@@ -290,7 +322,7 @@ def judge_samples(
         hard_agreement_threshold=thresholds.hard_agreement_threshold,
     )
     partition[~seen] = CLEAN
-    return Verdicts(partition, label_doubt(margin, partition, thresholds.full_doubt_margin), loss_threshold)
+    return Verdicts(partition, label_doubt(margin, partition, thresholds.full_doubt_margin), loss_threshold, trust)
 
 
 __all__ = [
@@ -305,6 +337,7 @@ __all__ = [
     "label_doubt",
     "label_margin",
     "limit_noisy_share",
+    "model_trust",
     "partition_samples",
     "sample_weights",
 ]

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from modeling_rdfer.trainer.losses import (
+    blended_loss_function,
     cross_entropy,
     generalized_cross_entropy,
     sample_loss_function,
@@ -36,6 +37,14 @@ def test_gradients_are_finite_where_probabilities_underflow(name):
     loss = sample_loss_function(name)(logits, torch.tensor([1, 1]))
     loss.sum().backward()
     assert loss.isfinite().all() and logits.grad.isfinite().all()
+
+
+def test_blended_loss():
+    logits, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
+    first, second = sample_loss_function("ce", label_smoothing=0.1), sample_loss_function("gce")
+    for share in (0.0, 0.3, 1.0):
+        expected = (1 - share) * first(logits, labels) + share * second(logits, labels)
+        torch.testing.assert_close(blended_loss_function(first, second, share)(logits, labels), expected)
 
 
 def test_unknown_loss_is_named():

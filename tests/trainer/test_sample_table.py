@@ -9,7 +9,7 @@ import torch
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
 from modeling_rdfer.trainer.sample_table import write_sample_table
 from modeling_rdfer.trainer.verdicts import VerdictThresholds
-from tests.helpers.training_job import predictions_of
+from tests.helpers.training_job import NUM_KNOWN, labels_and_known, predictions_and_known, predictions_of
 
 
 def test_dynamics_are_those_of_all_epochs_alike(tmp_path):
@@ -43,10 +43,11 @@ def test_dynamics_are_those_of_all_epochs_alike(tmp_path):
 
 def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     record = SampleRecord(
-        torch.tensor([1, 1]), 3, VerdictThresholds(noisy_margin_threshold=-0.4, noisy_loss_threshold=1.0)
+        labels_and_known([1, 1]), 3, VerdictThresholds(noisy_margin_threshold=-0.4, noisy_loss_threshold=1.0)
     )
-    record.update(predictions_of([0, 1], [3.0, 0.1], probabilities=(0.1, 0.2, 0.7)))
-    columns = {"sample_id": ["a", "b"], "path": ["x/a.mp4", "x/b.mp4"], "num_frames": [10, 20]}
+    record.update(predictions_and_known([0, 1], [3.0, 0.1], probabilities=(0.1, 0.2, 0.7)))
+    names = [f"{number}" for number in range(2 + NUM_KNOWN)]
+    columns = {"sample_id": names, "path": [f"x/{name}.mp4" for name in names], "num_frames": [10] * len(names)}
     write_sample_table(tmp_path, record, ["sad", "happy", "angry"], columns)
     table = pq.read_table(tmp_path / "sample_table.parquet")
     expected = (
@@ -56,7 +57,7 @@ def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
     )
     assert table.column_names == expected.split()
     assert json.loads(table.schema.metadata[b"label_names"]) == ["sad", "happy", "angry"]
-    noisy, clean = table.to_pylist()
+    noisy, clean, *_ = table.to_pylist()
     assert (noisy["partition"], noisy["suggested_label"], noisy["weight"]) == ("noisy", "angry", 0.0)
     assert (clean["partition"], clean["suggested_label"], clean["weight"]) == ("clean", None, 1.0)
     assert (clean["given_label"], clean["predicted_label"]) == ("happy", "angry")

@@ -1,5 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers.training_job import LABELS, Videos, make_model, make_trainer, predictions_of
+from modeling_rdfer.trainer.losses import sample_loss_function
+from tests.helpers.training_job import (
+    LABELS,
+    NUM_KNOWN,
+    Videos,
+    make_model,
+    make_trainer,
+    predictions_and_known,
+    predictions_of,
+)
 
 JOB = Path(__file__).parents[1] / "helpers" / "training_job.py"
 
@@ -136,25 +146,27 @@ def test_gradient_accumulation_changes_no_gradient(tmp_path):
 
 def test_noisy_samples_pull_no_gradient_and_weights_are_normalised(tmp_path):
     options = {"agreement_warmup_epochs": 1, "noisy_loss_threshold": "1.0", "num_train_epochs": 6}
-    trainer = make_trainer(tmp_path, train_dataset=Videos(8), **options)
-    trainer.record.update(predictions_of(list(range(8)), [0.1, 0.1, 0.1, 3.0, 0.1, 3.0, 0.1, 0.1], against=True))
+    count = 8 + NUM_KNOWN
+    trainer = make_trainer(tmp_path, train_dataset=Videos(count), **options)
+    trainer.record.update(predictions_and_known(range(8), [0.1, 0.1, 0.1, 3.0, 0.1, 3.0, 0.1, 0.1], against=True))
     trainer.begin_epoch(0)
-    assert trainer.weighting.weights.tolist() == [1.0] * 8  # warm-up
+    assert trainer.weighting.weights.tolist() == [1.0] * count  # warm-up
     trainer.begin_epoch(1)
-    expected = [0.0 if sample in (3, 5) else 8 / 6 for sample in range(8)]
+    expected = [0.0 if sample in (3, 5) else count / (count - 2) for sample in range(count)]
     assert trainer.weighting.weights.tolist() == pytest.approx(expected)  # mean 1 over the training set
 
 
 def test_noisy_samples_learn_the_agreed_label_in_the_second_half(tmp_path):
     options = {"agreement_warmup_epochs": 1, "noisy_loss_threshold": "1.0", "num_train_epochs": 6}
-    trainer = make_trainer(tmp_path, train_dataset=Videos(8), **options)
-    trainer.record.update(predictions_of(list(range(8)), [0.1, 0.1, 0.1, 3.0, 0.1, 0.1, 0.1, 0.1], against=True))
-    given = [sample % 3 for sample in range(8)]
+    count = 8 + NUM_KNOWN
+    trainer = make_trainer(tmp_path, train_dataset=Videos(count), **options)
+    trainer.record.update(predictions_and_known(range(8), [0.1, 0.1, 0.1, 3.0, 0.1, 0.1, 0.1, 0.1], against=True))
+    given = [sample % 3 for sample in range(count)]
     trainer.begin_epoch(2)
     assert trainer.weighting.targets.tolist() == given and trainer.weighting.weights[3] == 0
     trainer.begin_epoch(3)
     assert trainer.weighting.targets.tolist() == [*given[:3], 1, *given[4:]]  # sample 3: 0 given, 1 agreed on
-    assert trainer.weighting.weights.tolist() == [1.0] * 8
+    assert trainer.weighting.weights.tolist() == [1.0] * count
     assert trainer.record.given_labels.tolist() == given
 
 
@@ -241,23 +253,50 @@ def test_the_console_shows_what_is_of_all_labels(tmp_path, capsys):
     assert f"share_noisy_{LABELS[0]}" in trainer.state.log_history[-1]
 
 
-def test_a_label_that_is_wiped_out_warns(tmp_path, caplog, monkeypatch):
-    import logging
+@pytest.fixture
+def messages(caplog, monkeypatch):
+    """The messages that are logged."""
+    for name in ("transformers", "modeling_rdfer"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    return lambda: [record.getMessage() for record in caplog.records]
 
-    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
-    monkeypatch.setattr(logging.getLogger("modeling_rdfer"), "propagate", True)
+
+def test_a_label_that_is_wiped_out_warns(tmp_path, messages):
     trainer = make_trainer(
         tmp_path,
-        train_dataset=Videos(12),
+        train_dataset=Videos(24),
         noisy_loss_threshold="1.0",
         noisy_margin_threshold=-0.6,
         agreement_warmup_epochs=1,
     )
     for _ in range(2):  # and does not warn again
-        trainer._predictions = [predictions_of(list(range(12)), [3.0, 0.1, 0.1] * 4, against=True)]
+        contradicted = predictions_of(list(range(0, 24, 3)), [3.0] * 8, against=True)
+        others = predictions_of([sample for sample in range(24) if sample % 3], [0.1] * 16)
+        trainer._predictions = [contradicted, others]
         trainer.finish_epoch()
-    messages = [record.getMessage() for record in caplog.records if "wiped out" in record.getMessage()]
-    assert len(messages) == 1 and f"50% of the training videos labelled '{LABELS[0]}'" in messages[0]
+    warnings = [message for message in messages() if "wiped out" in message]
+    assert len(warnings) == 1 and f"50% of the training videos labelled '{LABELS[0]}'" in warnings[0]
+
+
+def test_the_loss_is_cross_entropy_until_the_model_knows_something(tmp_path, messages):
+    trainer = make_trainer(tmp_path, train_dataset=Videos(12), agreement_warmup_epochs=1)
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2] * 2)
+    plain, robust = sample_loss_function("ce", label_smoothing=0.1), sample_loss_function("gce")
+
+    def epoch(number, **kwargs):
+        trainer.begin_epoch(number)
+        trainer._predictions = [predictions_of(list(range(12)), [1.0] * 12, **kwargs)]
+        trainer.finish_epoch()
+
+    for number in range(3):
+        epoch(number, against=True)
+        torch.testing.assert_close(trainer.sample_loss(logits, labels), plain(logits, labels))
+    assert ["not trusted" in message for message in messages()] == [True]
+    for number in range(3, 20):
+        epoch(number)
+    torch.testing.assert_close(trainer.sample_loss(logits, labels), robust(logits, labels))
+    assert sum("verdicts on samples take effect" in message for message in messages()) == 1
+    assert trainer.state.log_history[-1]["trust"] == 1
 
 
 # Interruption and processes ------------------------------------------------------------------------------------------

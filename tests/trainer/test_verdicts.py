@@ -17,6 +17,7 @@ from modeling_rdfer.trainer.verdicts import (
     label_doubt,
     label_margin,
     limit_noisy_share,
+    model_trust,
     partition_samples,
     sample_weights,
 )
@@ -43,6 +44,24 @@ def test_partition_and_weights():
     torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
     small = partition_samples(agreement, margin, losses.new_full((7,), 0.5), -0.6, 1.0, 0.75)
     assert NOISY not in small and NOISY not in partition_samples(agreement, margin, losses, -0.6, math.inf, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("right", "trust"), [(0.0, 0.0), (0.25, 0.0), (0.4, 0.0), (0.475, 0.5), (0.6, 1.0), (1.0, 1.0)]
+)
+def test_trust_grows_with_the_agreement_beyond_chance(right, trust):
+    """Four labels alike, so chance is 1/4 and kappa (right - 1/4) / (3/4)."""
+    labels = torch.arange(4000) % 4
+    shifted = (labels + 1 + torch.arange(4000) // 4 % 3) % 4  # each other label as often
+    predicted = torch.where(torch.arange(4000) // 4 < right * 1000, labels, shifted)
+    assert model_trust(torch.nn.functional.one_hot(predicted, 4).float(), labels) == pytest.approx(trust, abs=0.01)
+
+
+def test_always_the_most_frequent_label_is_no_knowledge():
+    labels = (torch.arange(100) < 10).long()
+    assert model_trust(torch.tensor([[0.9, 0.1]]).expand(100, 2), labels) == 0
+    assert model_trust(torch.tensor([[0.9, 0.1]]).expand(5, 2), torch.zeros(5, dtype=torch.long)) == 0
+    assert model_trust(torch.empty(0, 2), torch.empty(0, dtype=torch.long)) == 0
 
 
 def test_no_label_is_wiped_out():
