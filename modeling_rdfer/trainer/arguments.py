@@ -48,11 +48,13 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
         default=False, metadata={"help": "False: every parameter of RDFER takes part in every step."}
     )
     # The loss.
-    loss: Literal["agreement", "ce", "sce", "gce"] = field(
+    loss: Literal["agreement", "ce", "sce", "gce", "co_teaching", "self_cure"] = field(
         default="agreement",
         metadata={
             "help": "agreement: weights samples by the agreement of their clips; ce: cross-entropy; sce: symmetric "
-            "cross-entropy; gce: generalised cross-entropy."
+            "cross-entropy; gce: generalised cross-entropy. To compare with, in one process: co_teaching: two "
+            "networks pick samples of small loss for each other; self_cure: importance of samples, and new labels for "
+            "unimportant ones (SCN)."
         },
     )
     base_loss: Literal["ce", "sce", "gce"] = field(
@@ -87,6 +89,9 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
             "help": "Share of the old running mean in the new one after each epoch; 0: verdicts from the last epoch "
             "alone; auto: 1 - 4.5 / epochs, so that the mean covers about the last fifth of the training."
         },
+    )
+    forget_rate: float = field(
+        default=0.3, metadata={"help": "Share of each batch that co_teaching leaves out: the share of wrong labels."}
     )
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
     sce_alpha: float = field(default=0.1, metadata={"help": "Weight of the cross-entropy in sce."})
@@ -167,6 +172,10 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
         for name in ("sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if self.loss in ("co_teaching", "self_cure") and self.world_size > 1:
+            raise ValueError(f"--loss {self.loss} trains in one process only, there are {self.world_size}.")
+        if not 0 <= self.forget_rate < 1:
+            raise ValueError(f"forget_rate is a share of the samples and must be in [0, 1), got {self.forget_rate}.")
         if not 0 <= self.relabel_start <= 1:
             raise ValueError(
                 f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."

@@ -3,11 +3,12 @@
 
 from collections.abc import Sequence
 
+from torch.nn.utils import clip_grad_norm_
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 
 class EpochCallback(TrainerCallback):
-    """Tells an [`RDFERTrainer`] when training and epochs begin and end."""
+    """Tells an [`RDFERTrainer`] when training, epochs and steps begin and end."""
 
     def __init__(self, trainer):
         self.trainer = trainer
@@ -19,6 +20,14 @@ class EpochCallback(TrainerCallback):
     def on_epoch_begin(self, args, state, control, **kwargs):
         # A whole number up to rounding, except after resuming within an epoch.
         self.trainer.begin_epoch(int((state.epoch or 0) + 1e-6))
+
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        if self.trainer.noise_method is not None and args.max_grad_norm:
+            clip_grad_norm_(self.trainer.noise_method.parameters(), args.max_grad_norm)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.trainer.noise_method is not None:
+            self.trainer.noise_method.zero_grad()  # `Trainer` does it for the model alone
 
     def on_epoch_end(self, args, state, control, **kwargs):
         self.trainer.finish_epoch()

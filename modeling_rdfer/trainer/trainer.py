@@ -11,6 +11,7 @@ import torch
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, ProgressCallback
 from transformers.trainer import TRAINER_STATE_NAME
@@ -25,6 +26,7 @@ from .collator import MODEL_INPUTS, check_train_dataset, collate_videos
 from .guidance import GuidanceLoss
 from .losses import blended_loss_function, cross_entropy, sample_loss_function, weighted_loss
 from .metrics import recognition_metrics
+from .noise_methods import NOISE_METHOD_NAME, NOISE_METHODS
 from .optimizer import decayed_names, parameter_groups
 from .publishing import PublishingTrainer, without_prefix
 from .sample_record import RECORD_NAME, SamplePredictions, SampleRecord, load_predictions, save_predictions
@@ -88,8 +90,10 @@ class RDFERTrainer(PublishingTrainer):
             self.model.freeze_backbone()
         if self.compute_metrics is None:
             self.compute_metrics = self._recognition_metrics
-        self.sample_loss = self._sample_loss(args.base_loss if args.loss == "agreement" else args.loss)
+        base_losses = {"agreement": args.base_loss, **dict.fromkeys(NOISE_METHODS, "ce")}
+        self.sample_loss = self._sample_loss(base_losses.get(args.loss, args.loss))
         self.weighting: SampleWeighting | None = None
+        self.noise_method: nn.Module | None = None
         self._sampler = self._batches = None
         self._writes_checkpoint = False
         self._predictions, self._predictions_epoch, self._wiped_out = [], 0, set()
@@ -122,6 +126,8 @@ class RDFERTrainer(PublishingTrainer):
             running_mean_decay=args.running_mean_decay_for(num_epochs),
         )
         self.weighting = SampleWeighting(self.record, num_labels, args, num_epochs)
+        if args.loss in NOISE_METHODS:
+            self.noise_method = NOISE_METHODS[args.loss](self.model, args, labels, num_epochs).to(args.device)
 
     # Epochs ----------------------------------------------------------------------------------------------------------
 
@@ -193,30 +199,41 @@ class RDFERTrainer(PublishingTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Computes the loss of a batch, see the class; in evaluation the mean cross-entropy of the videos."""
         labels = inputs["labels"]
-        outputs = model(**{name: inputs[name] for name in MODEL_INPUTS if name in inputs})
+        model_inputs = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
+        outputs = model(**model_inputs)
         if not model.training:
             loss = cross_entropy(outputs["logits"], labels).mean()
             return (loss, outputs) if return_outputs else loss
-        config, index = self.model.config, inputs["sample_index"]
-        targets = self.weighting.targets[index]
-        loss = weighted_loss(
+        index = inputs["sample_index"]
+        targets, weights = self.weighting.targets[index], self.weighting.weights[index]
+        if self.noise_method is None:
+            loss = self._weighted_loss(outputs, targets, weights)
+        else:
+            with self.accelerator.autocast():
+                loss = self.noise_method(
+                    outputs, model_inputs, index, targets, weights, self._weighted_loss, self._predictions_epoch
+                )
+        loss = loss + self.guidance.unlabelled_loss(outputs, index, inputs.get("pseudo_labels"))
+        if self._batches is not None:
+            loss = loss * (len(labels) / self._batches.mean_batch_size)
+        self._predictions.append(SamplePredictions.from_outputs(outputs, labels, index))
+        return (loss, outputs) if return_outputs else loss
+
+    def _weighted_loss(self, outputs, targets: torch.LongTensor, weights: torch.Tensor) -> torch.Tensor:
+        config = self.model.config
+        return weighted_loss(
             outputs["logits"],
             outputs["clip_logits"],
             outputs.get("detector_logits"),
             targets,
             distinct_clips(outputs["key_frame_indices"]),
-            self.weighting.weights[index],
+            weights,
             self.sample_loss,
             clip_loss_weight=getattr(config, "clip_loss_weight", 0.0),
             detector_loss_weight=getattr(config, "detector_loss_weight", 0.0),
             video_loss_weight=getattr(config, "emotion_loss_weight", 1.0),
             further_losses=self.guidance.sentiment_losses(outputs, targets),
         )
-        loss = loss + self.guidance.unlabelled_loss(outputs, index, inputs.get("pseudo_labels"))
-        if self._batches is not None:
-            loss = loss * (len(labels) / self._batches.mean_batch_size)
-        self._predictions.append(SamplePredictions.from_outputs(outputs, labels, index))
-        return (loss, outputs) if return_outputs else loss
 
     def get_train_dataloader(self) -> DataLoader:
         """See `Trainer`. A stream shares its samples among the processes itself, so accelerate must not do it."""
@@ -257,11 +274,16 @@ class RDFERTrainer(PublishingTrainer):
 
     def create_optimizer(self, model=None):
         """See `Trainer`; the backbones learn with `backbone_learning_rate` if it is given."""
-        if self.optimizer is None and self.args.backbone_learning_rate is not None:
+        is_new = self.optimizer is None
+        if is_new and self.args.backbone_learning_rate is not None:
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = self.get_decay_parameter_names(self.model)
             self.optimizer = optimizer_class(parameter_groups(self.model, decayed, self.args), **options)
-        return super().create_optimizer(model)
+        optimizer = super().create_optimizer(model)
+        if is_new and self.noise_method is not None:
+            trained = [parameter for parameter in self.noise_method.parameters() if parameter.requires_grad]
+            optimizer.add_param_group({"params": trained, "weight_decay": self.args.weight_decay})
+        return optimizer
 
     # Evaluation ------------------------------------------------------------------------------------------------------
 
@@ -325,6 +347,8 @@ class RDFERTrainer(PublishingTrainer):
             self.state.save_to_json(str(folder / TRAINER_STATE_NAME))  # with the final name of the best checkpoint
         if self.is_world_process_zero():
             save_file(self.record.state_dict(), folder / RECORD_NAME)
+            if self.noise_method is not None:
+                save_file(self.noise_method.state_dict(), folder / NOISE_METHOD_NAME)
             self._write_table(folder)
 
     def _get_output_dir(self, trial):
@@ -338,6 +362,8 @@ class RDFERTrainer(PublishingTrainer):
         self._predictions = []
         if checkpoint is not None and (Path(checkpoint) / RECORD_NAME).exists():
             self.record.load_state_dict(load_file(Path(checkpoint) / RECORD_NAME))
+            if self.noise_method is not None:
+                self.noise_method.load_state_dict(load_file(Path(checkpoint) / NOISE_METHOD_NAME))
             self._predictions, self._predictions_epoch = load_predictions(
                 Path(checkpoint), self.args.process_index, self.args.world_size
             )

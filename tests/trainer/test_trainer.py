@@ -190,7 +190,7 @@ def test_frozen_backbones(tmp_path):
     assert changed and not any("backbone" in name for name in changed)
 
 
-@pytest.mark.parametrize("loss", ["agreement", "ce", "sce", "gce"])
+@pytest.mark.parametrize("loss", ["agreement", "ce", "sce", "gce", "co_teaching", "self_cure"])
 def test_every_loss_learns(tmp_path, loss):
     trainer = make_trainer(
         tmp_path, train_dataset=Videos(24), eval_dataset=Videos(24), loss=loss, num_train_epochs=12, learning_rate=3e-3

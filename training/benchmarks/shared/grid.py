@@ -68,7 +68,7 @@ def grid_parser(benchmark: str, description: str, examples: str) -> ScriptParser
     """The command line of a benchmark that is a grid of runs."""
     parser = ScriptParser(f"benchmarks.{benchmark}", description, examples)
     parser.add_argument(
-        "--cache", type=Path, default=Path("output/benchmark_videos"), help="folder of the drawn videos"
+        "--cache", type=Path, default=Path("output/benchmark_videos"), help="folder of what all runs read"
     )
     parser.add_argument("--only", default="", help="only runs whose names contain this")
     parser.add_argument("--num-workers", type=int, default=2, help="runs at a time, one thread each")

@@ -256,6 +256,8 @@ def settings(arguments: RDFERTrainingArguments) -> dict:
     optional = ("emotion_grouping", "sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight")
     names -= {name for name in (*optional, "frame_teacher") if getattr(arguments, name) is None}
     names = {name for name in names if not name.startswith("hub_")}
+    if arguments.loss != "co_teaching":
+        names.remove("forget_rate")
     if arguments.loss != "agreement":
         names -= VERDICT_SETTINGS
     return {name: getattr(arguments, name) for name in sorted(names)}
