@@ -25,8 +25,8 @@ from training.auditing.folds import score_by_folds
 from training.auditing.from_sample_table import read_sample_table
 from training.auditing.report import judge, print_summary, write_outputs
 from training.auditing.scoring import score_in_sample
-from training.auditing.truth import read_truth
 from training.data.dataset_argument import find_source
+from training.data.known_labels import read_truth
 from training.reports.card_facts import dataset_title
 from training.running.arguments import DataArguments, ModelArguments, parse_training_arguments
 from training.running.script_parser import ScriptParser

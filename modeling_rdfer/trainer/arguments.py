@@ -93,6 +93,9 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     forget_rate: float = field(
         default=0.3, metadata={"help": "Share of each batch that co_teaching leaves out: the share of wrong labels."}
     )
+    trusted_weight: float = field(
+        default=5.0, metadata={"help": "How much more samples weigh whose label is trusted (--trusted-list)."}
+    )
     gce_q: float = field(default=0.7, metadata={"help": "q of the generalised cross-entropy."})
     sce_alpha: float = field(default=0.1, metadata={"help": "Weight of the cross-entropy in sce."})
     sce_beta: float = field(default=1.0, metadata={"help": "Weight of the reverse cross-entropy in sce."})
@@ -135,7 +138,11 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
         metadata={"help": "balanced: all labels equally often; videos of rare labels repeat (authors)."},
     )
     class_weights: Literal["none", "balanced"] = field(
-        default="none", metadata={"help": "balanced: samples weigh inversely to the frequency of their label."}
+        default="none",
+        metadata={
+            "help": "balanced: samples weigh inversely to the frequency of their label, among trusted labels and "
+            "among the others."
+        },
     )
     # Interruption.
     resume_from_checkpoint: str | None = field(
@@ -176,6 +183,8 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
             raise ValueError(f"--loss {self.loss} trains in one process only, there are {self.world_size}.")
         if not 0 <= self.forget_rate < 1:
             raise ValueError(f"forget_rate is a share of the samples and must be in [0, 1), got {self.forget_rate}.")
+        if not self.trusted_weight > 0:
+            raise ValueError(f"trusted_weight must be above 0, got {self.trusted_weight}.")
         if not 0 <= self.relabel_start <= 1:
             raise ValueError(
                 f"relabel_start is a share of the epochs and must be in [0, 1], got {self.relabel_start}."

@@ -98,6 +98,7 @@ class SampleRecord:
         running_mean_decay (`float`, *optional*, defaults to 0.9): share of the old mean in the new one, in [0, 1); 0
             uses the last epoch alone. The means start with the first epoch, in which the model knows nothing: with a
             decay near 1, verdicts come late.
+        trusted (`torch.BoolTensor` of shape `(num_samples,)`, *optional*): samples whose label is never doubted.
 
     Attributes:
         loss_threshold (`float`): loss above which samples can be noisy, given or fitted; infinity if none can be.
@@ -112,12 +113,14 @@ class SampleRecord:
         hard_sample_gain: float = 0.0,
         noisy_sample_weight: float = 0.0,
         running_mean_decay: float = 0.9,
+        trusted: torch.Tensor | None = None,
     ):
         num_samples = len(given_labels)
         self.given_labels = given_labels
         self.thresholds = thresholds or VerdictThresholds()
         self.hard_sample_gain, self.noisy_sample_weight = hard_sample_gain, noisy_sample_weight
         self.decay = running_mean_decay
+        self.trusted = torch.zeros(num_samples, dtype=torch.bool) if trusted is None else trusted
         self.epochs_seen = torch.zeros(num_samples, dtype=torch.long)
         self.num_valid_clips = torch.zeros(num_samples, dtype=torch.long)
         shapes = {"loss": (), "agreement": (), "clip_std": (), "probabilities": (num_labels,)}
@@ -161,7 +164,7 @@ class SampleRecord:
             self.means["agreement"],
             self.means["loss"],
             self.given_labels,
-            has_evidence=seen & (self.num_valid_clips >= 2),
+            has_evidence=seen & (self.num_valid_clips >= 2) & ~self.trusted,
             seen=seen,
             thresholds=self.thresholds,
         )

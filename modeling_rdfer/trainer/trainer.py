@@ -32,6 +32,7 @@ from .publishing import PublishingTrainer, without_prefix
 from .sample_record import RECORD_NAME, SamplePredictions, SampleRecord, load_predictions, save_predictions
 from .sample_table import write_sample_table
 from .sampler import BalancedSampler
+from .trusted_labels import TrustedLabels, given_label_logits
 from .weighting import SampleWeighting
 
 logger = logging.get_logger(__name__)
@@ -63,12 +64,13 @@ class RDFERTrainer(PublishingTrainer):
         train_dataset (`Dataset`, *optional*): examples as [`collate_videos`] takes them, with `sample_index`
             numbering them 0, 1, ... It must have `labels`, a sequence of all given labels in that order. If it has
             `set_epoch`, that is called at the beginning of each epoch. If it has `sample_columns`, a `dict` of
-            sequences (`sample_id`, `path`, ...), they go into the table. It may bring pseudo-labels: a column
-            `pseudo_labels` `(T, C)`, -100 for unknown, and an attribute `frame_teacher`, a [`FrameTeacher`]. A dataset
-            that streams has a method `batches(batch_size, collate, rank, world_size, num_workers)` that returns an
-            `IterableDataset` of this process's batches, with `mean_batch_size` and `skip`
-            (`training.data.streaming.StreamingVideoDataset`). Every sample then counts the same, whatever the size of
-            its batch.
+            sequences (`sample_id`, `path`, ...), they go into the table. It may have `trusted`, a [`TrustedLabels`]:
+            these labels are never doubted, and the loss of the others takes its noise matrix into account. It may
+            bring pseudo-labels: a column `pseudo_labels` `(T, C)`, -100 for unknown, and an attribute `frame_teacher`,
+            a [`FrameTeacher`]. A dataset that streams has a method `batches(batch_size, collate, rank, world_size,
+            num_workers)` that returns an `IterableDataset` of this process's batches, with `mean_batch_size` and
+            `skip` (`training.data.streaming.StreamingVideoDataset`). Every sample then counts the same, whatever the
+            size of its batch.
         kwargs: see `transformers.Trainer`.
 
     Raises:
@@ -94,6 +96,7 @@ class RDFERTrainer(PublishingTrainer):
         self.sample_loss = self._sample_loss(base_losses.get(args.loss, args.loss))
         self.weighting: SampleWeighting | None = None
         self.noise_method: nn.Module | None = None
+        self.noise_matrix: torch.Tensor | None = None
         self._sampler = self._batches = None
         self._writes_checkpoint = False
         self._predictions, self._predictions_epoch, self._wiped_out = [], 0, set()
@@ -117,6 +120,11 @@ class RDFERTrainer(PublishingTrainer):
         args, num_labels = self.args, self.model.config.num_labels
         labels = check_train_dataset(dataset, num_labels, args.sampler)
         num_epochs = args.num_epochs_of(len(dataset))
+        trusted: TrustedLabels | None = getattr(dataset, "trusted", None)
+        if trusted is not None:
+            if args.loss in NOISE_METHODS:
+                raise ValueError(f"Trusted labels cannot be used with --loss {args.loss}.")
+            self.noise_matrix = trusted.noise_matrix.to(args.device)
         self.record = SampleRecord(
             labels,
             num_labels,
@@ -124,6 +132,7 @@ class RDFERTrainer(PublishingTrainer):
             hard_sample_gain=args.hard_sample_gain,
             noisy_sample_weight=args.noisy_sample_weight,
             running_mean_decay=args.running_mean_decay_for(num_epochs),
+            trusted=None if trusted is None else trusted.mask,
         )
         self.weighting = SampleWeighting(self.record, num_labels, args, num_epochs)
         if args.loss in NOISE_METHODS:
@@ -207,7 +216,7 @@ class RDFERTrainer(PublishingTrainer):
         index = inputs["sample_index"]
         targets, weights = self.weighting.targets[index], self.weighting.weights[index]
         if self.noise_method is None:
-            loss = self._weighted_loss(outputs, targets, weights)
+            loss = self._weighted_loss(self._as_given(outputs, index, targets), targets, weights)
         else:
             with self.accelerator.autocast():
                 loss = self.noise_method(
@@ -218,6 +227,21 @@ class RDFERTrainer(PublishingTrainer):
             loss = loss * (len(labels) / self._batches.mean_batch_size)
         self._predictions.append(SamplePredictions.from_outputs(outputs, labels, index))
         return (loss, outputs) if return_outputs else loss
+
+    def _as_given(self, outputs, index: torch.LongTensor, targets: torch.LongTensor):
+        """The outputs with the scores that the loss compares with the targets: those of given labels for samples that
+        learn a label that is not trusted.
+        """
+        if self.noise_matrix is None:
+            return outputs
+        index = index.cpu()
+        doubtful = ~self.record.trusted[index] & (self.record.given_labels[index] == targets.cpu())
+        doubtful, outputs = doubtful.to(targets.device), dict(outputs)
+        for name in ("logits", "clip_logits", "detector_logits"):
+            if (logits := outputs.get(name)) is not None:
+                given = given_label_logits(logits, self.noise_matrix)
+                outputs[name] = torch.where(doubtful.view(-1, *[1] * (logits.ndim - 1)), given, logits)
+        return outputs
 
     def _weighted_loss(self, outputs, targets: torch.LongTensor, weights: torch.Tensor) -> torch.Tensor:
         config = self.model.config

@@ -27,9 +27,11 @@ class SampleWeighting:
 
     def __init__(self, record: SampleRecord, num_labels: int, args: RDFERTrainingArguments, num_epochs: float):
         self.record, self.args, self.num_epochs = record, args, num_epochs
-        self.class_weights = torch.ones(len(record.given_labels))
+        self.label_weights = torch.ones(len(record.given_labels))
         if args.class_weights == "balanced":
-            self.class_weights = balanced_weights(record.given_labels, num_labels)
+            for mask in (record.trusted, ~record.trusted):
+                self.label_weights[mask] = balanced_weights(record.given_labels[mask], num_labels)
+        self.label_weights = torch.where(record.trusted, args.trusted_weight, 1.0) * self.label_weights
         self.weights = self.targets = None
 
     def takes_effect(self, epoch: int) -> bool:
@@ -38,7 +40,7 @@ class SampleWeighting:
 
     def begin_epoch(self, epoch: int):
         """Sets the weights by the verdicts, and the labels to learn: the given ones, later also suggested ones."""
-        weights, targets = self.class_weights, self.record.given_labels
+        weights, targets = self.label_weights, self.record.given_labels
         if self.takes_effect(epoch):
             verdict_weights = self.record.weights
             if epoch >= self.args.relabel_start * self.num_epochs:

@@ -80,6 +80,19 @@ def test_training_with_still_images(tmp_path):
     assert len(answer["predictions"]) == 7 and answer["file"].endswith("face.jpg")
 
 
+def test_training_with_trusted_labels(root, tmp_path):
+    (tmp_path / "known.csv").write_text("sample_id,label\nhappy/00,sad\nsad/01,sad\n")
+    options = ["--dataset", str(root / "train"), "--trusted-list", str(tmp_path / "known.csv")]
+    options += ["--trusted-weight", "3", "--loss", "ce", "--max_steps", "2", "--output-dir", str(tmp_path / "out")]
+    train.main([*options, "--per_device_train_batch_size", "8", *TINY, *FAST])
+    given = {
+        row["sample_id"]: row["given_label"]
+        for row in pq.read_table(tmp_path / "out" / "sample_table.parquet").to_pylist()
+    }
+    assert given["happy/00"] == given["sad/01"] == "sad" and given["happy/01"] == "happy"
+    assert "| `trusted_labels` | 2 |" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_training_leaves_a_card(trained, root):
     results = json.loads((trained / "all_results.json").read_text())
     card = ModelCard.load(trained / "README.md")

@@ -31,7 +31,14 @@ DEFAULT_FOLDS = 5
 SETTINGS_NAME, PREDICTIONS_NAME = "folds.json", "held_out.safetensors"
 # Settings that the trainings of the folds do not depend on, or that the fingerprint of the videos covers.
 DATA_SETTINGS = ("dataset", "dataset_options", "split", "eval_dataset", "eval_split", "on_bad_video", "on_damage")
-REFUSED = ("streaming", "push_to_hub", "load_best_model_at_end", "early_stopping_patience", "decisions")
+REFUSED = (
+    "streaming",
+    "push_to_hub",
+    "load_best_model_at_end",
+    "early_stopping_patience",
+    "decisions",
+    "trusted_list",
+)
 
 
 def score_by_folds(

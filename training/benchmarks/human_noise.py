@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from modeling_rdfer.trainer.metrics import recognition_metrics
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
+from modeling_rdfer.trainer.trusted_labels import TrustedLabels, estimate_noise_matrix
 from training.benchmarks.shared.grid import grid_parser, run_missing
 from training.benchmarks.shared.results import RESULTS, load_results, write_result
 from training.benchmarks.shared.runs import LIBRARIES, SEEDS, settings
@@ -41,10 +42,12 @@ class Method:
     Attributes:
         arguments (`dict`): of `RDFERTrainingArguments`.
         learns (`str`): "fer2013": FER-2013's labels; "votes": what most people chose.
+        trusted_share (`float`): share of the images that have what most people chose as a trusted label, 0..1.
     """
 
     arguments: dict
     learns: str = "fer2013"
+    trusted_share: float = 0.0
 
 
 METHODS = {
@@ -54,8 +57,14 @@ METHODS = {
     "co_teaching": Method({"loss": "co_teaching"}),
     "self_cure": Method({"loss": "self_cure"}),
     "agreement": Method({}),
+    "ce_trusted_2": Method({"loss": "ce", "class_weights": "balanced"}, trusted_share=0.02),
+    "ce_trusted_5": Method({"loss": "ce", "class_weights": "balanced"}, trusted_share=0.05),
+    "agreement_trusted_2": Method({"class_weights": "balanced"}, trusted_share=0.02),
+    "agreement_trusted_5": Method({"class_weights": "balanced"}, trusted_share=0.05),
     "votes": Method({"loss": "ce", "class_weights": "balanced"}, learns="votes"),
 }
+# How many of the most suspicious images are looked at.
+LOOKED_AT = (50, 100, 200, 500, 1000)
 SCORES = ("label_quality", "loss", "self_confidence", "normalized_margin", "confidence_weighted_entropy")
 
 
@@ -69,8 +78,9 @@ def execute(method: Method, seed: int, cache: Path) -> dict:
     start = time.time()
     faces = stills(cache, "train")
     labels = faces.given if method.learns == "fer2013" else faces.votes[:, : len(LABELS)].argmax(1)
+    labels, trusted = _trust(faces, labels, method.trusted_share, seed)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = new_trainer(faces, labels, seed, folder, **method.arguments)
+        trainer = new_trainer(faces, labels, seed, folder, trusted, **method.arguments)
         trainer.train()
         table = pyarrow.parquet.read_table(Path(folder) / SAMPLE_TABLE_NAME)
     minutes = (time.time() - start) / 60
@@ -82,9 +92,23 @@ def execute(method: Method, seed: int, cache: Path) -> dict:
         "minutes": round(minutes, 2),
         "machine": machine(*LIBRARIES),
     }
-    if method.learns == "fer2013":
+    if method.learns == "fer2013" and trusted is None:
         result |= {"verdicts": _verdicts(table, faces), "detection": _detection(table, faces)}
+        result["most_suspicious"] = _most_suspicious(table, faces)
     return result
+
+
+def _trust(faces: Stills, labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, TrustedLabels | None]:
+    """Labels of which a share, drawn at random, is what most people chose, and which they are."""
+    if not share:
+        return labels, None
+    known = np.flatnonzero((faces.majority >= 0) & (faces.majority < len(LABELS)))
+    chosen = np.random.default_rng(seed).choice(known, round(share * len(labels)), replace=False)
+    true, given = (torch.from_numpy(values[chosen]) for values in (faces.majority, labels))
+    mask = torch.zeros(len(labels), dtype=torch.bool)
+    mask[chosen] = True
+    labels = np.where(mask, faces.majority, labels)
+    return labels, TrustedLabels(mask, estimate_noise_matrix(true, given, len(LABELS)))
 
 
 def _counts(faces: Stills) -> dict:
@@ -162,6 +186,19 @@ def _detection(table: pyarrow.Table, faces: Stills) -> dict:
     return result
 
 
+def _most_suspicious(table: pyarrow.Table, faces: Stills) -> dict[str, dict[str, int]]:
+    """Of the N images that the page of an audit shows first, how many labels the crowd rejects, how many are hard, and
+    how many it confirms. The rest are split votes with fewer than two for the label.
+    """
+    noisy = np.array(table["partition"].to_pylist()) == "noisy"
+    order = np.lexsort([-table["loss"].to_numpy(), ~noisy])
+    kinds = {"rejected": faces.rejected, "hard": faces.hard, "confirmed": faces.confirmed}
+    return {
+        str(number): {kind: int(members[order[:number]].sum()) for kind, members in kinds.items()}
+        for number in LOOKED_AT
+    }
+
+
 # Tables --------------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +247,9 @@ def _mean(results: dict[str, dict], method: str, *path: str) -> str:
 
 
 def _name(method: str) -> str:
+    name, _, percent = method.partition("_trusted_")
+    if percent:
+        return f"{name}, {percent} % trusted"
     return "ce, trained on the votes" if method == "votes" else method.replace("_", " ")
 
 
@@ -240,7 +280,7 @@ def _recall_table(results: dict[str, dict]) -> str:
 
 def _detection_table(results: dict[str, dict]) -> str:
     metrics = ("auroc", "auprc", "precision_at_true_rate")
-    methods = [name for name, method in METHODS.items() if method.learns == "fer2013"]
+    methods = [name for name, method in METHODS.items() if method.learns == "fer2013" and not method.trusted_share]
     rows = [
         (
             score.replace("_", " "),

@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 from modeling_rdfer.models.loss_aen import UNKNOWN
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
 from modeling_rdfer.trainer.pseudo_labels import take_columns, teacher_columns
+from training.data.known_labels import trusted_labels_of
 
 
 class BaseVideoDataset:
@@ -45,6 +46,7 @@ class BaseVideoDataset:
                 self._teacher_columns = teacher_columns(
                     self.frame_teacher.labels, sorted(label2id, key=label2id.__getitem__)
                 )
+        self.trusted = trusted_labels_of(videos, label2id) if training else None
         self.num_clips, self.seed = num_clips, seed
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()

@@ -9,6 +9,7 @@ from modeling_rdfer.hub.card_facts import CardFacts
 from modeling_rdfer.hub.public_names import public_name
 from training.auditing.decisions import decisions_hash
 from training.data.dataset_argument import VideoSource, find_source, parse_options
+from training.data.known_labels import TRUSTED
 from training.datasets import dataset_options
 
 # Names of the datasets as their authors write them.
@@ -41,6 +42,8 @@ def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
     ):
         defaults = {setting.name: setting.default for setting in fields(arguments)}
         changed |= {name: getattr(arguments, name) for name in names if getattr(arguments, name) != defaults[name]}
+    if TRUSTED in train_videos.columns:
+        changed["trusted_labels"] = sum(train_videos.columns[TRUSTED])
     source = find_source(data.dataset, data.root)
     # Options with a fixed choice only: others could be paths.
     known = dataset_options(source.loader)

@@ -127,6 +127,15 @@ class DataArguments(SourceArguments):
             "have changed since the audit."
         },
     )
+    trusted_list: str | None = field(
+        default=None,
+        metadata={
+            "help": "CSV, TSV or JSONL with sample_id or path, and label: training videos whose right label is known. "
+            "They learn that label, weigh --trusted-weight times as much and are never doubted; where their labels in "
+            "the dataset differ shows which labels are mistaken for which, and the loss of all others takes that into "
+            "account."
+        },
+    )
     # Number of decisions of each kind; set when the videos are loaded.
     decision_counts: dict | None = field(default=None, init=False)
     early_stopping_patience: int | None = field(

@@ -19,6 +19,7 @@ from training.data.dataset_argument import (
     load_videos,
     parse_options,
 )
+from training.data.known_labels import apply_trusted_labels, read_truth
 from training.data.labelled_videos import LabelledVideos
 from training.data.labels import map_labels
 from training.data.messages import first_few
@@ -88,6 +89,11 @@ def load_video_sets(data: DataArguments, seed: int) -> VideoSets:
         others = {name for split, videos in splits.items() if split != data.split for name in videos.sample_ids}
         train_videos, data.decision_counts = apply_decisions(train_videos, data.decisions, others)
         print(f"Decisions of {data.decisions}: {describe(data.decision_counts)}.")
+    if data.trusted_list:
+        file = Path(data.trusted_list)
+        labels, _ = read_truth(train_videos, file, "label")
+        train_videos = apply_trusted_labels(train_videos, labels, file)
+        print(f"Trusted labels of {file}: {len(labels) - labels.count(None)} of {len(labels)} training videos.")
     if data.model_selection != "last" and eval_videos is None:
         raise ValueError(
             f"--model-selection {data.model_selection} needs videos to evaluate on: a split test or validation, or "
@@ -103,10 +109,11 @@ def load_video_sets(data: DataArguments, seed: int) -> VideoSets:
 
 def _load_streams(data: DataArguments) -> VideoSets:
     """The shards to train and to evaluate on. Raises ValueError for arguments that cannot be streamed."""
-    if data.decisions or data.eval_dataset or data.model_selection == "held_out" or data.on_damage != "error":
+    refused = (data.decisions, data.trusted_list, data.eval_dataset)
+    if any(refused) or data.model_selection == "held_out" or data.on_damage != "error":
         raise ValueError(
             "--streaming reads training and evaluation videos of --dataset during training: --decisions, "
-            "--eval-dataset, --model-selection held_out and --on-damage cannot be used with it."
+            "--trusted-list, --eval-dataset, --model-selection held_out and --on-damage cannot be used with it."
         )
     source = find_source(data.dataset, data.root)
     if source.loader != "hub":

@@ -258,6 +258,7 @@ def settings(arguments: RDFERTrainingArguments) -> dict:
     names = {name for name in names if not name.startswith("hub_")}
     if arguments.loss != "co_teaching":
         names.remove("forget_rate")
+    names.remove("trusted_weight")  # of runs with trusted labels, which have no other setting
     if arguments.loss != "agreement":
         names -= VERDICT_SETTINGS
     return {name: getattr(arguments, name) for name in sorted(names)}

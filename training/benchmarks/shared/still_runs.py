@@ -11,13 +11,14 @@ from transformers.modeling_outputs import BackboneOutput
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.trainer import RDFERTrainer
+from modeling_rdfer.trainer.trusted_labels import TrustedLabels
 from training.benchmarks.shared.still_views import Stills
 from training.datasets.ferplus import LABELS
 
 # A video has as many views; no two of its clips share one.
 NUM_FRAMES, NUM_CLIPS, FRAMES_PER_CLIP = 8, 4, 2
 # The same for every run.
-SCHEDULE = {"num_train_epochs": 30, "per_device_train_batch_size": 64, "learning_rate": 1e-3}
+SCHEDULE = {"num_train_epochs": 20, "per_device_train_batch_size": 128, "learning_rate": 2e-3}
 
 
 class ViewNetConfig(BackboneConfigMixin, PreTrainedConfig):
@@ -74,11 +75,15 @@ class ViewedStills(torch.utils.data.Dataset):
         stills ([`Stills`]): the faces.
         labels (`np.ndarray` of shape `(N,)`): their labels.
         seed (`int`, *optional*): seed of the views, with epoch and sample; without it the first views are taken.
+        trusted ([`TrustedLabels`], *optional*): which labels are trusted.
     """
 
-    def __init__(self, stills: Stills, labels: np.ndarray, seed: int | None = None):
+    def __init__(
+        self, stills: Stills, labels: np.ndarray, seed: int | None = None, trusted: TrustedLabels | None = None
+    ):
         self.features, self.labels = stills.features, labels.tolist()
         self.seed, self.epoch = seed, 0
+        self.trusted = trusted
         self.sample_columns = {"sample_id": [f"{number:06d}" for number in range(len(labels))]}
 
     def set_epoch(self, epoch: int):
@@ -125,7 +130,9 @@ def new_model(seed: int) -> RDFERForVideoClassification:
     )
 
 
-def new_trainer(stills: Stills, labels: np.ndarray, seed: int, output_dir: str, **arguments) -> RDFERTrainer:
+def new_trainer(
+    stills: Stills, labels: np.ndarray, seed: int, output_dir: str, trusted: TrustedLabels | None = None, **arguments
+) -> RDFERTrainer:
     """The trainer of a run.
 
     Args:
@@ -133,6 +140,7 @@ def new_trainer(stills: Stills, labels: np.ndarray, seed: int, output_dir: str, 
         labels (`np.ndarray` of shape `(N,)`): the labels to learn.
         seed (`int`): seed of weights, order and views.
         output_dir (`str`): where to save.
+        trusted ([`TrustedLabels`], *optional*): which labels are trusted.
         arguments: of [`RDFERTrainingArguments`], beside `SCHEDULE`.
     """
     settings = RDFERTrainingArguments(
@@ -145,7 +153,8 @@ def new_trainer(stills: Stills, labels: np.ndarray, seed: int, output_dir: str, 
         use_cpu=True,
         **{**SCHEDULE, **arguments},
     )
-    return RDFERTrainer(model=new_model(seed), args=settings, train_dataset=ViewedStills(stills, labels, seed))
+    dataset = ViewedStills(stills, labels, seed, trusted)
+    return RDFERTrainer(model=new_model(seed), args=settings, train_dataset=dataset)
 
 
 @torch.inference_mode()
