@@ -65,8 +65,10 @@ def sample_table(
             "given_label": pa.array(names[given], type=pa.string()),
             "predicted_label": pa.array(np.where(seen, names[predicted], None), type=pa.string()),
             "suggested_label": pa.array(suggested, type=pa.string()),
-            "probabilities": pa.array(
-                [row if known else None for row, known in zip(probabilities, seen)], type=pa.list_(pa.float32())
+            "probabilities": pa.ListArray.from_arrays(
+                pa.array(np.arange(count + 1) * len(names), type=pa.int32()),
+                pa.array(probabilities.ravel(), type=pa.float32()),
+                mask=pa.array(~seen),
             ),
             "label_quality": pa.array(probabilities[np.arange(count), given], type=pa.float32(), mask=~seen),
             "margin": measure(record.margin),

@@ -39,6 +39,8 @@ logger = logging.get_logger(__name__)
 
 # From this share of noisy samples on, a label is reported as being wiped out.
 WIPED_OUT_SHARE = 0.4
+# Predictions of this many steps are put together. Those of each step apart would take several times the memory.
+STEPS_APART = 1000
 
 
 class RDFERTrainer(PublishingTrainer):
@@ -226,6 +228,8 @@ class RDFERTrainer(PublishingTrainer):
         if self._batches is not None:
             loss = loss * (len(labels) / self._batches.mean_batch_size)
         self._predictions.append(SamplePredictions.from_outputs(outputs, labels, index))
+        if len(self._predictions) > STEPS_APART:
+            self._predictions = [SamplePredictions.concatenate(self._predictions)]
         return (loss, outputs) if return_outputs else loss
 
     def _as_given(self, outputs, index: torch.LongTensor, targets: torch.LongTensor):
@@ -388,9 +392,10 @@ class RDFERTrainer(PublishingTrainer):
             self.record.load_state_dict(load_file(Path(checkpoint) / RECORD_NAME))
             if self.noise_method is not None:
                 self.noise_method.load_state_dict(load_file(Path(checkpoint) / NOISE_METHOD_NAME))
-            self._predictions, self._predictions_epoch = load_predictions(
+            predictions, self._predictions_epoch = load_predictions(
                 Path(checkpoint), self.args.process_index, self.args.world_size
             )
+            self._predictions = [part.to(self.args.device) for part in predictions]
 
 
 __all__ = ["RDFERTrainer"]

@@ -299,6 +299,14 @@ def test_the_loss_is_cross_entropy_until_the_model_knows_something(tmp_path, mes
     assert trainer.state.log_history[-1]["trust"] == 1
 
 
+def test_table_does_not_depend_on_when_predictions_are_put_together(tmp_path, monkeypatch):
+    make_trainer(tmp_path / "apart", train_dataset=Videos(11), num_train_epochs=2).train()
+    monkeypatch.setattr("modeling_rdfer.trainer.trainer.STEPS_APART", 1)
+    trainer = make_trainer(tmp_path / "together", train_dataset=Videos(11), num_train_epochs=2)
+    trainer.train()
+    assert_same_tables(table_of(tmp_path / "apart"), table_of(tmp_path / "together"), tolerance=0)
+
+
 # Interruption and processes ------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from modeling_rdfer.trainer import verdicts
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SampleRecord
 from modeling_rdfer.trainer.verdicts import (
@@ -79,6 +80,16 @@ def test_threshold_stands_between_two_groups_of_losses():
     threshold = fit_noisy_loss_threshold(torch.from_numpy(losses))
     assert 1.0 < threshold < 2.2
     assert ((losses > threshold) == (np.arange(1000) >= 700)).mean() > 0.99
+
+
+def test_threshold_of_many_losses_is_that_of_a_sample_of_them(monkeypatch):
+    generator = np.random.default_rng(0)
+    losses = torch.from_numpy(np.concatenate([generator.normal(0.4, 0.2, 7000), generator.normal(3.0, 0.5, 3000)]))
+    of_all = fit_noisy_loss_threshold(losses)
+    monkeypatch.setattr(verdicts, "MAX_FITTED_LOSSES", 1000)
+    of_sample = fit_noisy_loss_threshold(losses)
+    assert of_sample == fit_noisy_loss_threshold(losses)  # all processes must come to the same verdicts
+    assert of_sample != of_all and abs(of_sample - of_all) < 0.1
 
 
 @pytest.mark.parametrize("losses", [torch.full((50,), 0.7), torch.rand(5), torch.randn(500).mul(0.1).add(1)])
