@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -215,7 +216,7 @@ def test_cards_of_the_most_suspicious_are_kept(root, knowing):
     videos = LabelledVideos([str(p) for p in paths], [p.parent.name for p in paths], [p.name for p in paths])
     *_, args = parse_training_arguments(["--output-dir", "unused", *FAST, "--per-device-eval-batch-size", "4"])
     cards = Cards(2)
-    predictions, errors = score(model, processor, videos, range(len(videos)), args, cards)
+    predictions, errors = score(model, processor, videos, range(len(videos)), args, 1, cards)
     assert not errors and set(cards.cards) == set(predictions.loss.argsort(descending=True)[:2].tolist())
     card = cards.cards[videos.sample_ids.index("swapped")]
     assert len(card["frames"]) == len(card["frame_times"]) == 6  # all of the video's
@@ -365,6 +366,40 @@ def test_the_table_of_a_training(root, knowing, tmp_path, capsys):
 
 
 # Truth ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory) -> Path:
+    """Images in folders by label, which is the colour; one is in the wrong folder."""
+    root, generator = tmp_path_factory.mktemp("stills"), np.random.default_rng(1)
+    for label in ("happy", "sad"):
+        draw(root / label, label, generator)
+    (root / "happy" / "5.png").rename(root / "sad" / "swapped.png")
+    return root
+
+
+def test_still_images_are_judged_by_views_of_them(stills, knowing, tmp_path):
+    options = ["--dataset", str(stills), "--in-sample", "--model", str(knowing), "--noisy-loss-threshold", "1", *FAST]
+    audit.main([*options, "--output-dir", str(tmp_path / "views")])
+    rows = rows_of(tmp_path / "views")
+    assert [name for name, row in rows.items() if row["partition"] == "noisy"] == ["sad/swapped.png"]
+    assert rows["sad/swapped.png"]["suggested_label"] == "happy"
+    assert {(row["num_frames"], row["num_valid_clips"]) for row in rows.values()} == {(1, 4)}
+    cards = json.loads(re.search(r'id="data"[^>]*>(.*?)</script>', (tmp_path / "views/audit.html").read_text())[1])[
+        "cards"
+    ]
+    assert {(len(card["frames"]), len(card["clips"])) for card in cards} == {(1, 4)}
+    # A single frame agrees with itself: no label is doubted.
+    audit.main([*options, "--output-dir", str(tmp_path / "frame"), "--still-views", "1"])
+    rows = rows_of(tmp_path / "frame")
+    assert {(row["partition"], row["num_valid_clips"]) for row in rows.values()} == {("clean", 1)}
+    # The same views again, whatever other images there are.
+    before = rows_of(tmp_path / "views")["happy/3.png"]
+    (stills / "happy" / "0.png").unlink()
+    audit.main([*options, "--output-dir", str(tmp_path / "again")])
+    assert rows_of(tmp_path / "again")["happy/3.png"]["probabilities"] == pytest.approx(
+        before["probabilities"], abs=1e-6
+    )
 
 
 def test_the_truth_is_found_by_the_name_of_the_file(audited):

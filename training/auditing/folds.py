@@ -131,7 +131,8 @@ def score_by_folds(
         for number, _members in enumerate(folds, start=1):
             if chosen := [video for video in wanted if fold_of[video] == number]:
                 folder = (output_dir / f"fold_{number}").resolve()
-                found |= make_cards(*load_scoring_model(str(folder), data, args), scored, chosen, args)
+                model = load_scoring_model(str(folder), data, args)
+                found |= make_cards(*model, scored, chosen, args, data.still_views)
         return found
 
     return Audit(
@@ -200,7 +201,7 @@ def score_fold(
         raise ValueError(
             f"{folder} has a model of the labels {class_names(model.config)}, expected {label_names} in that order."
         )
-    predictions, errors = score(model, processor, videos, members, args, cards, description)
+    predictions, errors = score(model, processor, videos, members, args, data.still_views, cards, description)
     if errors:  # they were readable before the training
         report_bad_videos(list(errors.values()), len(members), "error")
     save_file(predictions.state_dict(), folder / PREDICTIONS_NAME)  # which is complete or not there

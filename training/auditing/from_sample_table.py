@@ -115,7 +115,7 @@ def add_videos(
         changed = [audit.videos.sample_ids[n] for n in wanted if hashes[n] and found.content_hash(n) != hashes[n]]
         if changed:
             raise ValueError(f"{file}: {len(changed)} videos have changed since the training: {first_few(changed)}.")
-        return make_cards(network, processor, audit.videos, wanted, args)
+        return make_cards(network, processor, audit.videos, wanted, args, data.still_views)
 
     audit.missing_cards = missing_cards
 

@@ -250,22 +250,24 @@
     if (card.childElementCount > 1) return;
     const i = Number(card.dataset.row);
     const [row, { frames, frame_times: times, clips, clip_frames: centres }] = [rows[i], cards.get(i)];
+    const isStill = row.num_frames === 1; // its clips are made of views of the image
     const moment = (index) => (times[index] === null ? `frame ${index + 1}` : `${times[index].toFixed(2)} s`);
     card.append(
       ...(row.path && row.path !== row.sample_id ? [make("small", {}, row.path)] : []),
       verdict(row),
       make("dl", { class: "measures" }, ...MEASURES.filter(([key]) => row[key] !== undefined).map(([key, name, digits]) =>
         make("div", {}, make("dt", {}, name), make("dd", {}, number(row[key], digits))))),
-      make("ol", { class: "strip", "aria-label": "Key frames" }, ...frames.map((frame, index) => {
+      make("ol", { class: isStill ? "strip still" : "strip", "aria-label": isStill ? "Image" : "Key frames" }, ...frames.map((frame, index) => {
         const of = centres.flatMap((centre, clip) => (centre === index ? [clip + 1] : []));
+        if (isStill) return make("li", {}, make("img", { decoding: "async", src: `data:image/webp;base64,${frame}`, alt: row.sample_id }));
         const picture = make("img", { decoding: "async", src: `data:image/webp;base64,${frame}`,
           alt: `${row.sample_id}, frame ${index + 1} of ${frames.length}${times[index] === null ? "" : ` at ${moment(index)}`}${of.length ? `, centre of clip ${of.join(" and ")}` : ""}` });
         return make("li", { class: of.length ? "centre" : null }, picture, moment(index),
           of.length ? make("b", {}, ` clip ${of.join(", ")}`) : null);
       })),
       make("ul", { class: "clips", "aria-label": "Predictions of the model" },
-        ...(row.probabilities ? [clipLine("Video", row.probabilities, row.given_label)] : []),
-        ...clips.map((probabilities, clip) => clipLine(`Clip ${clip + 1}, ${moment(centres[clip])}`, probabilities, row.given_label))),
+        ...(row.probabilities ? [clipLine(isStill ? "Image" : "Video", row.probabilities, row.given_label)] : []),
+        ...clips.map((probabilities, clip) => clipLine(isStill ? `Views ${clip + 1}` : `Clip ${clip + 1}, ${moment(centres[clip])}`, probabilities, row.given_label))),
       decider(i),
     );
     paint(card);

@@ -114,6 +114,7 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
         script_hash=_hash(script),
         data=data,
         num_videos=len(rows),
+        has_stills=any(row.get("num_frames") == 1 for row in rows),
         counts=Counter(row["partition"] for row in rows),
         partitions=PARTITIONS,
         matrix=matrix,

@@ -82,16 +82,18 @@ def score(
     videos: LabelledVideos,
     numbers: Sequence[int],
     args: RDFERTrainingArguments,
+    still_views: int,
     cards: Cards,
     description: str = "scoring",
 ) -> tuple[SamplePredictions | None, dict[int, Exception]]:
-    """Scores videos once, without augmentation.
+    """Scores videos once, without augmentation; still images as videos of views.
 
     Args:
         model, processor: see [`load_scoring_model`].
         videos ([`LabelledVideos`]): all videos of the audit, labelled with the model's names.
         numbers (sequence of `int`): which of them to score.
-        args ([`RDFERTrainingArguments`]): batch size of evaluation and number of workers.
+        args ([`RDFERTrainingArguments`]): batch size of evaluation, number of workers, seed of the views.
+        still_views (`int`): views of a still image, see [`ScoringVideoDataset`].
         cards ([`Cards`]): collects the cards.
         description (`str`, *optional*, defaults to `"scoring"`): of the progress bar.
 
@@ -99,7 +101,9 @@ def score(
         `tuple`: the [`SamplePredictions`], whose `index` is the number among `videos`, or None if no video can be
         read; and the exceptions of videos that cannot be read, by number.
     """
-    dataset = ScoringVideoDataset(videos.select(list(numbers)), model.config.label2id, processor)
+    dataset = ScoringVideoDataset(
+        videos.select(list(numbers)), model.config.label2id, processor, seed=args.seed, still_views=still_views
+    )
     batches = ScoringBatches(
         dataset,
         model.device,
@@ -124,10 +128,10 @@ def score(
     return SamplePredictions.concatenate(parts) if parts else None, errors
 
 
-def make_cards(model, processor, videos: LabelledVideos, numbers: list[int], args) -> dict[int, dict]:
+def make_cards(model, processor, videos: LabelledVideos, numbers: list[int], args, still_views) -> dict[int, dict]:
     """Makes the cards of some videos by scoring them once more; see [`score`]."""
     cards = Cards(len(numbers))
-    score(model, processor, videos, numbers, args, cards, "frames for the page")
+    score(model, processor, videos, numbers, args, still_views, cards, "frames for the page")
     return cards.cards
 
 
@@ -145,7 +149,7 @@ def score_in_sample(
     errors = open_audit_videos(videos, data.on_bad_video, data.on_damage)
     numbers = [number for number in range(len(videos)) if number not in errors]
     cards = Cards(arguments.max_cards)
-    predictions, further = score(model, processor, videos, numbers, args, cards)
+    predictions, further = score(model, processor, videos, numbers, args, data.still_views, cards)
     report_bad_videos(list(further.values()), len(numbers), data.on_bad_video)
     return Audit(
         videos,
@@ -156,7 +160,7 @@ def score_in_sample(
         revision=getattr(model.config, "_commit_hash", None),
         out_of_sample=False,
         cards=cards,
-        missing_cards=lambda wanted: make_cards(model, processor, videos, wanted, args),
+        missing_cards=lambda wanted: make_cards(model, processor, videos, wanted, args, data.still_views),
     )
 
 

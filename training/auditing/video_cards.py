@@ -39,7 +39,8 @@ class Cards:
 
 
 def make_card(example: dict, clips: torch.Tensor, key_frames: torch.LongTensor) -> dict:
-    """Makes the card of a video: the frames at the centres of its clips, and others evenly spread, up to 8 in all.
+    """Makes the card of a video: the frames at the centres of its clips, and others evenly spread, up to 8 in all. The
+    card of a still image has the image itself instead of its views.
 
     Args:
         example (`dict`): the video, from [`ScoringVideoDataset`].
@@ -49,6 +50,13 @@ def make_card(example: dict, clips: torch.Tensor, key_frames: torch.LongTensor) 
     Returns:
         `dict`: a card as [`write_page`] takes it.
     """
+    if "still" in example:
+        return {
+            "frames": [_webp(example["still"])],
+            "frame_times": [None],
+            "clips": _rounded(clips),
+            "clip_frames": [0] * len(clips),
+        }
     centres = key_frames[:, key_frames.shape[1] // 2].tolist()
     num_frames = int(example["frame_mask"].sum())
     count = max(STRIP_FRAMES - len(set(centres)), 1)
@@ -57,9 +65,13 @@ def make_card(example: dict, clips: torch.Tensor, key_frames: torch.LongTensor) 
     return {
         "frames": [_webp(example["pixel_values_videos"][place]) for place in strip],
         "frame_times": [None if seconds is None or not np.isfinite(seconds[p]) else float(seconds[p]) for p in strip],
-        "clips": [[round(value, 5) for value in clip] for clip in clips.tolist()],
+        "clips": _rounded(clips),
         "clip_frames": [strip.index(centre) for centre in centres],
     }
+
+
+def _rounded(clips: torch.Tensor) -> list[list[float]]:
+    return [[round(value, 5) for value in clip] for clip in clips.tolist()]
 
 
 def _webp(frame: torch.Tensor) -> bytes:

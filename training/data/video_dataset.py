@@ -12,6 +12,7 @@ from modeling_rdfer.models.loss_aen import UNKNOWN
 from modeling_rdfer.models.video_processing_rdfer import RDFERVideoProcessor
 from modeling_rdfer.trainer.pseudo_labels import take_columns, teacher_columns
 from training.data.known_labels import trusted_labels_of
+from training.data.still_views import video_of_still
 
 
 class BaseVideoDataset:
@@ -19,7 +20,7 @@ class BaseVideoDataset:
 
     Args:
         videos ([`LabelledVideos`] or [`VideoShards`]): the videos.
-        label2id, processor, training, num_clips, seed, crop_scale, colour_jitter: see [`VideoDataset`].
+        label2id, processor, training, num_clips, seed, crop_scale, colour_jitter, still_views: see [`VideoDataset`].
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class BaseVideoDataset:
         seed: int = 0,
         crop_scale: tuple[float, float] = (0.7, 1.0),
         colour_jitter: float = 0.4,
+        still_views: int = 1,
     ):
         unknown = sorted(set(videos.labels) - set(label2id))
         if unknown:
@@ -47,7 +49,7 @@ class BaseVideoDataset:
                     self.frame_teacher.labels, sorted(label2id, key=label2id.__getitem__)
                 )
         self.trusted = trusted_labels_of(videos, label2id) if training else None
-        self.num_clips, self.seed = num_clips, seed
+        self.num_clips, self.seed, self.still_views = num_clips, seed, still_views
         # Shared memory, so that persistent worker processes see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
         self.augment = v2.Compose(
@@ -122,11 +124,23 @@ class BaseVideoDataset:
         if self.training:
             # torchvision draws from torch's global generator, so its state is restored afterwards.
             with torch.random.fork_rng(devices=[]):
-                key = f"{self.seed} {self.epoch} {index}".encode()
-                torch.manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=7).digest(), "big"))
+                torch.manual_seed(_seed_of(self.seed, self.epoch, index))
                 example["clip_jitter"] = torch.rand(self.num_clips)
-                example["pixel_values_videos"] = self.augment(example["pixel_values_videos"])
+                if self.is_still(example):
+                    self._make_views(example, torch.default_generator)
+                else:
+                    example["pixel_values_videos"] = self.augment(example["pixel_values_videos"])
         return example
+
+    def is_still(self, example: dict) -> bool:
+        """Whether an example is a still image that becomes a video of views."""
+        return self.still_views > 1 and int(example["frame_mask"].sum()) == 1
+
+    def _make_views(self, example: dict, generator: torch.Generator):
+        frames, mask = video_of_still(example["pixel_values_videos"], self.still_views, generator)
+        example |= {"pixel_values_videos": frames, "frame_mask": mask}
+        if "pseudo_labels" in example:
+            example["pseudo_labels"][mask] = example["pseudo_labels"][0]
 
     def _select_pseudo_labels(self, probabilities: dict[str, list[float]], metadata, num_frames: int, index: int):
         """Pseudo-labels of the frames that the processor has taken, padded to `(num_frames, C)`."""
@@ -158,6 +172,8 @@ class VideoDataset(BaseVideoDataset, Dataset):
             resized crop keeps.
         colour_jitter (`float`, *optional*, defaults to 0.4): strength of the jitter of brightness, contrast and
             saturation (arXiv 2502.16129).
+        still_views (`int`, *optional*, defaults to 1): in training, a video of a single frame becomes one of so many
+            views of it, instead of being augmented, see [`random_views`]; 1: it does not.
 
     Raises:
         KeyError: if a label is not in `label2id`.
@@ -171,7 +187,9 @@ class VideoDataset(BaseVideoDataset, Dataset):
 class ScoringVideoDataset(BaseVideoDataset, Dataset):
     """Videos as the model takes them in evaluation, with the time of each frame in seconds.
 
-    A video that cannot be read gives the exception instead of an example, so the caller can report it and go on.
+    A video that cannot be read gives the exception instead of an example, so the caller can report it and go on. With
+    `still_views` above 1, a video of a single frame becomes one of so many views, which depend on its id and the seed
+    only; its image is the example's `still`.
     """
 
     def __getitem__(self, index: int) -> dict | Exception:
@@ -179,11 +197,20 @@ class ScoringVideoDataset(BaseVideoDataset, Dataset):
             inputs = self.process(self.videos.sources[index], index, return_metadata=True)
         except (ValueError, TypeError, OSError) as error:
             return error
-        return {
+        example = {
             "pixel_values_videos": inputs["pixel_values_videos"][0],
             "frame_mask": inputs["frame_mask"][0],
             "seconds": inputs["video_metadata"][0].pts_seconds,
         }
+        if self.is_still(example):
+            example["still"] = example["pixel_values_videos"][0]
+            seed = _seed_of(self.seed, self.videos.sample_ids[index])
+            self._make_views(example, torch.Generator().manual_seed(seed))
+        return example
+
+
+def _seed_of(*key) -> int:
+    return int.from_bytes(hashlib.blake2b(" ".join(map(str, key)).encode(), digest_size=7).digest(), "big")
 
 
 __all__ = ["BaseVideoDataset", "ScoringVideoDataset", "VideoDataset"]

@@ -1,7 +1,9 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """FER+: ten people's votes on the expression of each image of FER-2013, 35,887 faces of 48x48 grey pixels (Barsoum et
 al., ICMI 2016). The votes are under the MIT license; the images were collected from the web, without a license of the
-photographers.
+photographers. FER-2013's own labels can be taken instead of the votes.
+
+As a program it writes what most people chose, to measure an audit of FER-2013's labels by, or to trust in training.
 """
 
 import csv
@@ -18,7 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers.utils import logging
 
+from modeling_rdfer.models.labels_rdfer import canonical_label
 from training.data.messages import first_few
+from training.running.script_parser import ScriptParser
 
 from .loader_tools import OnMissing, build_splits, find_lists, loader
 
@@ -49,9 +53,10 @@ def load(
     root,
     keep: Literal["majority", "plurality", "all"] = "majority",
     contempt: bool = False,
+    label_source: Literal["votes", "fer2013"] = "votes",
     on_missing: OnMissing = "error",
 ) -> datasets.DatasetDict:
-    """Loads FER+. The images are not decoded.
+    """Loads FER+, or FER-2013. The images are not decoded.
 
     Args:
         root (`str` or `Path`): folder with one of:
@@ -59,7 +64,8 @@ def load(
             - `train.parquet`, `validation.parquet` and, optionally, `test.parquet`, with the columns `image`
               (`{"bytes", "path"}`), `votes` (ten whole numbers) and, optionally, `fer2013_label`;
             - FER-2013's `fer2013.csv` (emotion, pixels, Usage) and FER+'s `fer2013new.csv` (Usage, Image name and ten
-              columns of votes), whose rows are those of the former;
+              columns of votes), whose rows are those of the former; with `label_source="fer2013"`, the latter may be
+              missing;
             - `FER2013Train`, `FER2013Valid` and, optionally, `FER2013Test` (in `root` or in `root/data`), as FER+'s
               own program writes them: PNG images and `label.csv` with name, optionally a box, and ten votes.
         keep (`"majority"`, `"plurality"` or `"all"`, *optional*, defaults to `"majority"`): which images count.
@@ -68,30 +74,38 @@ def load(
             images whose winner is no label (unknown, not a face, contempt) are left out. `"all"` keeps each image with
             a vote for a label; the label with most votes is its label, in a tie the first one.
         contempt (`bool`, *optional*, defaults to `False`): whether contempt is the eighth label.
+        label_source (`"votes"` or `"fer2013"`, *optional*, defaults to `"votes"`): with `"fer2013"` the labels are
+            those that FER-2013 itself gives, and all images count of which they are known; `keep` and `contempt` are
+            about votes only.
         on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether an image that a `label.csv` has
             and its folder has not is an error or left out.
 
     Returns:
         `datasets.DatasetDict`: `train`, `validation` and, if it is there, `test` (FER-2013's Training, PublicTest and
         PrivateTest) with the columns of [`build_splits`] (`image` is a path if the images are files, else
-        `{"bytes", "path"}`); `votes`, the ten numbers of votes for `VOTES`; `soft_label`, the shares of the labels in
-        the votes for labels, of sum 1; and, if it is known, `fer2013_label`, FER-2013's own label or `None`.
-        `sample_id` is the name of the image, e.g. `"fer0000000"`.
+        `{"bytes", "path"}`); `votes`, the ten numbers of votes for `VOTES`; with labels by vote `soft_label`, the
+        shares of the labels in the votes for labels, of sum 1; and, if it is known, `fer2013_label`, FER-2013's own
+        label or `None`. `sample_id` is the name of the image, e.g. `"fer0000000"`.
 
     Raises:
         FileNotFoundError: if files are missing.
         ValueError: if a column is missing, a row has other than ten votes, an image has other than 48x48 pixels, or
             the two lists differ in their rows.
     """
-    labels = VOTES[:8] if contempt else LABELS
+    own = label_source == "fer2013"
+    labels = VOTES[:8] if contempt and not own else LABELS
     splits, images = {}, {}
-    for split, rows in _read_rows(root).items():
-        kept = [made for row in rows if (made := _label_row(row, labels, keep))]
-        logger.warning(f"FER+, keep={keep}: {len(kept):,} of the {len(rows):,} images of {split} are kept.")
+    for split, rows in _read_rows(root, own).items():
+        kept = [made for row in rows if (made := _own_label(row) if own else _label_row(row, labels, keep))]
+        chosen = "FER-2013's labels" if own else f"FER+, keep={keep}"
+        logger.warning(f"{chosen}: {len(kept):,} of the {len(rows):,} images of {split} are kept.")
+        if not kept:
+            raise ValueError(f"{root}: none of the images of {split} has a label; {chosen} were asked for.")
         images |= {row["sample_id"]: row.pop("image") for row in kept}
         splits[split] = kept
     images = {name: image for name, image in images.items() if isinstance(image, dict) or image.is_file()}
-    features = {"votes": datasets.List(datasets.Value("int8"), length=len(VOTES))}
+    has_votes = all("votes" in row for rows in splits.values() for row in rows)
+    features = {"votes": datasets.List(datasets.Value("int8"), length=len(VOTES))} if has_votes else {}
     return build_splits(root, labels, splits, images, on_missing, features)
 
 
@@ -109,6 +123,14 @@ def _label_row(row: dict, labels: Sequence[str], keep: str) -> dict | None:
     if winner not in labels:
         return None
     return {**row, "label": winner, "soft_label": [count / sum(counts) for count in counts]}
+
+
+def _own_label(row: dict) -> dict | None:
+    """The row with FER-2013's label; `None` if that is not known."""
+    own = row.get("fer2013_label")
+    if not own:
+        return None
+    return {**row, "label": next(name for name in LABELS if canonical_label(name) == canonical_label(own))}
 
 
 def _winner(votes: Sequence[int], keep: str) -> str | None:
@@ -135,14 +157,15 @@ def _check_votes(where: str, votes: Sequence) -> list[int]:
 # ---------------------------------------------------------------------------------------------------------------------
 # Layouts
 # ---------------------------------------------------------------------------------------------------------------------
-def _read_rows(root: Path) -> dict[str, list[dict]]:
+def _read_rows(root: Path, own_labels: bool = False) -> dict[str, list[dict]]:
     """The rows of each split: `sample_id`, `path`, `votes`, `image` (`{"bytes", "path"}`, or a path that may lead
-    nowhere) and, if it is known, `fer2013_label`.
+    nowhere) and, if it is known, `fer2013_label`. With `own_labels`, FER-2013's list alone is enough; its rows have no
+    `votes`.
     """
     lists = [f"{folder}/label.csv" for folder in FOLDERS]
-    files = find_lists(root, [PARQUET[:2], CSV, lists[:2]])
+    files = find_lists(root, [PARQUET[:2], CSV, *([CSV[:1]] if own_labels else []), lists[:2]])
     if files[0].name == CSV[0]:
-        return _read_csv(*files)
+        return _read_csv(*files) if len(files) == 2 else _read_fer2013(*files)
     read = _read_parquet if files[0].name == PARQUET[0] else _read_folder
     base = files[0].parent if read is _read_parquet else files[0].parent.parent
     files = [base / name for name in (PARQUET if read is _read_parquet else lists)]
@@ -184,6 +207,19 @@ def _read_csv(fer2013: Path, ferplus: Path) -> dict[str, list[dict]]:
             row["image"] = {"bytes": _make_png(where, image["pixels"]), "path": name}
             row["fer2013_label"] = _fer2013_label(where, image["emotion"])
             splits.setdefault(USAGES[image["Usage"]], []).append(row)
+    return splits
+
+
+def _read_fer2013(file: Path) -> dict[str, list[dict]]:
+    """FER-2013's list alone; its images have no names, so ids are numbers of rows."""
+    splits: dict[str, list[dict]] = {}
+    for number, (where, image) in enumerate(_read_lines(file, ("emotion", "pixels", "Usage"))):
+        if image["Usage"] not in USAGES:
+            raise ValueError(f"{where} has Usage {image['Usage']!r}; expected one of {', '.join(USAGES)}.")
+        name = f"row{number:05d}"
+        row = {"sample_id": name, "path": f"{name}.png", "fer2013_label": _fer2013_label(where, image["emotion"])}
+        row["image"] = {"bytes": _make_png(where, image["pixels"]), "path": f"{name}.png"}
+        splits.setdefault(USAGES[image["Usage"]], []).append(row)
     return splits
 
 
@@ -234,4 +270,53 @@ def _fer2013_label(where: str, number: str) -> str:
     return FER2013_LABELS[int(number)]
 
 
-__all__ = ["LABELS", "PUBLISHED", "VOTES", "load"]
+def majority(votes: Sequence[int]) -> str | None:
+    """What more than half of the people chose, one of `VOTES`; `None` if the votes split."""
+    return VOTES[votes.index(max(votes))] if 2 * max(votes) > sum(votes) else None
+
+
+def write_majorities(root: Path, file: Path) -> int:
+    """Writes the label that more than half of the people chose, of each image that has one, as a CSV file.
+
+    Args:
+        root (`Path`): see [`load`].
+        file (`Path`): CSV to write, with the columns `sample_id` and `label`.
+
+    Returns:
+        `int`: number of images.
+    """
+    rows = [row for rows in _read_rows(root).values() for row in rows if majority(row["votes"]) in LABELS]
+    with open(file, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["sample_id", "label"])
+        writer.writerows([row["sample_id"], majority(row["votes"])] for row in rows)
+    return len(rows)
+
+
+EXAMPLES = """examples:
+  What more than half of the ten people chose:
+    python -m training.datasets.ferplus --root D --majorities crowd.csv
+  An audit of FER-2013's labels that is measured by it:
+    python -m training.audit --dataset ferplus --root D --dataset-options label_source=fer2013 \\
+      --truth-file crowd.csv --truth label --no-face-crop --output-dir audit
+"""
+
+
+def main(argv: list[str] | None = None):
+    """Writes the majorities."""
+    parser = ScriptParser("datasets.ferplus", __doc__, EXAMPLES)
+    parser.add_argument("--root", required=True, type=Path, help="folder of FER+")
+    parser.add_argument("--majorities", required=True, type=Path, help="CSV file to write: sample_id, label")
+    arguments = parser.parse_args(argv)
+    try:
+        number = write_majorities(arguments.root, arguments.majorities)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(f"Wrote {arguments.majorities}: {number:,} images with a label that more than half of the people chose.")
+
+
+__all__ = ["LABELS", "PUBLISHED", "VOTES", "load", "majority", "write_majorities"]
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ import yaml
 
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from training.data.dataset_argument import SourceArguments
+from training.data.still_views import NUM_VIEWS
 from training.running.script_parser import BooleanAction, ScriptParser
 
 # Other names of --dataset and --eval-dataset; the first three of transformers' example scripts.
@@ -119,6 +120,14 @@ class DataArguments(SourceArguments):
     )
     colour_jitter: float = field(
         default=0.4, metadata={"help": "Strength of the jitter of brightness, contrast and saturation, 0..1."}
+    )
+    still_views: int = field(
+        default=NUM_VIEWS,
+        metadata={
+            "help": "In training and in audits, a still image becomes a video of so many views of itself (crops, "
+            "rolls, mirroring, light, blur), so that clips differ and their agreement says something. 1: it stays one "
+            "frame, which agrees with itself, so no label of it is ever doubted."
+        },
     )
     decisions: str | None = field(
         default=None,

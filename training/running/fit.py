@@ -109,6 +109,7 @@ def fit(
         seed=args.seed,
         crop_scale=(data.crop_scale, 1.0),
         colour_jitter=data.colour_jitter,
+        still_views=data.still_views,
     )
     eval_dataset, selection_dataset = (
         None if part is None else dataset_class(part, label2id, processor)

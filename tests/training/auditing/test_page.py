@@ -270,6 +270,25 @@ def test_cards_show_frames_and_clips_and_names_are_text(visit, small_page, rows)
     assert set(ids(page)) == {row["sample_id"] for row in rows}
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_still_is_shown_once_beside_its_verdict(visit, tmp_path, width):
+    row = make_row("face.png", 0, 0, [0.01, 0.97, 0.01, 0.01], num_frames=1)
+    card = make_card([HAPPY, HAPPY])
+    card |= {"frames": card["frames"][:1], "frame_times": [None], "clip_frames": [0, 0]}
+    path = tmp_path / "stills.html"
+    write_page(path, [row], summarise([row]), {"face.png": card})
+    page = visit(path, width)
+    shown = by_id(page, ".card", "face.png")
+    shown.scroll_into_view_if_needed()
+    shown.locator("img").wait_for()
+    assert shown.locator("img").count() == 1 and shown.locator("img").get_attribute("alt") == "face.png"
+    words = shown.locator(".clips").inner_text()
+    assert "Image: happy" in words and "Views 1: happy" in words and "frame" not in words
+    image, verdict = (shown.locator(part).bounding_box() for part in ("img", ".verdict"))
+    assert image["x"] + image["width"] <= verdict["x"] and image["width"] >= 70
+    assert "its clips are groups of these views" in " ".join(page.locator(".words").first.text_content().split())
+
+
 def test_filters_and_search(visit, small_page):
     page = visit(small_page)
     page.select_option("[name=partition]", "hard")

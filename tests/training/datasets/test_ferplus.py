@@ -16,7 +16,7 @@ from tests.helpers.dataset_replicas import (
     ferplus_parquet,
     labels_of,
 )
-from training.datasets import dataset_options, load
+from training.datasets import dataset_options, ferplus, load
 from training.datasets.ferplus import LABELS, VOTES
 
 WRITERS = {"parquet": ferplus_parquet, "csv": ferplus_csv, "folders": ferplus_folders}
@@ -148,3 +148,34 @@ def test_folders_with_other_images_than_their_list(tmp_path, caplog, monkeypatch
     replace_in(root / "FER2013Valid" / "label.csv", ",10,0,0,0", ",10,0,0")
     with pytest.raises(ValueError, match=r"FER2013Valid/label\.csv, line 1: expected 10 numbers of votes"):
         load("ferplus", root)
+
+
+def test_labels_of_fer_2013_itself(tmp_path):
+    train = load("ferplus", ferplus_parquet(tmp_path / "parquet"), label_source="fer2013")["train"]
+    # Those that are known, whatever the votes; under FER+'s names of the labels.
+    known = [f"fer{number:07d}" for number in (1, 3, 5)]
+    assert labels_of(train) == dict.fromkeys(known, "anger") and train.features["label"].names == LABELS
+    assert train[0]["votes"] == FERPLUS_VOTES["train"]["fer0000001"]
+    both = load("ferplus", ferplus_csv(tmp_path / "csv"), label_source="fer2013")
+    assert labels_of(both["train"])["fer0000003"] == "happiness"  # the fourth in its list has emotion 3
+    (tmp_path / "csv" / "fer2013new.csv").unlink()
+    alone = load("ferplus", tmp_path / "csv", label_source="fer2013")
+    # Also what is not a face, the second row, for which FER+ has no name.
+    assert [LABELS[label] for label in alone["train"]["label"][:4]] == ["anger", "anger", "disgust", "fear"]
+    assert alone["train"][0]["sample_id"] == "row00000" and "votes" not in alone["train"].column_names
+    assert np.array_equal(pixels_of(alone["train"][0]), np.asarray(draw_face(0)))
+    with pytest.raises(FileNotFoundError, match=r"fer2013new\.csv"):
+        load("ferplus", tmp_path / "csv")
+    with pytest.raises(ValueError, match="none of the images of train has a label; FER-2013's labels"):
+        load("ferplus", ferplus_folders(tmp_path / "folders"), label_source="fer2013")
+
+
+def test_what_most_people_chose_is_written(tmp_path, capsys):
+    root = ferplus_parquet(tmp_path / "data")
+    ferplus.main(["--root", str(root), "--majorities", str(tmp_path / "crowd.csv")])
+    lines = (tmp_path / "crowd.csv").read_text().split()
+    votes = {name: counts for split in ("train", "validation") for name, counts in FERPLUS_VOTES[split].items()}
+    clear = {name: counts for name, counts in votes.items() if 2 * max(counts[:7]) > sum(counts)}
+    assert lines[0] == "sample_id,label" and 0 < len(clear) < len(votes)
+    assert lines[1:] == [f"{name},{LABELS[counts.index(max(counts))]}" for name, counts in clear.items()]
+    assert f"{len(clear)} images" in capsys.readouterr().out

@@ -9,12 +9,12 @@ import numpy as np
 import PIL.Image
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from modeling_rdfer.models.labels_rdfer import canonical_label
 from training.build.face_api_net import MEAN, FaceAPINet, FaceAPINetConfig
 from training.build.npm_weights import FACE_API, fetch_package, load_face_expression
+from training.data.still_views import random_views
 from training.datasets import load
 from training.datasets.ferplus import LABELS
 
@@ -140,44 +140,10 @@ def _see(network: FaceAPINet, images: torch.Tensor, number: int, split: str) -> 
     mean = torch.tensor(MEAN).view(3, 1, 1)
     features = torch.empty(len(images), number, network.num_features[-1], dtype=torch.half)
     for index, image in enumerate(tqdm(images, desc=f"views of {split} images")):
-        views = random_views(image.expand(number, -1, -1), SIZE, generator)
+        views = random_views(image.expand(number, 1, -1, -1), (SIZE, SIZE), generator)
         pixels = ((views.expand(-1, 3, -1, -1) - mean) / 255).contiguous(memory_format=torch.channels_last)
         features[index] = network(pixels).feature_maps[-1].mean((2, 3)).half()
     return features
 
 
-def random_views(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Draws a view of each image: crop, roll, mirroring, light and blur. No view shows motion.
-
-    Args:
-        images (`torch.Tensor` of shape `(N, H, W)`): uint8, grey.
-        size (`int`): height and width of the views.
-        generator (`torch.Generator`): what the views are drawn with.
-
-    Returns:
-        `torch.FloatTensor` of shape `(N, 1, size, size)`: 0..255.
-    """
-    count = len(images)
-
-    def uniform(low: float, high: float) -> torch.Tensor:
-        return torch.rand(count, generator=generator) * (high - low) + low
-
-    scale, roll = uniform(0.8, 1.05), torch.deg2rad(uniform(-15, 15))
-    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-    cosine, sine = scale * torch.cos(roll), scale * torch.sin(roll)
-    rows = [
-        torch.stack([cosine * mirror, -sine, uniform(-0.1, 0.1)], 1),
-        torch.stack([sine * mirror, cosine, uniform(-0.1, 0.1)], 1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, 1), [count, 1, size, size], align_corners=False)
-    pixels = images[:, None].float() / 255
-    blurred = F.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False)
-    share, gamma, gain = (
-        values.view(-1, 1, 1, 1) for values in (uniform(-0.5, 1), uniform(0.7, 1.4), uniform(0.8, 1.2))
-    )
-    pixels = pixels + share.clamp(min=0) * (blurred - pixels)
-    views = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return 255 * (gain * views.clamp(1e-3, 1) ** gamma).clamp(0, 1)
-
-
-__all__ = ["PER_LABEL", "SIZE", "VIEWS", "Stills", "cache_views", "random_views", "stills"]
+__all__ = ["PER_LABEL", "SIZE", "VIEWS", "Stills", "cache_views", "stills"]
