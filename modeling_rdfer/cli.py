@@ -17,6 +17,7 @@ from transformers.utils import logging
 from . import __version__
 from .disclaimer import NOT_FOR
 from .inference.export import SUFFIXES, export
+from .inference.json_answers import answers_document, model_facts
 from .inference.loading import load
 from .inference.predict import predict
 from .inference.scores import UNCERTAIN
@@ -52,10 +53,12 @@ def _predict(arguments) -> int:
         on_error="report",
         progress=len(videos) > 1 and sys.stderr.isatty(),
     )
+    assert isinstance(answers, list)  # as `videos` is one
     failed = [answer for answer in answers if "error" in answer]
     if arguments.json:
-        text = json.dumps(answers, indent=2, ensure_ascii=False)
-        print(text if _can_print(text) else json.dumps(answers, indent=2))
+        document = answers_document(answers, model_facts(arguments.model, arguments.device, arguments.engine))
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        print(text if _can_print(text) else json.dumps(document, indent=2))
     else:
         for answer in answers:
             if "error" not in answer:
@@ -266,7 +269,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=["frames", "time"],
         help="sample evenly by the number of frames or in time, for videos with gaps (default: the checkpoint's)",
     )
-    command.add_argument("--json", action="store_true", help="print a JSON list instead of tables")
+    command.add_argument(
+        "--json", action="store_true", help="print a JSON document with further facts instead of tables"
+    )
 
     command = add_command(
         "timeline",

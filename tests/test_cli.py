@@ -26,7 +26,7 @@ CLIP = DATA / "cap13_edit2.mp4"
 def test_predict_as_a_command(command):
     result = subprocess.run([*command, "predict", str(CLIP), "--json"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    (answer,) = json.loads(result.stdout)
+    (answer,) = json.loads(result.stdout)["answers"]
     expected = predict(CLIP)
     assert answer["file"] == str(CLIP)
     assert [p["label"] for p in answer["predictions"]] == [p["label"] for p in expected["predictions"]]
@@ -44,7 +44,9 @@ def test_predict_shows_files_of_any_name(tmp_path, encoding):
     command = [sys.executable, "-m", "modeling_rdfer", "predict", "--top-k", "1", "videos"]
     run = {"capture_output": True, "check": True, "cwd": tmp_path}
     run["env"] = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
-    answers = json.loads(subprocess.run([*command, "--json"], **run).stdout.decode(encoding.partition(":")[0]))
+    answers = json.loads(subprocess.run([*command, "--json"], **run).stdout.decode(encoding.partition(":")[0]))[
+        "answers"
+    ]
     assert sorted(answer["file"] for answer in answers) == sorted(f"videos/{name}" for name in names)
     table = subprocess.run([*command, "videos/caf\udce9.gif"], **run).stdout.decode(encoding.partition(":")[0])
     lines = [line for line in table.splitlines() if "agreement" in line]
@@ -59,7 +61,7 @@ def test_predict_shows_the_sentiment_of_aen(capsys):
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith(f"agreement of the clips 1.00  sentiment neutral {sentiment['score']:.4f}")
     assert main(["predict", str(CLIP), "--model", model, "--json", "--top-k", "1"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
     assert answer["sentiment"] == {"label": "neutral", "score": pytest.approx(sentiment["score"])}
     assert main(["predict", str(CLIP)]) == 0
     first, *others = capsys.readouterr().out.splitlines()
@@ -72,7 +74,7 @@ def test_predict_with_a_least_confidence(capsys):
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{CLIP}  uncertain  ") and len(lines) == 7
     assert main([*arguments, "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
     assert answer["label"] == "uncertain" and answer["predictions"][0]["label"] == "neutral"
 
 
@@ -85,7 +87,7 @@ def test_predict_reports_bad_files_goes_on_and_exits_with_1(capsys, tmp_path):
     assert "broken.mp4" in captured.err and "1 of 2" in captured.err
 
     assert main(["predict", str(broken), str(CLIP), "--json"]) == 1
-    first, second = json.loads(capsys.readouterr().out)
+    first, second = json.loads(capsys.readouterr().out)["answers"]
     assert first.keys() == {"file", "error"} and "predictions" in second
 
 
@@ -95,13 +97,16 @@ def test_predict_takes_folders_of_videos_and_of_frames(capsys, tmp_path):
         shutil.copy(CLIP, tmp_path / "videos" / name)
     (tmp_path / "videos" / "notes.txt").write_text("not a video")
     assert main(["predict", str(tmp_path / "videos"), "--json", "--batch-size", "2"]) == 0
-    assert [Path(answer["file"]).name for answer in json.loads(capsys.readouterr().out)] == ["a.MP4", "b.mp4"]
+    assert [Path(answer["file"]).name for answer in json.loads(capsys.readouterr().out)["answers"]] == [
+        "a.MP4",
+        "b.mp4",
+    ]
 
     (tmp_path / "frames").mkdir()
     for number in range(3):
         Image.new("RGB", (64, 64), (number, 100, 50)).save(tmp_path / "frames" / f"{number}.png")
     assert main(["predict", str(tmp_path / "frames"), "--json", "--no-face-crop"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
     assert answer["file"].endswith("frames") and len(answer["predictions"]) == 7
 
 
@@ -111,7 +116,7 @@ def test_predict_answers_for_each_image(capsys, tmp_path):
     for file, frame in zip(files, open_video(CLIP).get_frames([100, 700])):
         Image.fromarray(frame.permute(1, 2, 0).numpy()).save(file)
     assert main(["predict", *files, "--json"]) == 0
-    answers = json.loads(capsys.readouterr().out)
+    answers = json.loads(capsys.readouterr().out)["answers"]
     assert [answer["file"] for answer in answers] == files
     assert predict(files[1])["predictions"][0]["label"] == answers[1]["predictions"][0]["label"]
     assert answers[0]["predictions"] != answers[1]["predictions"]

@@ -14,6 +14,7 @@ from ..models.threads_rdfer import map_in_threads
 from ..models.video_processing_rdfer import split_batch
 from .loading import Engine, load
 from .scores import UNCERTAIN, check_min_confidence, probabilities
+from .warning_codes import face_warnings, in_order
 
 # Most threads of `predict` (never more than torch uses). Each may hold 180 MB of whole frames while it detects faces.
 MAX_WORKERS = 8
@@ -81,6 +82,13 @@ def predict(
         - `"sentiment"` (AEN only): the most probable emotion group, as `{"label", "score"}`; the score is the sum over
           its emotions.
         - `"face"` (with `face="all"`): number of the face, the largest is 0.
+        - `"num_frames"`: number of frames looked at.
+        - `"start_seconds"` and `"end_seconds"`: times of the first and the last of them; None if the video has no
+          times.
+        - `"box"` (with `do_face_crop`): the face as `[x1, y1, x2, y2]` in pixels, the median over the frames in which
+          it was detected, not beyond the frame; None if whole frames were classified.
+        - `"frame_size"`: `[width, height]` of the video in pixels, as it is displayed.
+        - `"warnings"`: what makes the answer less reliable, keys of `inference.warning_codes.WARNING_CODES`.
         - `"num_readable"` and `"num_unreadable"` (of damaged videos, with `on_damage="use_readable"`): numbers of
           frames that could and could not be decoded.
         - `"clips"` (with `return_clips=True`): the distinct clips, sorted in time, each with `"label"`, `"score"`,
@@ -123,7 +131,8 @@ def predict(
 
     def answer(batch):
         read = [_read(video, processor, **options) for video in batch]
-        return len(batch), _answer(network, read, top_k, min_confidence, by_face, on_error, return_clips)
+        margin = processor.face_margin
+        return len(batch), _answer(network, read, top_k, min_confidence, by_face, on_error, return_clips, margin)
 
     results = []
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
@@ -152,6 +161,7 @@ def _answer(
     by_face: bool,
     on_error: str,
     return_clips: bool,
+    margin: float,
 ) -> list[dict]:
     answers: list[dict] = []
     rows, times = [], []
@@ -170,7 +180,12 @@ def _answer(
             rows.append({key: inputs[key][face] for key in keys})
             times.append(metadata.pts_seconds)
             answers.append(
-                {"file": name, **({"face": face} if by_face else {}), **(frames if metadata.num_unreadable else {})}
+                {
+                    "file": name,
+                    **({"face": face} if by_face else {}),
+                    **(frames if metadata.num_unreadable else {}),
+                    **_facts(rows[-1], metadata, face, by_face, margin),
+                }
             )
     if not rows:
         return answers
@@ -191,6 +206,28 @@ def _answer(
         if return_clips:
             answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])
     return answers
+
+
+def _facts(row: dict, metadata, face: int, by_face: bool, margin: float) -> dict:
+    """What was looked at: frames, times, the place of the face; and warnings."""
+    num_frames, seconds = int(row["frame_mask"].sum()), metadata.pts_seconds
+    facts = {
+        "num_frames": num_frames,
+        "start_seconds": None if seconds is None else seconds[0],
+        "end_seconds": None if seconds is None else seconds[-1],
+        "frame_size": [metadata.width, metadata.height],
+    }
+    codes = {"damaged_file"} if metadata.num_unreadable else set()
+    if metadata.num_faces is not None:  # with do_face_crop
+        if metadata.faces:
+            track = metadata.faces[face]
+            codes |= {"several_faces"} if metadata.num_faces > 1 and not by_face else set()
+            codes |= set(face_warnings(track, row["pixel_values_videos"][:num_frames], margin))
+            box, sides = track.boxes[track.detected].median(0).values, [metadata.width, metadata.height] * 2
+            facts["box"] = [round(min(max(value, 0.0), side), 1) for value, side in zip(box.tolist(), sides)]
+        else:
+            codes, facts["box"] = {*codes, "no_face"}, None
+    return {**facts, "warnings": in_order(codes)}
 
 
 def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] | None) -> list[dict]:

@@ -5,7 +5,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -59,11 +59,16 @@ class RDFERVideoMetadata(VideoMetadata):
             index / fps; if that is not known either, `None`.
         name (`str`, *optional*): path, URL or description of the video.
         num_unreadable (`int`): frames that a damaged file has beyond `total_num_frames`, see `on_damage`.
+        num_faces (`int`, *optional*): number of faces found in the sampled frames; `None` without `do_face_crop`.
+        faces (`list[FaceTrack]`): the faces that were cropped, one for each row, followed through the sampled frames;
+            boxes are in pixels of the video. Empty if whole frames are used.
     """
 
     pts_seconds: list[float] | None = None
     name: str | None = None
     num_unreadable: int = 0
+    num_faces: int | None = None
+    faces: list[FaceTrack] = field(default_factory=list)
 
     @property
     def timestamps(self) -> list[float]:
@@ -429,6 +434,9 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         video = sampled.video
         frames, tracks = self._track_faces(sampled, face)
         chosen = choose_faces(tracks, face)
+        reduction = frames.shape[-1] / video.width
+        sampled.metadata.num_faces = len(tracks)
+        sampled.metadata.faces = [replace(track, boxes=track.boxes / reduction) for track in chosen]
         if chosen:
             crops = [
                 crop_faces(frames, track.boxes, track.rolls, (size.height, size.width), face_margin)

@@ -40,7 +40,7 @@ def test_predict_with_onnx_gives_the_same_answers(cached_file, tmp_path, capsys)
 
     written = cached_file.stat().st_mtime_ns
     assert main(["predict", str(CLIP), "--engine", "onnx", "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
     assert scores(answer) == pytest.approx(scores(predict(CLIP)), abs=TOLERANCE)
     assert cached_file.stat().st_mtime_ns == written  # not exported again
 

@@ -1,0 +1,62 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Answers as a JSON document with a version, for other programs; answer_schema.json beside this file describes it."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+from ..models.labels_rdfer import class_names
+from ..models.package_data_rdfer import embedded_checkpoint
+from .loading import Engine, load
+
+# The second number grows when keys or warning codes are added, the first one when any changes or goes.
+SCHEMA_VERSION = "1.0"
+
+
+def model_facts(model: str | None = None, device: str | None = None, engine: Engine = "torch") -> dict:
+    """Describes a checkpoint for a JSON document.
+
+    Args:
+        model, device, engine: see [`load`].
+
+    Returns:
+        `dict`: `"name"`, the name on the Hub or that of the folder; `"revision"`, the commit on the Hub, or "sha256:"
+        and the first 16 digits of the hash of the weights in a folder; `"calibrated"` (`bool`), whether its scores are
+        calibrated; `"labels"` (`list[str]`).
+    """
+    config = load(model, device, engine)[0].config
+    name = str(model or embedded_checkpoint())
+    folder = Path(name)
+    if folder.is_dir():
+        name = "rdfer-small" if folder.samefile(embedded_checkpoint()) else folder.resolve().name
+        files = [(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.safetensors"))]
+        revision = _weights_hash(tuple(files))
+    else:
+        revision = config._commit_hash
+    calibrated = config.calibration_temperature is not None
+    return {"name": name, "revision": revision, "calibrated": calibrated, "labels": class_names(config)}
+
+
+@functools.lru_cache(maxsize=8)
+def _weights_hash(files: tuple[tuple[Path, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _ in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def answers_document(answers: list[dict], facts: dict) -> dict:
+    """Puts the answers of [`predict`] into a document that `json.dumps` takes.
+
+    Args:
+        answers (`list[dict]`): the answers, without `"clips"`.
+        facts (`dict`): what `model_facts` returned.
+
+    Returns:
+        `dict`: `"schema_version"`, `"model"` and `"answers"`.
+    """
+    return {"schema_version": SCHEMA_VERSION, "model": facts, "answers": answers}
+
+
+__all__ = ["SCHEMA_VERSION", "answers_document", "model_facts"]
