@@ -2,7 +2,7 @@
 """CREMA-D: 91 actors, 6 expressions, 7,442 clips, each labelled by about ten people from the face, the voice and both
 (Cao et al., IEEE Transactions on Affective Computing 2014; label files under ODbL 1.0).
 
-As a program it reports how often these people disagree with the acted label.
+As a program it reports how often these people disagree with the acted label, or writes what most of them chose.
 """
 
 import csv
@@ -39,6 +39,9 @@ EXAMPLES = """examples:
   Votes of people who saw and heard the clip; one actor:
     python -m training.datasets.crema_d --root D --report --votes multimodal
     python -m training.datasets.crema_d --root D --report --actor 1001
+  What more than half of those chose who saw the face, and an audit of the acted labels that is measured by it:
+    python -m training.datasets.crema_d --root D --majorities crowd.csv
+    python -m training.audit --dataset crema_d --root D --truth-file crowd.csv --truth label --output-dir audit
 """
 
 
@@ -218,16 +221,41 @@ def format_disagreement(result: dict) -> str:
     return "\n".join(lines)
 
 
+def write_majorities(root, file: Path, votes: str = "face") -> int:
+    """Writes the label that more than half of the people chose, of each clip that has one, as a CSV file.
+
+    Args:
+        root (`str` or `Path`): folder of the dataset; only the file of votes is needed.
+        file (`Path`): CSV to write, with the columns `sample_id` and `label`.
+        votes (`"face"`, `"multimodal"` or `"voice"`, *optional*, defaults to `"face"`): what the voters perceived.
+
+    Returns:
+        `int`: number of clips.
+    """
+    clear = {name: count for name, count in read_votes(root)[votes].items() if 2 * max(count) > sum(count)}
+    with open(file, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["sample_id", "label"])
+        writer.writerows([name, LABELS[count.index(max(count))]] for name, count in clear.items())
+    return len(clear)
+
+
 def main(argv: list[str] | None = None):
-    """Prints the report."""
+    """Prints the report, or writes the majorities."""
     parser = ScriptParser("datasets.crema_d", __doc__, EXAMPLES)
     parser.add_argument("--root", required=True, help=f"folder of CREMA-D, with {VOTES_FILE}; no videos are needed")
-    parser.add_argument("--report", action="store_true", required=True, help="print the report")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--report", action="store_true", help="print the report")
+    task.add_argument("--majorities", type=Path, help="CSV file to write what more than half chose: sample_id, label")
     parser.add_argument("--votes", default="face", choices=list(SEEN.values()), help="what the voters perceived")
-    parser.add_argument("--actor", type=int, help="count only clips of this actor, e.g. 1001")
+    parser.add_argument("--actor", type=int, help="of the report: count only clips of this actor, e.g. 1001")
     arguments = parser.parse_args(argv)
     try:
-        print(format_disagreement(disagreement(arguments.root, arguments.votes, arguments.actor)))
+        if arguments.report:
+            print(format_disagreement(disagreement(arguments.root, arguments.votes, arguments.actor)))
+        else:
+            number = write_majorities(arguments.root, arguments.majorities, arguments.votes)
+            print(f"Wrote {arguments.majorities}: {number:,} clips with a label that more than half chose.")
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
 

@@ -220,7 +220,7 @@ def build_splits(
         clips (`dict[str, Path]` or `dict[str, dict]`): its clips by id: paths, or images as `{"bytes", "path"}`, whose
             rows have a `path`. A warning counts those without a row.
         on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row without a clip is an error
-            or left out.
+            or left out; a split of which no clip is there is left out, too.
         features (`dict`, *optional*): types of columns whose values do not show them, as in `datasets.Features`.
 
     Returns:
@@ -238,13 +238,15 @@ def build_splits(
     found = {split: [row for row in rows if row["sample_id"] in clips] for split, rows in splits.items()}
     for split, rows in splits.items():
         missing = [row["sample_id"] for row in rows if row["sample_id"] not in clips]
-        if missing and (on_missing == "error" or not found[split]):
+        if missing and (on_missing == "error" or not any(found.values())):
             raise FileNotFoundError(
                 f"{root}: {len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}. "
                 f'There is, for example, {next(iter(clips.values()))}. on_missing="skip" leaves them out.'
             )
         if missing:
             logger.warning(f"{len(missing)} of the {len(rows)} clips of {split} are not there: {first_few(missing)}.")
+        if missing and not found[split]:
+            del found[split]
     used = {row["sample_id"] for rows in found.values() for row in rows}
     if unused := sorted(clips.keys() - used):
         logger.warning(f"{root}: {len(unused)} clips are in no split and are left out: {first_few(unused)}.")

@@ -135,3 +135,27 @@ def test_missing_clips_votes_and_rows_are_named(root):
     assert "soft_label" not in splits["train"].column_names
     with pytest.raises(ValueError, match="label_source='voice'.*'acted', 'face_vote'"):
         load("crema_d", root, label_source="voice")
+
+
+def test_what_most_people_chose_is_written(tmp_path, capsys):
+    main(["--root", str(REAL), "--majorities", str(tmp_path / "crowd.csv"), "--votes", "face"])
+    rows = {row["sample_id"]: row["label"] for row in csv.DictReader((tmp_path / "crowd.csv").open())}
+    votes = read_votes(REAL)["face"]
+    assert rows["1001_DFA_SAD_XX"] == "neutral" != "sad"
+    for name, counts in votes.items():
+        most = [label for label, count in zip(LABELS, counts) if 2 * count > sum(counts)]
+        assert rows.get(name) == (most[0] if most else None)
+    assert f"{len(rows)} clips" in capsys.readouterr().out
+
+
+def test_a_split_without_clips_is_left_out_if_missing_ones_are(root):
+    for clip in (root / "VideoFlash").glob("1020*"):
+        clip.unlink()
+    with pytest.raises(FileNotFoundError, match="82 of the 82 clips of test"):
+        load("crema_d", root, fold=2)
+    splits = load("crema_d", root, fold=2, on_missing="skip")
+    assert list(splits) == ["train"] and len(splits["train"]) == 82
+    for clip in (root / "VideoFlash").glob("1001*"):
+        clip.unlink()
+    with pytest.raises((FileNotFoundError, ValueError)):
+        load("crema_d", root, fold=2, on_missing="skip")
