@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from .card_facts import facts_of_loaded
 from .card_files import CARD_NAME, write_card
+from .eval_results import write_eval_results
 from .model_card import model_card
 from .push import push_folder
 
@@ -87,6 +88,7 @@ def _with_card(save_pretrained):
             facts = replace(facts, tags=[*facts.tags, *(self.model_tags or [])])
             name = Path(save_directory).resolve().name
             write_card(save_directory, model_card(self.config, self.num_parameters(), facts, name), overwrite_card)
+            write_eval_results(save_directory, facts)
         if push_to_hub:
             repo_id = hub_options.pop("repo_id", Path(save_directory).resolve().name)
             options = {name: kwargs[name] for name in ("token", "max_shard_size") if name in kwargs}

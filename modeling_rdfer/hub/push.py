@@ -17,6 +17,7 @@ from transformers.utils import logging
 from transformers.utils.hub import hf_api
 
 from .card_files import CARD_NAME, is_unedited, pin_card, pinned_revision
+from .eval_results import EVAL_RESULTS_NAME
 
 logger = logging.get_logger(__name__)
 
@@ -32,6 +33,7 @@ ALLOWED_FILES = (
     "model.safetensors.index.json",
     "face_detector.safetensors",
     CARD_NAME,
+    EVAL_RESULTS_NAME,
     "LICENSE",
     "NOTICE",
     "all_results.json",

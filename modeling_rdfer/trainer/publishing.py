@@ -14,6 +14,7 @@ from transformers.utils.hub import hf_api
 
 from ..hub.card_facts import CardFacts, facts_of_loaded, hardware, library_versions, origins_of
 from ..hub.card_files import write_card
+from ..hub.eval_results import write_eval_results
 from ..hub.model_card import model_card
 from ..hub.public_names import public_name
 from ..hub.push import files_to_push, prepare_repo, push_files, push_folder
@@ -177,6 +178,7 @@ class PublishingTrainer(Trainer):
         facts = self.model.card_facts = given.filled_from(self.collect_card_facts())
         card = model_card(self.model.config, self.model.num_parameters(), facts, facts.model_name)
         write_card(self.args.output_dir, card, overwrite_card)
+        write_eval_results(self.args.output_dir, facts)
 
     # Hub -------------------------------------------------------------------------------------------------------------
 
