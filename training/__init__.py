@@ -11,7 +11,8 @@ prepare, figures, push; `python -m training.synthetic` draws synthetic videos. T
 - `auditing/`: scores, folds, verdicts, the page and the decisions of an audit.
 - `preparing/`: sets of face crops in Parquet shards.
 - `reports/`: figures, tables and card facts that several scripts write.
-- `recipes/`: settings for `--config`. `metrics/`: WAR and UAR for the evaluate library.
+- `recipes/`: settings for `--config`, and in `accelerate/` for `accelerate launch`.
+- `metrics/`: WAR and UAR for the evaluate library.
 - `synthetic/`: drawn faces with known labels. `benchmarks/`: what is measured, and the results.
 - `build/`: makes the checkpoints and cards of hub_cards/.
 """

@@ -63,6 +63,16 @@ def push_to_hub(
         )
 
 
+def _restore_name(cls: type):
+    """Gives the class that FSDP2 has derived from a model's class the name and module of that class.
+
+    It counts as defined in a file of torch, which transformers would copy into checkpoints as the model's code.
+    """
+    if cls.__module__.startswith("torch."):
+        original = cls.__bases__[-1]
+        cls.__name__, cls.__module__ = original.__name__, original.__module__
+
+
 def _with_card(save_pretrained):
     """Makes a `save_pretrained` that also writes the card, and that pushes with `push_to_hub` above."""
     hub_names = {"repo_id", "commit_message", "commit_description", "private", "revision", "create_pr", "tags"}
@@ -79,6 +89,7 @@ def _with_card(save_pretrained):
         **kwargs,
     ):
         hub_options = {name: kwargs.pop(name) for name in hub_names & kwargs.keys()}
+        _restore_name(type(self))
         save_pretrained(self, save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
         if not is_main_process:
             return

@@ -141,9 +141,9 @@ def parse_command(words: list[str], block: Block, monkeypatch):
                 assert set(names.split(",")) <= set(extras), where
     elif words[0] == "rdfer":
         parse(cli.main, words[1:], where, monkeypatch)
-    elif "-m" in words and words[0] in ("python", "torchrun"):
+    elif "-m" in words and words[0] in ("python", "torchrun", "accelerate"):
         if words[0] == "torchrun":
-            assert words[1].startswith("--nproc"), where
+            assert words[1].startswith(("--nproc", "--nnodes")), where
         module, arguments = words[words.index("-m") + 1], words[words.index("-m") + 2 :]
         if not module.startswith(("training", "modeling_rdfer")):
             return

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 from transformers import TrainerCallback
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
@@ -16,6 +18,7 @@ from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SamplePredictions
 from modeling_rdfer.trainer.trainer import RDFERTrainer
 from training.running.process_group import end_process_group
+from training.running.resume import last_checkpoint
 
 LABELS = ["red", "green", "blue"]
 
@@ -136,6 +139,29 @@ def predictions_and_known(index, *args, **kwargs):
     return SamplePredictions.concatenate([predictions_of(index, *args, **kwargs), known])
 
 
+class DieAt(TrainerCallback):
+    """Kills this process when a step is reached."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def shard_on_cpus():
+    """Lets accelerate use FSDP with processes on CPUs, which it only does with GPUs, so that it can be tried there."""
+    set_device = PartialState.set_device
+
+    def set_device_and_type(state):
+        set_device(state)
+        if state.distributed_type == DistributedType.MULTI_CPU:
+            state.distributed_type = DistributedType.MULTI_GPU
+
+    PartialState.set_device = set_device_and_type
+
+
 class StopAt(TrainerCallback):
     """Says that a step is reached, and waits to be killed."""
 
@@ -159,16 +185,24 @@ def main():
     parser.add_argument("--save_steps", type=int)
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--stop_at", type=int)
-    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--die_at", type=int)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
+    parser.add_argument("--shard_on_cpus", action="store_true")
     parser.add_argument("--exact", action="store_true", help="no dropout and plain SGD, for comparing with rounding")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.shard_on_cpus:
+        shard_on_cpus()
+    checkpoint = last_checkpoint(arguments.output_dir) if arguments.resume else None
+    callbacks = [StopAt(arguments.stop_at)] if arguments.stop_at else []
+    if arguments.die_at and checkpoint is None:
+        callbacks.append(DieAt(arguments.die_at))
     exact = {"optim": "sgd", "learning_rate": 0.01, "max_grad_norm": 0} if arguments.exact else {}
     trainer = make_trainer(
         arguments.output_dir,
         train_dataset=Videos(arguments.samples),
         eval_dataset=Videos(arguments.eval_samples),
-        callbacks=[StopAt(arguments.stop_at)] if arguments.stop_at else None,
+        callbacks=callbacks,
         dropout=0.0 if arguments.exact else 0.2,
         per_device_train_batch_size=arguments.batch_size,
         num_train_epochs=arguments.epochs,
@@ -183,8 +217,8 @@ def main():
         **({"save_strategy": "steps", "save_steps": arguments.save_steps} if arguments.save_steps else {}),
         **exact,
     )
-    print("world size", trainer.args.world_size)
-    trainer.train(resume_from_checkpoint=arguments.resume or None)
+    print("world size", trainer.args.world_size, "FSDP", trainer.is_fsdp_enabled, "from", checkpoint, flush=True)
+    trainer.train(resume_from_checkpoint=checkpoint)
     metrics = {**trainer.evaluate(), "losses": [log["loss"] for log in trainer.state.log_history if "loss" in log]}
     trainer.save_model()
     if trainer.is_world_process_zero():

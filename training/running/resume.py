@@ -20,7 +20,10 @@ CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "traine
 
 def missing_files(checkpoint: Path, files: Sequence[str] = CHECKPOINT_FILES) -> list[str]:
     """Names of the files that a checkpoint lacks for going on from it."""
-    return [name for name in files if not (checkpoint / name).is_file()]
+    found = {path.name for path in checkpoint.iterdir()}
+    if "optimizer.bin" in found:  # the name that FSDP gives it
+        found.add("optimizer.pt")
+    return [name for name in files if name not in found]
 
 
 def last_checkpoint(folder: Path, files: Sequence[str] = CHECKPOINT_FILES) -> Path | None:

@@ -21,6 +21,12 @@ def test_the_last_complete_checkpoint_is_found(tmp_path):
     assert last_checkpoint(tmp_path) == last and half.exists()
 
 
+def test_a_checkpoint_of_fsdp_is_complete(tmp_path):
+    checkpoint = make_checkpoint(tmp_path, 3, without=["optimizer.pt"])
+    (checkpoint / "optimizer.bin").write_text("")
+    assert last_checkpoint(tmp_path) == checkpoint
+
+
 @pytest.mark.parametrize(
     "option", [["--resume-from-checkpoint"], ["--resume_from_checkpoint", "true"], ["--resume-from-checkpoint=True"]]
 )
