@@ -223,6 +223,9 @@ def render(results: dict[str, dict]) -> str:
             _label_table(results, "agreement"),
             "Share called noisy:",
             _verdict_table(results),
+            "Of the N images that an audit of the sample table shows first, the number whose label the crowd rejects "
+            "/ that are hard / whose label it confirms. Of the rest the votes split, with at most one for the label:",
+            _suspicious_table(results),
             f"Measured with {measured_with(some['machine'])}; {len(results)} of {len(all_runs())} runs; seeds "
             f"{', '.join(map(str, SEEDS))}; at most {PER_LABEL} training images of each label, {VIEWS['train']} views "
             "each; " + ", ".join(f"{name} {value}" for name, value in SCHEDULE.items()) + ".",
@@ -271,7 +274,9 @@ def _recognition_table(results: dict[str, dict]) -> str:
 
 
 def _recall_table(results: dict[str, dict]) -> str:
-    rows = [
+    confusions = next(iter(results.values()))["test"]["crowd"]["confusion_matrix"]
+    rows = [("test images", *(f"{sum(row)}" for row in confusions))]
+    rows += [
         (_name(method), *(_cell(results, method, "test", "crowd", f"recall_{label}") for label in LABELS))
         for method in METHODS
     ]
@@ -325,6 +330,20 @@ def _verdict_table(results: dict[str, dict]) -> str:
         ("cleanlab, after agreement", *(_cell(results, "agreement", "detection", "cleanlab issues", k) for k in kinds))
     )
     return markdown_table(("verdict by", *kinds), rows)
+
+
+def _suspicious_table(results: dict[str, dict]) -> str:
+    methods = ("ce", "gce", "agreement")
+
+    def cell(method: str, number: int) -> str:
+        numbers = [
+            _values(results, method, "most_suspicious", str(number), kind)
+            for kind in ("rejected", "hard", "confirmed")
+        ]
+        return " / ".join(f"{np.mean(values):.0f}" if values else "-" for values in numbers)
+
+    rows = [(f"{number:,}", *(cell(method, number) for method in methods)) for number in LOOKED_AT]
+    return markdown_table(("N", *methods), rows)
 
 
 def main(argv: list[str] | None = None):
