@@ -66,7 +66,7 @@ def load(name: str, root, **options):
     >>> from training.datasets import dataset_options, load
 
     >>> dataset_options("dfew")
-    {'fold': (1, 2, 3, 4, 5), 'on_missing': ('error', 'skip')}
+    {'fold': (1, 2, 3, 4, 5), 'on_missing': ('error', 'skip'), 'persons': ()}
     >>> splits = load("dfew", "/data/DFEW", fold=1)  # doctest: +SKIP
     >>> splits["train"].features["label"].names  # doctest: +SKIP
     ['happy', 'sad', 'neutral', 'anger', 'surprise', 'disgust', 'fear']

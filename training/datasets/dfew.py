@@ -17,6 +17,7 @@ from .loader_tools import (
     loader,
     read_lines,
 )
+from .person_folds import split_by_listed_person
 
 LABELS = ["happy", "sad", "neutral", "anger", "surprise", "disgust", "fear"]
 # Published numbers of videos by fold and split: of each label, or of all. `training.check_data` compares with them.
@@ -31,7 +32,9 @@ CLIPS = ("Clip/clip_224x224", "Clip/jpg_256", "Clip/clip_224x224_16f", "Clip/ori
 
 
 @loader("folder")
-def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error") -> datasets.DatasetDict:
+def load(
+    root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error", persons: str | None = None
+) -> datasets.DatasetDict:
     """Loads a fold of DFEW.
 
     Args:
@@ -42,14 +45,16 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
         fold (`int`, *optional*, defaults to 1): which of the 5 folds, from 1.
         on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row of the lists without a
             clip is an error or left out.
+        persons (`str`, *optional*): list of the person (or film) in each clip, see [`split_by_listed_person`]. The
+            folds are then made anew, so that nobody is in both splits; the dataset's own folds share people.
 
     Returns:
         `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`] and
-        `fold`. `sample_id` has five digits, also if a list has dropped leading zeros.
+        `fold`, and `person` if it is known. `sample_id` has five digits, also if a list has dropped leading zeros.
 
     Raises:
         FileNotFoundError: if a folder, list or clip is missing.
-        ValueError: if lists and clips disagree.
+        ValueError: if lists and clips disagree, or `persons` lacks a clip.
     """
     clips = find_clips(find_folder(root, CLIPS), r"\d{1,5}", key=lambda path: path.stem.zfill(5))
     files = find_lists(
@@ -67,6 +72,8 @@ def load(root, fold: Literal[1, 2, 3, 4, 5] = 1, on_missing: OnMissing = "error"
         split: [{"sample_id": name, "label": labels[number], "fold": fold} for name, number in rows]
         for split, rows in lists.items()
     }
+    if persons is not None:
+        splits = split_by_listed_person(splits, persons, fold, num_folds=5)
     return build_splits(root, LABELS, splits, clips, on_missing)
 
 

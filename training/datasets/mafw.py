@@ -6,6 +6,7 @@ from typing import Literal
 import datasets
 
 from .loader_tools import OnMissing, build_splits, find_clips, find_folder, find_lists, loader, read_lines
+from .person_folds import split_by_listed_person
 
 # The order of the paper: AN DI FE HA NE SA SU CO AX HL DS.
 LABELS = [
@@ -30,6 +31,7 @@ def load(
     labels: Literal["single", "compound"] = "single",
     captions: bool = False,
     on_missing: OnMissing = "error",
+    persons: str | None = None,
 ) -> datasets.DatasetDict:
     """Loads a fold of MAFW.
 
@@ -44,15 +46,17 @@ def load(
             tabs).
         on_missing (`"error"` or `"skip"`, *optional*, defaults to `"error"`): whether a row of the lists without a
             clip is an error or left out.
+        persons (`str`, *optional*): list of the person (or film) in each clip, see [`split_by_listed_person`]. The
+            folds are then made anew, so that nobody is in both splits; the dataset's own folds share people.
 
     Returns:
         `datasets.DatasetDict`: `train` and `test` with the columns of [`build_splits`],
-        `fold` and, with captions, `caption_zh` and `caption_en`. The compound labels that occur in the fold's lists
-        follow the single ones, in the order of their parts.
+        `fold`, `person` if it is known and, with captions, `caption_zh` and `caption_en`. The compound labels that
+        occur in the fold's lists follow the single ones, in the order of their parts.
 
     Raises:
         FileNotFoundError: if a folder, list or clip is missing.
-        ValueError: if lists and clips disagree, or a list has another form.
+        ValueError: if lists and clips disagree, a list has another form, or `persons` lacks a clip.
     """
     clips = find_clips(find_folder(root, CLIPS), r"\d{5}")
     kind = "with_caption" if captions else "no_caption"
@@ -74,4 +78,6 @@ def load(
         given = {row["label"] for rows in splits.values() for row in rows}
         compound = [name for name in given if "_" in name and set(name.split("_")) <= set(LABELS)]
         names = LABELS + sorted(compound, key=lambda name: [LABELS.index(part) for part in name.split("_")])
+    if persons is not None:
+        splits = split_by_listed_person(splits, persons, fold, num_folds=5)
     return build_splits(root, names, splits, clips, on_missing)

@@ -48,6 +48,7 @@ def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
     # Options with a fixed choice only: others could be paths.
     known = dataset_options(source.loader)
     chosen = parse_options(source.loader, data.dataset_options)
+    by_person = ["folds by person"] if "persons" in chosen else []  # not the dataset's own folds
     chosen = {name: value for name, value in chosen.items() if known[name] and name != "on_missing"}
     return CardFacts(
         license=model_arguments.license,
@@ -55,7 +56,7 @@ def facts_of_run(model_arguments, data, train_videos) -> CardFacts:
         backbone=model_arguments.backbone,
         dataset_name=dataset_title(source),
         dataset_id=source.location if source.is_on_hub else None,
-        dataset_config=", ".join(f"{name} {value}" for name, value in chosen.items()) or None,
+        dataset_config=", ".join([*(f"{name} {value}" for name, value in chosen.items()), *by_person]) or None,
         fold=data.fold,
         train_split=train_videos.columns["split"][0],
         decisions_hash=decisions_hash(data.decisions) if data.decisions else None,

@@ -21,7 +21,7 @@ PROCESSOR = RDFERVideoProcessor(num_frames=4, size={"height": 16, "width": 16})
 
 
 def test_names_and_options_are_known_without_a_dataset(tmp_path):
-    assert dataset_options("dfew") == {"fold": (1, 2, 3, 4, 5), "on_missing": ("error", "skip")}
+    assert dataset_options("dfew") == {"fold": (1, 2, 3, 4, 5), "on_missing": ("error", "skip"), "persons": ()}
     assert dataset_options("crema_d")["label_source"] == ("acted", "face_vote", "multimodal_vote")
     assert all(isinstance(dataset_options(name), dict) for name in DATASETS)
     with pytest.raises(ValueError, match="no dataset 'DFEW'; expected one of.*'dfew'"):
@@ -66,7 +66,7 @@ def test_options_come_from_the_command_line(root):
     assert parse_options("mafw", "captions=true") == {"captions": True}
     with pytest.raises(ValueError, match=r"label_source=crowd: expected one of \['acted', 'face_vote'"):
         parse_options("crema_d", "label_source=crowd")
-    with pytest.raises(ValueError, match=r"one of \['fold', 'on_missing'\] for dfew, got 'captions=true'"):
+    with pytest.raises(ValueError, match=r"one of \['fold', 'on_missing', 'persons'\] for dfew, got 'captions=true'"):
         parse_options("dfew", "captions=true")
     with pytest.raises(ValueError, match="--dataset dfew needs --root"):
         load_source(SourceArguments(dataset="dfew"))
