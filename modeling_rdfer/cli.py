@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The `rdfer` command: predict, timeline, demo, export, env."""
+"""The `rdfer` command: predict, timeline, demo, serve, export, env."""
 
 import argparse
 import importlib.metadata
@@ -142,6 +142,31 @@ def _demo(arguments) -> int:
     from .demo.page import launch_demo
 
     launch_demo(arguments.model, server_name="127.0.0.1", server_port=arguments.port)
+    return 0
+
+
+def _serve(arguments) -> int:
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"the service needs {' and '.join(missing)}: pip install 'modeling-rdfer[serve]'")
+    from .serve.app import serve
+    from .serve.limits import Limits
+
+    serve(
+        arguments.model,
+        host=arguments.host,
+        port=arguments.port,
+        allow_urls=arguments.allow_url,
+        device=arguments.device,
+        engine=arguments.engine,
+        limits=Limits(
+            max_bytes=int(arguments.max_megabytes * 1024 * 1024),
+            max_seconds=arguments.max_seconds,
+            workers=arguments.workers,
+            max_waiting=arguments.max_waiting,
+            timeout=arguments.timeout,
+        ),
+    )
     return 0
 
 
@@ -316,6 +341,40 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command = add_command(
+        "serve",
+        _serve,
+        "answer about videos over HTTP, served on this computer only",
+        [
+            "rdfer serve                                          curl -F video=@a.mp4 127.0.0.1:8000/v1/predict",
+            "rdfer serve --workers 4 --max-seconds 30",
+            "rdfer serve --allow-url https://media.example.org/   also videos at addresses that begin so",
+            "rdfer serve --host 0.0.0.0                           for all who reach this computer: there is no login",
+        ],
+    )
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+    command.add_argument("--port", type=_port, default=8000, help="port to listen at, 0 for any (default: 8000)")
+    command.add_argument("--model", help="folder or name on the Hub (default: the embedded rdfer-small)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if one is available)")
+    command.add_argument("--engine", choices=["torch", "onnx"], default="torch", help="default: torch")
+    command.add_argument(
+        "--allow-url",
+        action="append",
+        metavar="PREFIX",
+        help="download videos whose address begins with PREFIX; may be repeated (default: only uploads)",
+    )
+    command.add_argument(
+        "--workers", type=_positive(int), default=2, help="videos at the same time, a process for each (default: 2)"
+    )
+    command.add_argument(
+        "--max-waiting", type=_positive(int), default=32, help="further videos that may wait (default: 32)"
+    )
+    command.add_argument("--max-megabytes", type=_positive(float), default=100, help="largest video (default: 100)")
+    command.add_argument("--max-seconds", type=_positive(float), default=120, help="longest video (default: 120)")
+    command.add_argument(
+        "--timeout", type=_positive(float), default=60, help="seconds for the analysis of a video (default: 60)"
+    )
+
+    command = add_command(
         "export",
         _export,
         "write a model as a file for ONNX Runtime or torch.export.load, and check its answers",
@@ -343,6 +402,12 @@ def _positive(kind, most: float = math.inf):
 
     convert.__name__ = kind.__name__  # argparse shows this name in its messages
     return convert
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, got {text!r}")
+    return int(text)
 
 
 def _face(text: str) -> str | int:

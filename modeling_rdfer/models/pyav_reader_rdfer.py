@@ -103,8 +103,10 @@ class PyAVVideo(VideoSource):
 
     def _open(self):
         file = io.BytesIO(self.file) if isinstance(self.file, bytes) else self.file
+        # Bytes can come from strangers: a playlist among them must not have other files or addresses read.
+        options = {"protocol_whitelist": "none"} if isinstance(self.file, bytes) else {}
         # Titles and other texts are not used, so their encoding does not matter.
-        self._container = self._av.open(file, metadata_errors="ignore")
+        self._container = self._av.open(file, options=options, metadata_errors="ignore")
         kinds = sorted({stream.type for stream in self._container.streams})
         stream = self._container.streams.best("video")
         if stream is not None and stream.disposition & self._av.stream.Disposition.attached_pic:

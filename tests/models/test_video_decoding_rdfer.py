@@ -62,6 +62,14 @@ def test_odd_names(decoder, plain_mp4, tmp_path, monkeypatch, name):
     assert repr(str(path)) in message_of(path)
 
 
+def test_a_playlist_in_bytes_has_no_other_file_read(plain_mp4, monkeypatch):
+    # A byte that is no text hides it from the check for text files.
+    monkeypatch.chdir(plain_mp4.parent)
+    playlist = b"ffconcat version 1.0\n#\xff\nfile " + plain_mp4.name.encode() + b"\n"
+    with pytest.raises(VideoReadError, match="FFmpeg cannot read"):
+        open_video(playlist)
+
+
 def test_a_name_in_bytes_is_not_taken_for_a_file(plain_mp4):
     # Opening it would let whoever sends the bytes read files.
     message = r"mp4.*found \d+ bytes that end as a file's name; expected .*os.fsdecode\(name\)"

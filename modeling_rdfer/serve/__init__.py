@@ -1,0 +1,2 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""`rdfer serve`: answers about videos over HTTP."""
