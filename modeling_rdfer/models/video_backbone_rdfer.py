@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_rdfer import RDFERFrameNetConfig
 from .frame_net_rdfer import RDFERFrameBlock, RDFERFrameNet
@@ -119,8 +120,9 @@ def _checkpoint(checkpoint: functools.partial, forward: Callable, *args):
     return checkpoint(forward, *args)
 
 
-def _checkpointed_forward(block: nn.Module, checkpoint: functools.partial, *args):
-    forward = functools.partial(type(block).forward, block)
+def _checkpointed_forward(block: nn.Module, checkpoint: functools.partial, *args, **kwargs):
+    # Keyword arguments are positions and masks, which need no gradients.
+    forward = functools.partial(type(block).forward, block, **kwargs)
     if not (block.training and torch.is_grad_enabled()):
         return forward(*args)
     recomputing = False
@@ -139,10 +141,16 @@ def load_backbone(
 ) -> PreTrainedModel:
     """Loads the backbone of a checkpoint; returns a backbone unchanged.
 
-    Its output is the last stage, or the stages `out_indices`.
+    A name that begins with `timm/` is that of a network of timm. The output is the last stage, or the stages
+    `out_indices`.
     """
     if isinstance(backbone, PreTrainedModel):
         return backbone
+    if str(backbone).startswith("timm/"):
+        from transformers import TimmBackbone  # imports timm, which is optional
+
+        indices = [-1] if out_indices is None else out_indices
+        return TimmBackbone.from_pretrained(str(backbone).removeprefix("timm/"), out_indices=indices)
     config = AutoConfig.from_pretrained(backbone, **hub_kwargs)
     if out_indices is not None:
         config.out_indices = out_indices
@@ -150,6 +158,31 @@ def load_backbone(
     with torch.device("meta"):
         backbone_class = type(build_backbone(config))
     return backbone_class.from_pretrained(backbone, config=config, **hub_kwargs)
+
+
+class RDFERDropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training, a residual branch is left out for some frames.
+
+    Args:
+        probability (`float`, 0..1): probability of leaving it out.
+    """
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, hidden_state: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.probability == 0:
+            return hidden_state
+        kept = hidden_state.new_empty(hidden_state.shape[:1] + (1,) * (hidden_state.ndim - 1))
+        return hidden_state * kept.bernoulli_(1 - self.probability).div_(1 - self.probability)
+
+
+def _drop_path_blocks(backbone: nn.Module) -> dict[nn.Module, list[str]]:
+    """Blocks with a place for stochastic depth, as transformers and timm name them, and these places."""
+    names = ("drop_path", "drop_path1", "drop_path2")
+    places = {m: [name for name, _ in m.named_children() if name in names] for m in backbone.modules()}
+    return {block: found for block, found in places.items() if found}
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -228,7 +261,9 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
 
     def get_input_embeddings(self) -> nn.Module:
         """Returns the first convolution of the backbone, from which PEFT lets gradients start."""
-        return next(module for module in self.base_model.backbone.modules() if isinstance(module, nn.Conv2d))
+        return next(
+            module for module in self.base_model.backbone.modules() if isinstance(module, (nn.Conv2d, nn.Conv3d))
+        )
 
     def _backbones(self) -> list[nn.Module]:
         return [self.base_model.get_submodule(name) for name in self.backbone_names]
@@ -240,6 +275,25 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
             backbone.requires_grad_(False)
         self.train(self.training)
 
+    def set_drop_path(self, probability: float):
+        """Leaves out residual branches of the main backbone at random in training; evaluation does not change.
+
+        Args:
+            probability (`float`, 0..1): probability at the last block; it grows evenly from 0 at the first one.
+
+        Raises:
+            ValueError: if the backbone has no place for it.
+        """
+        blocks = _drop_path_blocks(self.base_model.backbone)
+        if not blocks:
+            raise ValueError(
+                f"drop_path: the backbone, a {type(self.base_model.backbone).__name__}, has no stochastic depth."
+            )
+        for index, (block, names) in enumerate(blocks.items()):
+            for name in names:
+                drop_path = RDFERDropPath(probability * index / max(1, len(blocks) - 1))
+                setattr(block, name, drop_path.train(block.training))
+
     def train(self, mode: bool = True):
         super().train(mode)
         if self._backbone_is_frozen:
@@ -250,11 +304,13 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
     def _set_gradient_checkpointing(self, enable: bool = True, gradient_checkpointing_func=None, every_n_layers=1):
         checkpoint = functools.partial(_checkpoint, gradient_checkpointing_func)
         super()._set_gradient_checkpointing(enable, checkpoint, every_n_layers)
-        # The backbones do not support it themselves. The `forward` of their blocks is replaced instead of wrapping the
-        # blocks, so that the weights keep their names.
+        # Most backbones do not support it themselves. The `forward` of their blocks is replaced instead of wrapping
+        # the blocks, so that the weights keep their names.
         for backbone in self._backbones():
+            if any(isinstance(module, GradientCheckpointingLayer) for module in backbone.modules()):
+                continue  # it does
             frame_blocks = [m for m in backbone.modules() if isinstance(m, RDFERFrameBlock)]
-            blocks = frame_blocks or _residual_layers(backbone) or [backbone]
+            blocks = frame_blocks or _residual_layers(backbone) or list(_drop_path_blocks(backbone)) or [backbone]
             for index, block in enumerate(blocks):
                 block.__dict__.pop("forward", None)
                 if enable and index % every_n_layers == 0:

@@ -132,6 +132,28 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     backbone_learning_rate: float | None = field(
         default=None, metadata={"help": "Peak learning rate of the backbones (default: --learning-rate)."}
     )
+    layer_decay: float = field(
+        default=1.0,
+        metadata={
+            "help": "Each block of the backbone below the last one learns with this share of the learning rate of the "
+            "block above it, and the last one with this share of the backbones' learning rate. 1: all alike. The "
+            "detecting network is not affected."
+        },
+    )
+    drop_path: float = field(
+        default=0.0,
+        metadata={
+            "help": "Probability with which the backbone's last residual branch is left out for a frame in training; "
+            "it grows evenly from 0 at the first block (stochastic depth)."
+        },
+    )
+    lora_rank: int = field(
+        default=0,
+        metadata={
+            "help": "Train adapters of this rank on the backbone's linear layers instead of the layers (LoRA; needs "
+            "peft). Saved models have them merged. 0: no adapters."
+        },
+    )
     freeze_backbone: bool = field(default=False, metadata={"help": "Train everything but the backbones."})
     sampler: Literal["random", "balanced"] = field(
         default="random",
@@ -183,6 +205,14 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
             raise ValueError(f"--loss {self.loss} trains in one process only, there are {self.world_size}.")
         if not 0 <= self.forget_rate < 1:
             raise ValueError(f"forget_rate is a share of the samples and must be in [0, 1), got {self.forget_rate}.")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must be in (0, 1], got {self.layer_decay}.")
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path is a probability and must be in [0, 1), got {self.drop_path}.")
+        if self.lora_rank < 0 or (self.lora_rank and self.freeze_backbone):
+            raise ValueError(
+                f"lora_rank must be at least 0, and needs a backbone that is not frozen, got {self.lora_rank}."
+            )
         if not self.trusted_weight > 0:
             raise ValueError(f"trusted_weight must be above 0, got {self.trusted_weight}.")
         if not 0 <= self.relabel_start <= 1:

@@ -22,6 +22,7 @@ from ..models.labels_rdfer import class_names
 from ..models.video_processing_rdfer import RDFERVideoProcessor
 from .arguments import RDFERTrainingArguments
 from .guidance import GuidanceLoss
+from .lora import merged_state, save_lora
 from .sample_record import SampleRecord
 from .verdicts import VerdictThresholds
 
@@ -136,7 +137,12 @@ class PublishingTrainer(Trainer):
 
     def _save(self, output_dir=None, state_dict=None):
         self.model.card_facts = self.collect_card_facts()
-        super()._save(output_dir, state_dict)
+        if not self.args.lora_rank:
+            super()._save(output_dir, state_dict)
+            return
+        super()._save(output_dir, merged_state(self.model))
+        if self.is_in_train:
+            save_lora(self.model, output_dir)
 
     def create_model_card(
         self,

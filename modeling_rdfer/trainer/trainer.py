@@ -24,6 +24,7 @@ from .callbacks import EpochCallback, ShortPrinterCallback, ShortProgressCallbac
 from .checkpoints import UNFINISHED_FOLDER, checkpoint_error, publish_folder
 from .collator import MODEL_INPUTS, check_train_dataset, collate_videos
 from .guidance import GuidanceLoss
+from .lora import add_lora, load_lora
 from .losses import blended_loss_function, cross_entropy, sample_loss_function, weighted_loss
 from .metrics import recognition_metrics
 from .noise_methods import NOISE_METHOD_NAME, NOISE_METHODS
@@ -92,6 +93,10 @@ class RDFERTrainer(PublishingTrainer):
                 self.add_callback(shorter(self.class_names))
         if args.freeze_backbone:
             self.model.freeze_backbone()
+        if args.drop_path:
+            self.model.set_drop_path(args.drop_path)
+        if args.lora_rank:
+            add_lora(self.model.base_model.backbone, args.lora_rank)
         if self.compute_metrics is None:
             self.compute_metrics = self._recognition_metrics
         base_losses = {"agreement": args.base_loss, **dict.fromkeys(NOISE_METHODS, "ce")}
@@ -301,9 +306,9 @@ class RDFERTrainer(PublishingTrainer):
         return decayed_names(model)
 
     def create_optimizer(self, model=None):
-        """See `Trainer`; the backbones learn with `backbone_learning_rate` if it is given."""
+        """See `Trainer`; the backbones have learning rates of their own if `args` says so."""
         is_new = self.optimizer is None
-        if is_new and self.args.backbone_learning_rate is not None:
+        if is_new and (self.args.backbone_learning_rate is not None or self.args.layer_decay < 1):
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = self.get_decay_parameter_names(self.model)
             self.optimizer = optimizer_class(parameter_groups(self.model, decayed, self.args), **options)
@@ -312,6 +317,18 @@ class RDFERTrainer(PublishingTrainer):
             trained = [parameter for parameter in self.noise_method.parameters() if parameter.requires_grad]
             optimizer.add_param_group({"params": trained, "weight_decay": self.args.weight_decay})
         return optimizer
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        if self.args.lora_rank:
+            load_lora(self.model, resume_from_checkpoint)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self):
+        if self.args.lora_rank:
+            load_lora(self.model, self.state.best_model_checkpoint)
+        else:
+            super()._load_best_model()
 
     # Evaluation ------------------------------------------------------------------------------------------------------
 

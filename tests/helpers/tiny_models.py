@@ -10,6 +10,10 @@ from modeling_rdfer import (
 
 FRAME_NET = {"model_type": "rdfer_frame_net", "hidden_sizes": [8, 16, 32], "depths": [1, 1, 1]}
 TIMM = {"model_type": "timm_backbone", "backbone": "resnet10t", "out_indices": [4]}
+TINY_VIT = {
+    "model_type": "dinov2", "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 3, "image_size": 28,
+    "patch_size": 14, "out_indices": [3],
+}  # fmt: skip
 VARIANTS = {
     "resnet": {},
     "temporal_shift": {"temporal_shift": True},

@@ -42,7 +42,11 @@ class ModelArguments:
         default=None, metadata={"help": "Start from scratch with this preset instead of a checkpoint."}
     )
     backbone: str | None = field(
-        default=None, metadata={"help": "With --preset: pretrained backbone to start from, e.g. microsoft/resnet-18."}
+        default=None,
+        metadata={
+            "help": "With --preset: pretrained backbone to start from, e.g. microsoft/resnet-18 or, of timm, "
+            "timm/vit_base_patch16_clip_224.openai."
+        },
     )
     config_overrides: str | None = field(
         default=None, metadata={"help": "Fields of the model's configuration, e.g. image_size=64,num_frames=32."}

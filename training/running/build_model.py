@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """The model to train: a checkpoint, or a new one from a preset."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -28,9 +29,9 @@ FAMILIES = {"rdfer": (RDFERConfig, RDFERForVideoClassification), "aen": (AENConf
 
 
 def parse_overrides(text: str | None, config_class: type = RDFERConfig) -> dict:
-    """Parses `a=1,b=x` into a dict with numbers and booleans. Raises ValueError for unknown fields."""
+    """Parses `a=1,b=x,c=[1,2]` into a dict with numbers, booleans and lists. Raises ValueError for unknown fields."""
     overrides = {}
-    for item in (text or "").split(","):
+    for item in re.split(r",(?![^\[]*\])", text or ""):
         if item:
             name, separator, value = item.partition("=")
             if not separator or not hasattr(config_class(), name):

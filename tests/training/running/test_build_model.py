@@ -26,6 +26,11 @@ def test_other_labels_replace_the_heads():
 def test_wrong_overrides_are_named():
     with pytest.raises(ValueError, match="image_sise"):
         parse_overrides("image_sise=64")
+    assert parse_overrides("image_mean=[0.5, 0.4,0.3],image_size=64,temporal_shift=true") == {
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_size": 64,
+        "temporal_shift": True,
+    }
 
 
 def test_new_heads_follow_the_order_of_the_dataset():
