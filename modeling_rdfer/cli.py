@@ -20,6 +20,7 @@ from .inference.export import SUFFIXES, export
 from .inference.json_answers import answers_document, model_facts
 from .inference.loading import load
 from .inference.predict import predict
+from .inference.predict_shards import SHARD_SIZE, predict_shards
 from .inference.scores import UNCERTAIN
 from .inference.timeline import timeline
 from .models.package_data_rdfer import embedded_checkpoint
@@ -31,7 +32,37 @@ def _videos_in(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
+def _predict_many(arguments) -> int:
+    if len(arguments.videos) != 1:
+        raise ValueError("--out takes one folder of videos, or one text file that lists them.")
+    if arguments.json or arguments.top_k:
+        raise ValueError("--json and --top-k do not go with --out: its files hold the scores of all labels.")
+    counts = predict_shards(
+        arguments.videos[0],
+        arguments.out,
+        ray=arguments.ray,
+        shard_size=arguments.shard_size,
+        progress=sys.stderr.isatty(),
+        model=arguments.model,
+        min_confidence=arguments.min_confidence,
+        device=arguments.device,
+        engine=arguments.engine,
+        batch_size=arguments.batch_size,
+        do_face_crop=arguments.face_crop,
+        on_missing_face=arguments.on_missing_face,
+        face=arguments.face,
+        sampling=arguments.sampling,
+        on_damage=arguments.on_damage,
+    )
+    print(f"{counts.videos} videos predicted, {counts.failed} of them could not be read: {arguments.out}")
+    return 0
+
+
 def _predict(arguments) -> int:
+    if arguments.out:
+        return _predict_many(arguments)
+    if arguments.ray:
+        raise ValueError("--ray needs --out, the folder for the answers.")
     videos = []
     for video in arguments.videos:
         # A folder without video files is one video, made of frame images. A dict keeps several images apart, of which
@@ -268,6 +299,8 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer predict meeting.mp4 --face all --top-k 1       an answer for each face",
             "rdfer predict clip.mp4 --min-confidence 0.7          'uncertain' if the best score is below 0.7",
             "rdfer predict clip.mp4 --engine onnx                 with ONNX Runtime, faster on a CPU",
+            "rdfer predict list.txt --out answers                 many videos: Parquet files, goes on if interrupted",
+            "rdfer predict list.txt --out answers --ray           the same on a Ray cluster",
         ],
     )
     command.add_argument(
@@ -296,6 +329,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--json", action="store_true", help="print a JSON document with further facts instead of tables"
+    )
+    command.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="for many videos: write the answers as Parquet files into a folder, or go on with those that are missing "
+        "there; VIDEO is one folder of videos or a text file with a path or URL in each line",
+    )
+    command.add_argument(
+        "--shard-size",
+        type=_positive(int),
+        default=SHARD_SIZE,
+        help=f"videos in a file of --out (default: {SHARD_SIZE})",
+    )
+    command.add_argument(
+        "--ray",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="with --out: predict on the Ray cluster at ADDRESS, or on that of this computer, or on all its cores",
     )
 
     command = add_command(
