@@ -33,6 +33,14 @@ CHROMIUM_FLAGS = [
 torch.set_num_threads(1)
 
 
+def pytest_runtest_setup(item):
+    """Skips what needs a GPU where there is none, unless one is required: then a broken driver is not overlooked."""
+    if item.get_closest_marker("needs_cuda") and not torch.cuda.is_available():
+        if os.environ.get("RDFER_REQUIRE_CUDA") == "1":
+            pytest.fail("RDFER_REQUIRE_CUDA=1, but torch finds no GPU")
+        pytest.skip("no GPU")
+
+
 @pytest.fixture(scope="session")
 def clip_path() -> Path:
     """Real clip: 30.6 s, 400x300, 25 fps, 765 frames, one face."""

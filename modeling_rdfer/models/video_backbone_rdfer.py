@@ -237,7 +237,9 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
                 f"{tuple(frame_mask.shape)}."
             )
         frame_mask = frame_mask.bool()
-        if not torch.compiler.is_compiling() and not frame_mask.any(1).all():
+        if frame_mask.is_cuda and self.training:  # a training step must not wait for the GPU
+            torch._assert_async(frame_mask.any(1).all(), "`frame_mask` marks no real frame in a row")
+        elif not torch.compiler.is_compiling() and not frame_mask.any(1).all():
             empty = (~frame_mask.any(1)).nonzero().flatten().tolist()
             raise ValueError(f"`frame_mask` marks no real frame in row(s) {empty}: every video needs at least one.")
         real_frames_so_far = frame_mask.long().cumsum(1)
