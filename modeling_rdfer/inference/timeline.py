@@ -17,6 +17,7 @@ from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoMetadata
 from .loading import Engine, load
 from .scores import UNCERTAIN, check_min_confidence, probabilities
+from .shared_features import SharedFeatures, can_share_features
 
 # The video is read in parts. The frames of a part take at most this much memory.
 PART_BYTES = 96 * 1024 * 1024
@@ -182,6 +183,10 @@ def _answer_part(part, source, times, network, processor, do_face_crop) -> Itera
     faces = [
         index for index, frames in enumerate(sampled) if 2 * sum(has_face[place[f]] for f in frames) >= len(frames)
     ]
+    shared = SharedFeatures(network, max(size)) if can_share_features(network) else None
+    if shared is not None:
+        for image in images:
+            shared.add(image)
     done = 0
     for start in range(0, len(faces), WINDOWS_PER_BATCH):
         batch = faces[start : start + WINDOWS_PER_BATCH]
@@ -191,11 +196,16 @@ def _answer_part(part, source, times, network, processor, do_face_crop) -> Itera
         longest = max(map(len, clips))
         mask = torch.arange(longest) < torch.tensor([len(clip) for clip in clips])[:, None]
         padded = torch.stack([torch.cat([clip, clip[-1:].expand(longest - len(clip), -1, -1, -1)]) for clip in clips])
+        options = {}
+        if shared is not None:
+            numbers = [chosen + chosen[-1:] * (longest - len(chosen)) for chosen in places]
+            options["shared_features"] = shared.of_windows(torch.tensor(numbers))
         with torch.inference_mode():
             outputs = network(
                 pixel_values_videos=padded.to(network.device),
                 frame_mask=mask.to(network.device),
                 face_confidence=confidence.to(network.device),
+                **options,
             )
         scores = probabilities(network, outputs.logits).tolist()
         for row, index in enumerate(batch):

@@ -8,6 +8,7 @@ features of each level over time, from the deepest level to the shallowest (`AEN
 classified first, then the emotion within its group. The losses are in `loss_aen.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -195,6 +196,7 @@ class AENModel(AENPreTrainedModel):
         frame_mask: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
         face_confidence: torch.Tensor | None = None,
+        shared_features: Callable | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> AENModelOutput:
@@ -210,6 +212,10 @@ class AENModel(AENPreTrainedModel):
                 Where in its part of the video each frame of a clip is taken. By default random in training, 0.5 in
                 evaluation.
             face_confidence (`torch.FloatTensor` of shape `(B,)`, *optional*): not used, only the heads need it.
+            shared_features (`Callable`, *optional*):
+                Gives features of frames instead of the backbones, so that windows of a video can share them: called
+                with the name of a backbone and indices `(B, N)` into the T input frames, it returns what
+                `pooled_features` does for these `B * N` frames.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
@@ -231,12 +237,13 @@ class AENModel(AENPreTrainedModel):
         part = torch.arange(num_clips * frames_per_clip, device=num_real_frames.device).view(num_clips, -1)
         positions = (part + clip_jitter.float()[..., None]) / part.numel() * num_real_frames[:, None, None]
         positions = positions.floor().long().minimum(num_real_frames[:, None, None] - 1)
-        frames, key_frame_indices = self._frames_at(pixel_values_videos, real_frames_so_far, positions)
-
-        levels = [
-            level.unflatten(0, (batch, part.numel()))
-            for level in pooled_features(self.backbone, frames.flatten(0, 1), 1)
-        ]
+        key_frame_indices = self._indices_at(real_frames_so_far, positions)
+        if shared_features is None:
+            frames = self._frames_at(pixel_values_videos, key_frame_indices)
+            pooled = pooled_features(self.backbone, frames.flatten(0, 2), 1)
+        else:
+            pooled = shared_features("backbone", key_frame_indices.flatten(1))
+        levels = [level.unflatten(0, (batch, part.numel())) for level in pooled]
         states = []
         for top_down, features in zip(self.top_down, reversed(levels)):
             states.append(top_down(features, states[-1] if states else None))
@@ -306,6 +313,7 @@ class AENForVideoClassification(AENPreTrainedModel):
         frame_targets: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
         face_confidence: torch.Tensor | None = None,
+        shared_features: Callable | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> AENVideoClassifierOutput:
@@ -329,6 +337,7 @@ class AENForVideoClassification(AENPreTrainedModel):
             face_confidence (`torch.FloatTensor` of shape `(B,)`, values in (0, 1], *optional*):
                 How far each face can be read, as the processor returns it. The logits of the video and its clips are
                 multiplied by it, after the loss; 1 by default.
+            shared_features (`Callable`, *optional*): see the base model.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
@@ -342,6 +351,7 @@ class AENForVideoClassification(AENPreTrainedModel):
             pixel_values_videos,
             frame_mask=frame_mask,
             clip_jitter=clip_jitter,
+            shared_features=shared_features,
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )

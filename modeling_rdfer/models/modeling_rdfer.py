@@ -7,7 +7,6 @@ re-sampled there (`resample_clips`), and a dual-stream network reads facial move
 change between them (`RDFERModel`). How far the clips agree tells hard samples from noisy ones (`clip_agreement`).
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -151,22 +150,22 @@ class RDFERKeyExpressionDetector(nn.Module):
         # No bias: the softmax over the frames would cancel it.
         self.attention = RDFERZeroLinear(config.detector_hidden_size, 1, bias=False)
 
-    def forward(self, frames: torch.Tensor):
+    def forward(self, frames: torch.Tensor | None, features: torch.Tensor | None = None):
         """Classifies frames and video.
 
         Args:
-            frames (`torch.FloatTensor` of shape `(B, S, num_channels, H, W)`): normalised frames.
+            frames (`torch.FloatTensor` of shape `(B, S, num_channels, H, W)`, *optional*): normalised frames.
+            features (`torch.FloatTensor` of shape `(B, S, D')`, *optional*): their features, instead of the frames.
 
         Returns:
             `tuple`: detector_logits `(B, C)`, frame_logits `(B, S, C)`, summary `(B, detector_hidden_size)`, and the
             hidden states: features `(B, S, D')` and recurrent states `(B, S, detector_hidden_size)`.
         """
-        size = self.config.detector_image_size
-        batch, num_frames = frames.shape[:2]
-        frames = frames.flatten(0, 1)
-        if max(frames.shape[-2:]) > size:
-            frames = F.interpolate(frames, (size, size), mode="area")
-        features = pooled_features(self.backbone, frames, num_frames)[-1].unflatten(0, (batch, num_frames))
+        if features is None:
+            assert frames is not None
+            batch, num_frames = frames.shape[:2]
+            features = pooled_features(self.backbone, self.reduce_frames(frames.flatten(0, 1)), num_frames)[-1]
+            features = features.unflatten(0, (batch, num_frames))
         states = self.lstm(self.norm(features))[0]
         frame_logits = self.classifier(features) + self.residual_classifier(states)
         log_weights = self.attention(states).log_softmax(1)
@@ -176,6 +175,11 @@ class RDFERKeyExpressionDetector(nn.Module):
             detector_logits = (log_weights.exp() * frame_logits).sum(1)
         summary = (log_weights.exp() * states).sum(1)
         return detector_logits, frame_logits, summary, (features, states)
+
+    def reduce_frames(self, frames: torch.Tensor) -> torch.Tensor:
+        """Reduces frames `(N, num_channels, H, W)` to the size that the backbone sees, if they are larger."""
+        size = self.config.detector_image_size
+        return F.interpolate(frames, (size, size), mode="area") if max(frames.shape[-2:]) > size else frames
 
 
 class RDFERLongTermLayer(GradientCheckpointingLayer):
@@ -297,6 +301,7 @@ class RDFERModel(RDFERPreTrainedModel):
         frame_mask: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
         face_confidence: torch.Tensor | None = None,
+        shared_features: Callable | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RDFERModelOutput:
@@ -312,6 +317,10 @@ class RDFERModel(RDFERPreTrainedModel):
                 Where in its stratum of the saliency each clip is centred. By default random in training, 0.5 in
                 evaluation.
             face_confidence (`torch.FloatTensor` of shape `(B,)`, *optional*): not used, only the heads need it.
+            shared_features (`Callable`, *optional*):
+                Gives features of frames instead of the backbones, so that windows of a video can share them: called
+                with the name of a backbone and indices `(B, N)` into the T input frames, it returns what
+                `pooled_features` does for these `B * N` frames.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
@@ -324,12 +333,19 @@ class RDFERModel(RDFERPreTrainedModel):
         config = self.config
         batch, num_frames = pixel_values_videos.shape[:2]
         real_frames_so_far, num_real_frames = self._real_frames(pixel_values_videos, frame_mask)
-        frames_at = functools.partial(self._frames_at, pixel_values_videos, real_frames_so_far)
+
+        def frames_at(positions, backbone):
+            """Frames or their features, and the indices, of positions among the real frames."""
+            indices = self._indices_at(real_frames_so_far, positions)
+            if shared_features is None:
+                return self._frames_at(pixel_values_videos, indices), None, indices
+            features = shared_features(backbone, indices.flatten(1))[-1]
+            return None, features.unflatten(0, indices.shape), indices
 
         part = torch.arange(config.num_detector_frames, device=num_real_frames.device)
         detector_positions = (2 * part + 1) * num_real_frames[:, None] // (2 * config.num_detector_frames)
-        detector_frames, frame_indices = frames_at(detector_positions)
-        detector_logits, frame_logits, summary, detector_states = self.detector(detector_frames)
+        detector_frames, features, frame_indices = frames_at(detector_positions, "detector.backbone")
+        detector_logits, frame_logits, summary, detector_states = self.detector(detector_frames, features)
 
         if clip_jitter is None and self.training:
             clip_jitter = torch.rand(batch, config.num_clips, device=num_real_frames.device)
@@ -343,11 +359,12 @@ class RDFERModel(RDFERPreTrainedModel):
             saliency_floor=config.saliency_floor,
             clip_jitter=clip_jitter,
         )
-        clips, key_frame_indices = frames_at(positions)
+        clips, features, key_frame_indices = frames_at(positions, "backbone")
         clip_mask = distinct_clips(key_frame_indices)
 
-        features = pooled_features(self.backbone, clips.flatten(0, 1), config.frames_per_clip)[-1]
-        features = features.unflatten(0, (batch * config.num_clips, config.frames_per_clip))
+        if features is None:
+            features = pooled_features(self.backbone, clips.flatten(0, 2), config.frames_per_clip)[-1]
+        features = features.reshape(batch * config.num_clips, config.frames_per_clip, -1)
         short_term = self._short_term_stream(features).unflatten(0, (batch, config.num_clips))
         short_term_state = short_term.mean(2)
         # The time of a clip in its video, from -1 to 1.
@@ -440,6 +457,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
         labels: torch.Tensor | None = None,
         clip_jitter: torch.Tensor | None = None,
         face_confidence: torch.Tensor | None = None,
+        shared_features: Callable | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RDFERVideoClassifierOutput:
@@ -460,6 +478,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
             face_confidence (`torch.FloatTensor` of shape `(B,)`, values in (0, 1], *optional*):
                 How far each face can be read, as the processor returns it. The logits of the video and its clips are
                 multiplied by it, after the loss; 1 by default.
+            shared_features (`Callable`, *optional*): see the base model.
             output_hidden_states (`bool`, *optional*): whether to return `hidden_states`.
             return_dict (`bool`, *optional*): whether to return a dataclass instead of a tuple.
 
@@ -473,6 +492,7 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
             pixel_values_videos,
             frame_mask=frame_mask,
             clip_jitter=clip_jitter,
+            shared_features=shared_features,
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )

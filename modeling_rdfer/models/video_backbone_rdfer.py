@@ -245,13 +245,14 @@ class VideoBackbonePreTrainedModel(PreTrainedModel):
         real_frames_so_far = frame_mask.long().cumsum(1)
         return real_frames_so_far, real_frames_so_far[:, -1].clamp(min=1)
 
-    def _frames_at(
-        self, pixel_values_videos: torch.Tensor, real_frames_so_far: torch.LongTensor, positions: torch.LongTensor
-    ) -> tuple[torch.Tensor, torch.LongTensor]:
-        """Normalised frames at positions `(B, ...)` among the real frames, and their indices among all T frames."""
-        indices = (real_frames_so_far[:, None, :] <= positions.flatten(1)[:, :, None]).sum(-1)
-        video = torch.arange(indices.shape[0], device=indices.device)[:, None]
-        return self._normalise(pixel_values_videos[video, indices]), indices.view_as(positions)
+    def _indices_at(self, real_frames_so_far: torch.LongTensor, positions: torch.LongTensor) -> torch.LongTensor:
+        """Indices among all T frames of positions `(B, ...)` among the real frames."""
+        return (real_frames_so_far[:, None, :] <= positions.flatten(1)[:, :, None]).sum(-1).view_as(positions)
+
+    def _frames_at(self, pixel_values_videos: torch.Tensor, indices: torch.LongTensor) -> torch.Tensor:
+        """Normalised frames `(B, ..., num_channels, H, W)` at indices `(B, ...)`."""
+        video = torch.arange(indices.shape[0], device=indices.device).view(-1, *[1] * (indices.ndim - 1))
+        return self._normalise(pixel_values_videos[video, indices])
 
     def _normalise(self, frames: torch.Tensor) -> torch.Tensor:
         if frames.is_floating_point():
