@@ -30,16 +30,18 @@ class ServiceProcess:
         folder (`Path`): an empty folder for what it writes.
         options: options of the command.
         cwd (`Path`): folder that it runs in.
+        environment: further variables.
     """
 
-    def __init__(self, folder: Path, *options: str, cwd: Path = ROOT):
+    def __init__(self, folder: Path, *options: str, cwd: Path = ROOT, **environment: str):
         self.temporary, self.log = folder / "temporary", folder / "log.txt"
         self.temporary.mkdir()
-        environment = {**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+        environment["TMPDIR"] = str(self.temporary)
         command = [sys.executable, "-m", "modeling_rdfer", "serve", "--port", "0", *options]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (found := re.search(r"Listening at (http://\S+)", self.log.read_text())):
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
