@@ -86,8 +86,8 @@ class RDFERTrainingArguments(VerdictThresholds, TrainingArguments):
     running_mean_decay: str = field(
         default="auto",
         metadata={
-            "help": "Share of the old running mean in the new one after each epoch; 0: verdicts from the last epoch "
-            "alone; auto: 1 - 4.5 / epochs, so that the mean covers about the last fifth of the training."
+            "help": "Largest share of the old running mean in the new one after each epoch; 0: verdicts from the last "
+            "epoch alone; auto: 1 - 4.5 / epochs, so that the mean covers about the last fifth of the training."
         },
     )
     forget_rate: float = field(

@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Sample record: the model's predictions for each training sample over the epochs, and the verdicts from them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,16 @@ from safetensors.torch import load_file, save_file
 
 from ..models.agreement_rdfer import distinct_clips
 from .losses import cross_entropy
-from .verdicts import PARTITIONS, VerdictThresholds, judge_samples, label_margin, sample_weights
+from .verdicts import (
+    PARTITIONS,
+    LossThresholds,
+    VerdictThresholds,
+    judge_samples,
+    label_margin,
+    log_odds_against,
+    loss_at,
+    sample_weights,
+)
 
 RECORD_NAME = "sample_record.safetensors"
 PREDICTIONS_NAME = "sample_predictions_{rank}.safetensors"
@@ -84,7 +94,9 @@ class SamplePredictions:
 class SampleRecord:
     """Running means over the epochs of the predictions for each sample, and the verdicts from them (ours).
 
-    One epoch is not enough: a model that has memorised wrong labels agrees with them.
+    One epoch is not enough: a model that has memorised wrong labels agrees with them. The mean of losses is the one at
+    the mean of their log-odds, see [`log_odds_against`]: epochs in which the model was sure of the label count as much
+    as those in which it was sure of another one.
 
     `update` takes the predictions of an epoch. After that, `partition`, `doubt` and `weights` hold for the next epoch.
     They depend on the predictions only, so processes with the same predictions have the same verdicts. Besides the
@@ -95,13 +107,13 @@ class SampleRecord:
         num_labels (`int`): number of labels C.
         thresholds ([`VerdictThresholds`], *optional*): thresholds of the verdicts; the defaults if not given.
         hard_sample_gain, noisy_sample_weight (`float`, *optional*, default to 0): see [`sample_weights`].
-        running_mean_decay (`float`, *optional*, defaults to 0.9): share of the old mean in the new one, in [0, 1); 0
-            uses the last epoch alone. The means start with the first epoch, in which the model knows nothing: with a
-            decay near 1, verdicts come late.
+        running_mean_decay (`float`, *optional*, defaults to 0.9): largest share of the old mean in the new one, in
+            [0, 1); 0 uses the last epoch alone. The first epochs count alike, so that the mean does not remember the
+            first one, in which the model knew nothing.
         trusted (`torch.BoolTensor` of shape `(num_samples,)`, *optional*): samples whose label is never doubted.
 
     Attributes:
-        loss_threshold (`float`): loss above which samples can be noisy, given or fitted; infinity if none can be.
+        loss_thresholds ([`LossThresholds`]): losses above which labels can be doubted and noisy, given or fitted.
         trust (`float`, 0..1): how far the model knows enough for a judgement, see [`model_trust`].
     """
 
@@ -127,7 +139,7 @@ class SampleRecord:
         self.means = {name: torch.zeros(num_samples, *shape) for name, shape in shapes.items()}
         # Over all epochs: sum and sum of squares of the given label's probability; epochs in which it was predicted.
         self.sums = torch.zeros(num_samples, 3, dtype=torch.float64)
-        self.loss_threshold, self.trust = float("inf"), 0.0
+        self.loss_thresholds, self.trust = LossThresholds(math.inf, math.inf), 0.0
         self.partition = torch.zeros(num_samples, dtype=torch.long)
         self.weights, self.doubt = torch.ones(num_samples), torch.zeros(num_samples)
 
@@ -142,16 +154,22 @@ class SampleRecord:
         index = predictions.index[order]
         samples, counts = index.unique(return_counts=True)
         position = torch.searchsorted(samples, index)
-        first = self.epochs_seen[samples] == 0
+        before = self.epochs_seen[samples]
+        share = (before / (before + 1)).clamp(max=self.decay)
         for name, means in self.means.items():
             values = getattr(predictions, name)[order].double()
+            if name == "loss":
+                values = log_odds_against(values)
             sums = torch.zeros(len(samples), *values.shape[1:], dtype=torch.float64).index_add_(0, position, values)
-            new = (sums / counts.view(-1, *[1] * (values.ndim - 1))).float()
-            decay = torch.where(first, 0.0, self.decay).view(-1, *[1] * (values.ndim - 1))
-            means[samples] = decay * means[samples] + (1 - decay) * new
+            new = sums / counts.view(-1, *[1] * (values.ndim - 1))
+            decay = share.view(-1, *[1] * (values.ndim - 1))
+            if name == "loss":
+                means[samples] = loss_at(decay * log_odds_against(means[samples]) + (1 - decay) * new).float()
+            else:
+                means[samples] = (decay * means[samples] + (1 - decay) * new).float()
             if name == "probabilities":
                 labels = self.given_labels[samples]
-                given = new.gather(1, labels[:, None])[:, 0].double()
+                given = new.gather(1, labels[:, None])[:, 0]
                 self.sums[samples] += torch.stack([given, given**2, (new.argmax(1) == labels).double()], 1)
         self.num_valid_clips[index] = predictions.num_valid_clips[order]
         self.epochs_seen[samples] += 1
@@ -168,7 +186,7 @@ class SampleRecord:
             seen=seen,
             thresholds=self.thresholds,
         )
-        self.partition, self.doubt, self.loss_threshold, self.trust = verdicts
+        self.partition, self.doubt, self.loss_thresholds, self.trust = verdicts
         self.weights = sample_weights(
             self.partition, self.means["agreement"], self.doubt, self.hard_sample_gain, self.noisy_sample_weight
         )
@@ -257,7 +275,7 @@ class SampleRecord:
             `dict[str, float]`: mean agreement and loss threshold; of all samples and of each label the mean weight and
             the share of each verdict.
         """
-        logs = {"agreement": self.means["agreement"].mean().item(), "noisy_loss_threshold": self.loss_threshold}
+        logs = {"agreement": self.means["agreement"].mean().item(), "noisy_loss_threshold": self.loss_thresholds.noisy}
         logs["trust"] = self.trust
         groups = {"": torch.ones_like(self.partition, dtype=torch.bool)}
         groups.update({f"_{name}": self.given_labels == index for index, name in enumerate(label_names)})

@@ -185,7 +185,7 @@ class RDFERTrainer(PublishingTrainer):
                     self._wiped_out.add(name)  # once is enough: it may last for the rest of the training
                     logger.warning(
                         f"{share:.0%} of the training videos labelled {name!r} are judged noisy: the label is being "
-                        "wiped out. Look at sample_table.parquet; lower max_noisy_share or noisy_margin_threshold."
+                        "wiped out. Look at sample_table.parquet; lower max_noisy_share or raise noisy_loss_threshold."
                     )
         # Without a threshold the value is infinity, which loggers cannot take.
         self.log({key: value for key, value in summary.items() if np.isfinite(value)})

@@ -16,6 +16,8 @@ CLEAN, HARD, NOISY = range(3)
 LEAST_KAPPA, FULL_KAPPA = 0.2, 0.4
 # Largest number of losses that the mixture is fitted to. More change the threshold by less than 0.01 and take seconds.
 MAX_FITTED_LOSSES = 100_000
+# Losses below this are raised to it where their log-odds are taken.
+LEAST_LOSS = 1e-6
 
 
 @dataclass
@@ -25,10 +27,8 @@ class VerdictThresholds:
     Training arguments, sample record and audit all take them from this class.
 
     Args:
-        noisy_margin_threshold (`float`, *optional*, defaults to -0.8): a sample is noisy only if its label margin is
-            below this; below 0.
         noisy_loss_threshold (`str` or `float`, *optional*, defaults to `"auto"`): a sample is noisy only if its loss
-            is above this; `"auto"` fits it to the losses of all samples, see [`fit_noisy_loss_threshold`].
+            is above this; `"auto"` takes it from the losses of all samples, see [`noisy_loss_threshold`].
         max_noisy_share (`float`, *optional*, defaults to 0.5): largest share of a label's samples that can be noisy or
             doubted, 0..1.
         full_doubt_margin (`float`, *optional*, defaults to -0.6): label margin at which the given label is fully
@@ -40,16 +40,9 @@ class VerdictThresholds:
         ValueError: if a threshold is out of its range; the message names it.
     """
 
-    noisy_margin_threshold: float = field(
-        default=-0.8,
-        metadata={
-            "help": "A sample is noisy only if its label margin (probability of the given label minus that of the "
-            "most probable other one, -1..1) is below this."
-        },
-    )
     noisy_loss_threshold: str = field(
         default="auto",
-        metadata={"help": "A sample is noisy only if its loss is above this; auto: fitted to the losses of all."},
+        metadata={"help": "A sample is noisy only if its loss is above this; auto: taken from the losses of all."},
     )
     max_noisy_share: float = field(
         default=0.5,
@@ -61,8 +54,9 @@ class VerdictThresholds:
     full_doubt_margin: float = field(
         default=-0.6,
         metadata={
-            "help": "Label margin at which the given label is fully doubted. As the margin falls from 0 to this, the "
-            "weight of the sample falls, or, later in training, it learns the other label in more of the epochs."
+            "help": "Label margin (probability of the given label minus that of the most probable other one, -1..1) "
+            "at which the given label is fully doubted. As the margin falls from 0 to this, the weight of the sample "
+            "falls, or, later in training, it learns the other label in more of the epochs."
         },
     )
     hard_agreement_threshold: float = field(
@@ -76,9 +70,8 @@ class VerdictThresholds:
             is_threshold = False
         if not is_threshold:
             raise ValueError(f"noisy_loss_threshold must be 'auto' or a number, got {self.noisy_loss_threshold!r}.")
-        for name in ("noisy_margin_threshold", "full_doubt_margin"):
-            if getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be below 0, got {getattr(self, name)}.")
+        if self.full_doubt_margin >= 0:
+            raise ValueError(f"full_doubt_margin must be below 0, got {self.full_doubt_margin}.")
 
 
 def label_margin(probabilities: torch.Tensor, labels: torch.LongTensor) -> torch.Tensor:
@@ -154,7 +147,6 @@ def partition_samples(
     agreement: torch.Tensor,
     margin: torch.Tensor,
     losses: torch.Tensor,
-    noisy_margin_threshold: float,
     noisy_loss_threshold: float,
     hard_agreement_threshold: float,
 ) -> torch.LongTensor:
@@ -162,8 +154,8 @@ def partition_samples(
 
     The values are those of one epoch, or running means over epochs.
 
-    - noisy: the clips agree on another label than the given one and the loss is large:
-      `margin < noisy_margin_threshold` and `losses > noisy_loss_threshold`;
+    - noisy: another label than the given one is more probable and the loss is large: `margin < 0` and
+      `losses > noisy_loss_threshold`;
     - hard: not noisy, and the clips disagree: `agreement <= hard_agreement_threshold`;
     - clean: everything else.
 
@@ -171,15 +163,15 @@ def partition_samples(
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`clip_agreement`].
         margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
         losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
-        noisy_margin_threshold, hard_agreement_threshold (`float`): see [`VerdictThresholds`].
         noisy_loss_threshold (`float`): see [`VerdictThresholds`]; with infinity nothing is noisy.
+        hard_agreement_threshold (`float`): see [`VerdictThresholds`].
 
     Returns:
         `torch.LongTensor` of shape `(N,)`: `CLEAN`, `HARD` or `NOISY`, indices into `PARTITIONS`.
     """
     partition = torch.full_like(agreement, CLEAN, dtype=torch.long)
     partition[agreement <= hard_agreement_threshold] = HARD
-    partition[(margin < noisy_margin_threshold) & (losses > noisy_loss_threshold)] = NOISY
+    partition[(margin < 0) & (losses > noisy_loss_threshold)] = NOISY
     return partition
 
 
@@ -228,7 +220,57 @@ def sample_weights(
     return torch.where(partition == HARD, weights * (1 + hard_sample_gain * (1 - agreement)), weights)
 
 
-def fit_noisy_loss_threshold(losses: torch.Tensor) -> float:
+class LossThresholds(NamedTuple):
+    """Losses from which a label can be doubted, and from which it can be noisy.
+
+    Attributes:
+        doubt (`float`): a label can be doubted only if the loss is above this; infinity if none can be.
+        noisy (`float`): a sample can be noisy only if its loss is above this; at least `doubt`.
+    """
+
+    doubt: float
+    noisy: float
+
+
+def log_odds_against(losses: torch.Tensor) -> torch.Tensor:
+    """Converts cross-entropies to the log-odds against the given label, log((1 - p) / p) where the loss is -log p.
+
+    Args:
+        losses (`torch.Tensor` of any shape): cross-entropies; what is below `LEAST_LOSS` is raised to it.
+
+    Returns:
+        `torch.DoubleTensor` of the same shape: about the loss where it is large, far below 0 where it is small.
+    """
+    return losses.double().clamp(min=LEAST_LOSS).expm1().log()
+
+
+def loss_at(log_odds: torch.Tensor) -> torch.Tensor:
+    """Converts log-odds against the given label to the cross-entropy; the inverse of [`log_odds_against`]."""
+    return torch.nn.functional.softplus(log_odds, threshold=100)
+
+
+def noisy_loss_threshold(losses: torch.Tensor, margin: torch.Tensor) -> float:
+    """Finds the loss from which the model speaks more strongly against a label than it usually speaks for one (ours).
+
+    Of the samples whose given label is the most probable one, half have log-odds for their label above a median. A
+    sample is noisy only if the log-odds against its label are above this median. Hard samples seldom are: their clips
+    give the model no such certainty. The comparison needs no knowledge of how many labels are wrong, and no scale: a
+    model that is surer of everything is surer in both.
+
+    Args:
+        losses (`torch.FloatTensor` of shape `(N,)`): losses of all samples, or their running means.
+        margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
+
+    Returns:
+        `float`: the loss at that median; infinity if the given label is the most probable one of no sample.
+    """
+    supported = margin > 0
+    if not supported.any():
+        return math.inf
+    return loss_at(-log_odds_against(losses[supported]).median()).item()
+
+
+def fit_doubt_loss_threshold(losses: torch.Tensor) -> float:
     """Finds the loss above which a sample belongs to the group with the larger losses.
 
     A mixture of two Gaussians is fitted to the losses of all samples (DivideMix, Li et al., ICLR 2020). The Bayesian
@@ -273,13 +315,13 @@ class Verdicts(NamedTuple):
     Attributes:
         partition (`torch.LongTensor` of shape `(N,)`): see [`partition_samples`].
         doubt (`torch.FloatTensor` of shape `(N,)`, 0..1): see [`label_doubt`].
-        loss_threshold (`float`): loss above which a sample can be noisy, given or fitted; infinity if none can be.
+        loss_thresholds ([`LossThresholds`]): given or fitted.
         trust (`float`, 0..1): see [`model_trust`].
     """
 
     partition: torch.LongTensor
     doubt: torch.Tensor
-    loss_threshold: float
+    loss_thresholds: LossThresholds
     trust: float
 
 
@@ -294,11 +336,13 @@ def judge_samples(
 ) -> Verdicts:
     """Judges all samples of a training set (docs/method.md, Verdicts and weights).
 
-    1. The loss threshold is fitted to the losses of the samples that were seen, unless it is given.
+    1. The loss thresholds are taken from the samples that were seen, see [`fit_doubt_loss_threshold`] and
+       [`noisy_loss_threshold`]. A given one takes the place of the second; what is above it can be doubted, too.
     2. A label is only doubted with evidence: at least two distinct clips (one always agrees with itself) and a loss
        above the threshold. Its margin is multiplied by the trust in the model, see [`model_trust`].
     3. Of each label at most `max_noisy_share` of the samples are doubted.
-    4. Partition and doubt follow from the remaining margins. Samples that were not seen are clean.
+    4. Partition and doubt follow from the remaining margins; without full trust nothing is noisy. Samples that were
+       not seen are clean.
 
     Args:
         probabilities (`torch.FloatTensor` of shape `(N, C)`): mean over the clips of a video, and over epochs.
@@ -309,26 +353,29 @@ def judge_samples(
         thresholds ([`VerdictThresholds`]): the thresholds.
 
     Returns:
-        [`Verdicts`]: partition, doubt and loss threshold.
+        [`Verdicts`]: the verdicts and what they rest on.
     """
+    margin = label_margin(probabilities, labels)
+    doubt_threshold = fit_doubt_loss_threshold(losses[seen])
     if thresholds.noisy_loss_threshold == "auto":
-        loss_threshold = fit_noisy_loss_threshold(losses[seen])
+        noisy_threshold = max(doubt_threshold, noisy_loss_threshold(losses[seen], margin[seen]))
+        loss_thresholds = LossThresholds(doubt_threshold, noisy_threshold)
     else:
-        loss_threshold = float(thresholds.noisy_loss_threshold)
+        given = float(thresholds.noisy_loss_threshold)
+        loss_thresholds = LossThresholds(min(doubt_threshold, given), given)
     trust = model_trust(probabilities[seen], labels[seen])
-    margin = trust * label_margin(probabilities, labels)
-    margin[~has_evidence | (losses <= loss_threshold)] = 1.0
+    margin *= trust
+    margin[~has_evidence | (losses <= loss_thresholds.doubt)] = 1.0
     margin = limit_noisy_share(margin, labels, thresholds.max_noisy_share)
     partition = partition_samples(
         agreement,
         margin,
         losses,
-        noisy_margin_threshold=thresholds.noisy_margin_threshold,
-        noisy_loss_threshold=loss_threshold,
+        noisy_loss_threshold=loss_thresholds.noisy if trust == 1 else math.inf,
         hard_agreement_threshold=thresholds.hard_agreement_threshold,
     )
     partition[~seen] = CLEAN
-    return Verdicts(partition, label_doubt(margin, partition, thresholds.full_doubt_margin), loss_threshold, trust)
+    return Verdicts(partition, label_doubt(margin, partition, thresholds.full_doubt_margin), loss_thresholds, trust)
 
 
 __all__ = [
@@ -336,14 +383,18 @@ __all__ = [
     "HARD",
     "NOISY",
     "PARTITIONS",
+    "LossThresholds",
     "VerdictThresholds",
     "Verdicts",
-    "fit_noisy_loss_threshold",
+    "fit_doubt_loss_threshold",
     "judge_samples",
     "label_doubt",
     "label_margin",
     "limit_noisy_share",
+    "log_odds_against",
+    "loss_at",
     "model_trust",
+    "noisy_loss_threshold",
     "partition_samples",
     "sample_weights",
 ]

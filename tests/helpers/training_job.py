@@ -210,7 +210,6 @@ def main():
         sampler=arguments.sampler,
         # So that there are verdicts of every kind in so short a training.
         agreement_warmup_epochs=1,
-        noisy_margin_threshold=-0.01,
         full_doubt_margin=-0.01,
         noisy_loss_threshold="1.05",
         running_mean_decay=0.7,

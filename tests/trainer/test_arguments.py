@@ -19,7 +19,6 @@ def test_defaults_are_the_recipe(tmp_path):
         {"noisy_loss_threshold": "high"},
         {"running_mean_decay": 1.0},
         {"running_mean_decay": "long"},
-        {"noisy_margin_threshold": 0.0},
         {"full_doubt_margin": 0.0},
         {"relabel_start": 2.0},
     ],

@@ -1,4 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import math
+
 import pytest
 import torch
 
@@ -11,11 +13,16 @@ def test_running_means_and_samples_seen_twice_or_not_at_all():
     record = SampleRecord(
         torch.tensor([0, 1, 2]), 3, VerdictThresholds(noisy_loss_threshold=1.0), running_mean_decay=0.75
     )
+    odds = lambda *losses: [math.log(math.expm1(loss)) for loss in losses]  # noqa: E731
     record.update(predictions_of([1, 0, 1], [2.0, 1.0, 4.0]))
-    assert record.means["loss"].tolist() == [1.0, 3.0, 0.0]
-    record.update(predictions_of([0], [5.0]))
-    assert record.means["loss"].tolist() == [2.0, 3.0, 0.0]
-    assert record.epochs_seen.tolist() == [2, 1, 0]
+    assert record.means["loss"].tolist() == pytest.approx([1.0, math.log1p(math.exp(sum(odds(2, 4)) / 2)), 0.0])
+    # The first epochs count alike; later ones by the decay.
+    for loss in (5.0, 3.0, 7.0, 8.0):
+        record.update(predictions_of([0], [loss]))
+    mean = sum(odds(1, 5, 3)) / 3
+    mean = 0.75 * (0.75 * mean + 0.25 * odds(7)[0]) + 0.25 * odds(8)[0]
+    assert record.means["loss"][0].item() == pytest.approx(math.log1p(math.exp(mean)))
+    assert record.epochs_seen.tolist() == [5, 1, 0]
     assert record.weights[2] == 1 and record.partition[2] == 0
 
 
@@ -23,13 +30,13 @@ def test_verdicts_follow_the_running_means_not_the_last_epoch():
     record = SampleRecord(
         labels_and_known([0, 1]),
         3,
-        VerdictThresholds(noisy_margin_threshold=-0.25, max_noisy_share=1.0, noisy_loss_threshold=1.0),
+        VerdictThresholds(max_noisy_share=1.0, noisy_loss_threshold=1.0),
         running_mean_decay=0.7,
     )
     for _ in range(4):
         record.update(predictions_and_known([0, 1], [3.0, 0.1], against=True))
     assert record.partition[:2].tolist() == [2, 0] and record.weights[:2].tolist() == [0.0, 1.0]
-    # A change of mind: the margin -0.7 becomes -0.7 * 0.7 + 0.3 * 0.7 < -0.25 in one epoch, > 0 in two.
+    # A change of mind: the margin -0.7 becomes -0.7 * 0.7 + 0.3 * 0.7 < 0 in one epoch, > 0 in two.
     record.update(predictions_and_known([0, 1], [3.0, 0.1]))
     assert record.partition[:2].tolist() == [2, 0]
     record.update(predictions_and_known([0, 1], [3.0, 0.1]))
@@ -49,12 +56,12 @@ def test_doubted_samples_learn_the_suggested_label_in_proportion():
     record = SampleRecord(
         labels_and_known([1, 1, 1, 1]),
         3,
-        VerdictThresholds(max_noisy_share=1.0, noisy_loss_threshold=1.0),
+        VerdictThresholds(max_noisy_share=1.0, noisy_loss_threshold=2.5),
         hard_sample_gain=0.5,
     )
     margin = torch.tensor([-0.8, -0.3, 0.2, -0.3])
     given = (0.9 + margin) / 2
-    seen = predictions_and_known([0, 1, 2, 3], [3.0, 3.0, 3.0, 0.2])
+    seen = predictions_and_known([0, 1, 2, 3], [3.0, 2.0, 3.0, 0.2])
     seen.probabilities[:4] = torch.stack([torch.full((4,), 0.1), given, given - margin], 1)
     seen.agreement[:4] = torch.tensor([1.0, 1.0, 0.5, 1.0])
     record.update(seen)
@@ -72,7 +79,7 @@ def test_a_single_distinct_clip_is_no_evidence():
     record = SampleRecord(
         labels_and_known([0, 1]),
         3,
-        VerdictThresholds(noisy_margin_threshold=-0.6, max_noisy_share=1.0, noisy_loss_threshold=1.0),
+        VerdictThresholds(max_noisy_share=1.0, noisy_loss_threshold=1.0),
     )
     seen = predictions_and_known([0, 1], [3.0, 3.0], against=True)
     seen.num_valid_clips[0] = 1

@@ -266,7 +266,6 @@ def test_a_label_that_is_wiped_out_warns(tmp_path, messages):
         tmp_path,
         train_dataset=Videos(24),
         noisy_loss_threshold="1.0",
-        noisy_margin_threshold=-0.6,
         agreement_warmup_epochs=1,
     )
     for _ in range(2):  # and does not warn again

@@ -63,9 +63,7 @@ def test_wrong_labels_teach_by_way_of_the_noise_matrix(tmp_path, loss):
 def test_trusted_labels_are_never_doubted():
     labels = labels_and_known([0, 1])
     trusted = torch.arange(len(labels)) == 0
-    record = SampleRecord(
-        labels, 3, VerdictThresholds(noisy_loss_threshold="1", noisy_margin_threshold=-0.5), trusted=trusted
-    )
+    record = SampleRecord(labels, 3, VerdictThresholds(noisy_loss_threshold="1"), trusted=trusted)
     record.update(predictions_and_known([0, 1], [3.0, 3.0], against=True))
     assert record.partition[:2].tolist() == [CLEAN, NOISY]
     assert record.doubt[:2].tolist() == [0, 1] and record.weights[:2].tolist() == [1, 0]

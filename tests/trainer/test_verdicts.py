@@ -14,11 +14,12 @@ from modeling_rdfer.trainer.verdicts import (
     HARD,
     NOISY,
     VerdictThresholds,
-    fit_noisy_loss_threshold,
+    fit_doubt_loss_threshold,
     label_doubt,
     label_margin,
     limit_noisy_share,
     model_trust,
+    noisy_loss_threshold,
     partition_samples,
     sample_weights,
 )
@@ -33,9 +34,9 @@ def test_label_margin_is_of_the_given_label_against_one_other():
 def test_partition_and_weights():
     agreement = torch.tensor([1.0, 0.75, 1.0, 1.0, 0.75, 1.0, 0.5])
     margin = torch.tensor([0.9, 0.25, -1.0, -0.3, -0.75, 0.1, -0.3])
-    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 3.0])
-    partition = partition_samples(agreement, margin, losses, -0.6, 1.0, 0.75)
-    # A large loss is not noisy as long as the clips do not agree on another label.
+    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 0.9])
+    partition = partition_samples(agreement, margin, losses, 1.0, 0.75)
+    # A large loss is not noisy as long as no other label is more probable.
     assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN, HARD]
     doubt = label_doubt(margin, partition, -0.6)
     torch.testing.assert_close(doubt, torch.tensor([0, 0, 1, 0.5, 1, 0, 0.5]))
@@ -43,8 +44,8 @@ def test_partition_and_weights():
     torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0, 0.5, 0, 1, 0.5 * 1.25]))
     kept = sample_weights(partition, agreement, doubt, hard_sample_gain=0.0, noisy_sample_weight=0.2)
     torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
-    small = partition_samples(agreement, margin, losses.new_full((7,), 0.5), -0.6, 1.0, 0.75)
-    assert NOISY not in small and NOISY not in partition_samples(agreement, margin, losses, -0.6, math.inf, 0.75)
+    small = partition_samples(agreement, margin, losses.new_full((7,), 0.5), 1.0, 0.75)
+    assert NOISY not in small and NOISY not in partition_samples(agreement, margin, losses, math.inf, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -74,27 +75,39 @@ def test_no_label_is_wiped_out():
     assert torch.equal(limit_noisy_share(margin, labels, 1.0), margin)
 
 
-def test_threshold_stands_between_two_groups_of_losses():
+def test_doubt_begins_between_two_groups_of_losses():
     generator = np.random.default_rng(0)
     losses = np.concatenate([generator.normal(0.4, 0.2, 700), generator.normal(3.0, 0.5, 300)])
-    threshold = fit_noisy_loss_threshold(torch.from_numpy(losses))
-    assert 1.0 < threshold < 2.2
-    assert ((losses > threshold) == (np.arange(1000) >= 700)).mean() > 0.99
+    doubt = fit_doubt_loss_threshold(torch.from_numpy(losses))
+    assert 1.0 < doubt < 2.2
+    assert ((losses > doubt) == (np.arange(1000) >= 700)).mean() > 0.99
+
+
+def test_noisy_is_what_the_model_contradicts_as_surely_as_it_supports_other_labels():
+    """Probabilities of the given label 0.9, 0.99, 0.999 where it is supported: half of these are above 0.99."""
+    given = torch.tensor([0.9, 0.99, 0.999, 0.2, 0.005])
+    margin = torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0])
+    threshold = noisy_loss_threshold(-given.log(), margin)
+    assert threshold == pytest.approx(-math.log(0.01), rel=1e-4)
+    # A model that is surer of everything is surer of what it contradicts, too.
+    surer = torch.sigmoid(2 * torch.logit(given))
+    assert noisy_loss_threshold(-surer.log(), margin) == pytest.approx(-math.log(1e-4), rel=0.02)
+    assert noisy_loss_threshold(-given.log(), -margin.abs()) == math.inf
 
 
 def test_threshold_of_many_losses_is_that_of_a_sample_of_them(monkeypatch):
     generator = np.random.default_rng(0)
     losses = torch.from_numpy(np.concatenate([generator.normal(0.4, 0.2, 7000), generator.normal(3.0, 0.5, 3000)]))
-    of_all = fit_noisy_loss_threshold(losses)
+    of_all = fit_doubt_loss_threshold(losses)
     monkeypatch.setattr(verdicts, "MAX_FITTED_LOSSES", 1000)
-    of_sample = fit_noisy_loss_threshold(losses)
-    assert of_sample == fit_noisy_loss_threshold(losses)  # all processes must come to the same verdicts
+    of_sample = fit_doubt_loss_threshold(losses)
+    assert of_sample == fit_doubt_loss_threshold(losses)  # all processes must come to the same verdicts
     assert of_sample != of_all and abs(of_sample - of_all) < 0.1
 
 
 @pytest.mark.parametrize("losses", [torch.full((50,), 0.7), torch.rand(5), torch.randn(500).mul(0.1).add(1)])
 def test_one_group_of_losses_has_no_threshold(losses):
-    assert fit_noisy_loss_threshold(losses) == math.inf
+    assert fit_doubt_loss_threshold(losses) == math.inf
 
 
 def test_thresholds_stand_once():
@@ -102,5 +115,5 @@ def test_thresholds_stand_once():
     theirs, ours = fields(VerdictThresholds), {item.name: item for item in fields(RDFERTrainingArguments)}
     assert {item.name: item.default for item in theirs} == {item.name: ours[item.name].default for item in theirs}
     assert SampleRecord(torch.zeros(3, dtype=torch.long), 2).thresholds == VerdictThresholds()
-    args = RDFERTrainingArguments(noisy_margin_threshold=-0.5, noisy_loss_threshold="2")
-    assert args.verdict_thresholds == VerdictThresholds(noisy_margin_threshold=-0.5, noisy_loss_threshold="2")
+    args = RDFERTrainingArguments(full_doubt_margin=-0.5, noisy_loss_threshold="2")
+    assert args.verdict_thresholds == VerdictThresholds(full_doubt_margin=-0.5, noisy_loss_threshold="2")

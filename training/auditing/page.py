@@ -57,8 +57,8 @@ def write_page(path: Path, rows: list[dict], summary: dict, cards: dict[str, dic
         summary (`dict`): `title`, `dataset`, `split`, `model`, `model_revision`, `out_of_sample`, `folds`, `source`
             ("audit" or "training run"), `label_names`, `rule` (sentences), `partition_by_class` (label -> partition ->
             count), `joint` (C x C, share of videos by given label, a row, and true label, a column),
-            `confused_pairs` (`given`, `true`, `share`, `count`), `agreement_loss` (`noisy_margin_threshold`,
-            `noisy_loss_threshold`, `hard_agreement_threshold`; None or infinite: there is none), `truth` (None, or a
+            `confused_pairs` (`given`, `true`, `share`, `count`), `agreement_loss` (`noisy_loss_threshold`,
+            `hard_agreement_threshold`; None or infinite: there is none), `truth` (None, or a
             dict for each score: `score` and metrics, each a number or `{"value", "low", "high"}`, `precision_at_k`
             with `k`), `unreadable` (`sample_id`, `reason`), `reproducibility` (name -> value).
         cards (`dict[str, dict]`): sample_id -> `frames` (WebP, `bytes` each), `frame_times` (seconds or None),

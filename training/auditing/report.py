@@ -42,21 +42,36 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
         }[audit.source]
         scored = f"IN SAMPLE: {how}. A model agrees with labels that it has memorised, also with wrong ones."
     thresholds = record.thresholds
-    origin = "given" if thresholds.noisy_loss_threshold != "auto" else "where the upper of two groups of losses begins"
-    if np.isfinite(record.loss_threshold):
-        loss = f"the loss is above {record.loss_threshold:.3f} ({origin})"
+    if thresholds.noisy_loss_threshold != "auto":
+        origin = "given"
     else:
+        origin = (
+            "so strongly do the scores speak for the label in half of the videos where it is the most probable"
+        )
+    if not np.isfinite(record.loss_thresholds.noisy):
         loss = "the loss is large (no video is noisy here, as the losses do not form two groups, large and small)"
+    elif record.trust < 1:
+        loss = (
+            "the loss is large (no video is noisy here, as the model agrees too little with the labels to judge them)"
+        )
+    else:
+        loss = f"the loss is above {record.loss_thresholds.noisy:.3f} ({origin})"
     return [
         scored,
         "label_quality: probability of the given label, mean of the video's and of its clips'; low is suspicious.",
         "margin: that probability minus the one of the most probable other label, -1 to 1; low is suspicious.",
-        "suspicion_rank: all videos in the order of the loss of the given label, the largest first.",
-        f"doubt: from 0 to 1 as the margin falls from 0 to {thresholds.full_doubt_margin:g}, where the loss is large "
-        "enough for a noisy video; it lowers the weight.",
-        "verdict noisy: the clips agree on another label (the margin is below "
-        f"{thresholds.noisy_margin_threshold:g}), and {loss}, and the video has at least two distinct clips. At most "
-        f"{thresholds.max_noisy_share:.0%} of a label's videos can be noisy, so that a rare label is not wiped out.",
+        "loss: cross-entropy of the given label"
+        + (
+            ", mean of that out of sample and of the running means in the other trainings."
+            if audit.out_of_sample
+            else "."
+        ),
+        "suspicion_rank: all videos in the order of the loss, the largest first.",
+        f"doubt: from 0 to 1 as the margin falls from 0 to {thresholds.full_doubt_margin:g}, where the loss belongs "
+        "to the upper of two groups of losses; it lowers the weight.",
+        f"verdict noisy: another label is more probable (the margin is below 0), and {loss}, and the video has at "
+        f"least two distinct clips. At most {thresholds.max_noisy_share:.0%} of a label's videos can be noisy, so "
+        "that a rare label is not wiped out.",
         f"verdict hard: not noisy, and the agreement of the clips is at most {thresholds.hard_agreement_threshold:g}.",
         "verdict clean: everything else. A label is suggested for noisy videos only: the most probable other one.",
     ]
@@ -98,8 +113,9 @@ def summarise(audit: Audit, record: SampleRecord, title: str, split: str, seed: 
         "joint": joint,
         "confused_pairs": pairs,
         "agreement_loss": {
-            "noisy_margin_threshold": record.thresholds.noisy_margin_threshold,
-            "noisy_loss_threshold": float(record.loss_threshold) if np.isfinite(record.loss_threshold) else None,
+            "noisy_loss_threshold": record.loss_thresholds.noisy
+            if np.isfinite(record.loss_thresholds.noisy)
+            else None,
             "hard_agreement_threshold": record.thresholds.hard_agreement_threshold,
         },
         "truth": truth,

@@ -63,6 +63,9 @@ MODELS = {
     "2_clips_uniform": {"config": {"num_clips": 2, "resampling": "uniform"}},
     "8_clips": {"config": {"num_clips": 8}},
 }
+# Starts from which a model has much to learn before it can judge labels, with a short schedule.
+STARTS = {"random": "random weights", "low_level": "stem and first stage only (like ImageNet)"}
+SHORT_SCHEDULE = {"num_train_epochs": 30, "per_device_train_batch_size": 16, "learning_rate": 2e-3}
 # Three seeds cannot show a difference of 0.5 points without wrong labels.
 CLEAN_SEEDS = (3, 4, 5)
 
@@ -75,6 +78,10 @@ def all_runs() -> list[Run]:
             Run(f"{loss}-{noise}-{seed}", noise, seed, arguments)
             for (loss, arguments), noise in itertools.product(LOSSES.items(), NOISE)
         ]
+    runs += [
+        Run(f"{loss}_{start}-symmetric-{seed}", "symmetric", seed, {**LOSSES[loss], **SHORT_SCHEDULE}, start=start)
+        for start, loss, seed in itertools.product(STARTS, ("ce", "agreement"), SEEDS)
+    ]
     runs += [Run(f"{name}-none-0", "none", 0, {"loss": "ce"}, **what) for name, what in MODELS.items()]
     runs += [
         Run(f"{loss}-none-{seed}", "none", seed, LOSSES[loss])
@@ -145,6 +152,7 @@ def execute(run: Run, cache: Path) -> dict:
             "clean_called_noisy": float(noisy[~hard & ~wrong].mean()),
             "called_noisy": float(noisy.mean()),
         },
+        "trust": trainer.record.trust,
         "minutes": round(minutes, 2),
         "machine": machine(*LIBRARIES),
     }
@@ -204,6 +212,10 @@ def render(results: dict[str, dict]) -> str:
     parts = [
         "WAR on 1,400 test videos with right labels, by loss and by noise in training (share of wrong labels):",
         _loss_table(results),
+        "WAR from starts that know little, with symmetric noise: "
+        + ", ".join(f"{name} {value}" for name, value in SHORT_SCHEDULE.items())
+        + ". Trust: in the model's judgement at the end of training, see docs/method.md:",
+        _start_table(results),
         "Finding wrong labels by scores of the sample table of the same runs: AUROC / average precision / precision "
         "among the N most suspicious (N: number of wrong labels) / AUROC of wrong labels against hard videos:",
         _detection_table(results),
@@ -253,6 +265,18 @@ def _loss_table(results: dict[str, dict]) -> str:
         for loss in LOSSES
     ]
     return markdown_table(header, rows)
+
+
+def _start_table(results: dict[str, dict]) -> str:
+    rows = [
+        (
+            text,
+            *(_cell(results, f"{loss}_{start}-symmetric", "test", "war") for loss in ("ce", "agreement")),
+            _cell(results, f"agreement_{start}-symmetric", "trust"),
+        )
+        for start, text in STARTS.items()
+    ]
+    return markdown_table(("start", "ce", "agreement", "trust"), rows)
 
 
 def _detection_table(results: dict[str, dict]) -> str:

@@ -83,7 +83,6 @@ def summarise(rows: list[dict], **more) -> dict:
         "joint": (np.eye(4) * 0.21 + 0.01).tolist(),
         "confused_pairs": [{"given": "sad", "true": "happy", "share": 0.012, "count": 3}],
         "agreement_loss": {
-            "noisy_margin_threshold": -0.8,
             "noisy_loss_threshold": float("inf"),
             "hard_agreement_threshold": 0.75,
         },

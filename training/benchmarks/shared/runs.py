@@ -64,6 +64,7 @@ class Run:
     arguments: dict  # of RDFERTrainingArguments
     config: dict = dataclasses.field(default_factory=dict)  # of RDFERConfig
     muted: tuple[str, ...] = ()  # streams whose heads stay zero
+    start: str = "action_units"  # what the backbones know, see `load_backbones`
 
 
 def _draw_face(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,19 +133,35 @@ def mute(model: RDFERForVideoClassification, streams: tuple[str, ...]):
     model.fusion_classifier.weight.register_hook(lambda gradient: gradient * fused)
 
 
-def load_backbones(**backbones: nn.Module):
-    """Copies the pretrained weights into networks named `backbone` and `detector_backbone`."""
+# Parts of the names of weights that only belong to the later stages of a backbone.
+LATER_STAGES = ("stages.1", "stages.2")
+
+
+def load_backbones(start: str = "action_units", **backbones: nn.Module):
+    """Copies the pretrained weights into networks named `backbone` and `detector_backbone`.
+
+    Args:
+        start (`"action_units"`, `"low_level"` or `"random"`, *optional*): all weights; those of the stem and the first
+            stage alone, so that the backbones know edges and textures but no faces, as after training on ImageNet; or
+            none.
+        **backbones (`nn.Module`): the networks.
+    """
+    if start == "random":
+        return
     weights = load_file(BACKBONES)
+    if start == "low_level":
+        weights = {name: value for name, value in weights.items() if not any(part in name for part in LATER_STAGES)}
     for name, backbone in backbones.items():
         prefix = f"{name}."
-        backbone.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+        own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        backbone.load_state_dict(own, strict=start == "action_units")
 
 
 def new_model(run: Run) -> RDFERForVideoClassification:
-    """The model of a run, with the pretrained backbones."""
+    """The model of a run."""
     torch.manual_seed(run.seed)
     model = RDFERForVideoClassification(new_config(**run.config))
-    load_backbones(backbone=model.rdfer.backbone, detector_backbone=model.rdfer.detector.backbone)
+    load_backbones(run.start, backbone=model.rdfer.backbone, detector_backbone=model.rdfer.detector.backbone)
     if run.muted:
         mute(model, run.muted)
     return model
@@ -242,7 +259,7 @@ def recognition_of(model: RDFERForVideoClassification, cache: Path, name: str) -
 
 # Settings of the verdicts, which only the agreement loss uses.
 VERDICT_SETTINGS = {
-    *("noisy_margin_threshold", "full_doubt_margin", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight"),
+    *("full_doubt_margin", "noisy_loss_threshold", "max_noisy_share", "noisy_sample_weight"),
     *("relabel_start", "hard_agreement_threshold", "hard_sample_gain", "agreement_warmup_epochs", "base_loss"),
 }
 
