@@ -135,6 +135,9 @@ def _timeline(arguments) -> int:
         raise ValueError(f"--out {arguments.out}: the name must end in .png, .svg, .pdf, .jpg or .csv")
     if out.suffix.lower() != ".csv" and importlib.util.find_spec("matplotlib") is None:
         raise ValueError("the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or use --out NAME.csv")
+    everyone = arguments.face == "all"
+    if everyone and out.suffix.lower() != ".csv":
+        raise ValueError("--face all writes a table only: use --out NAME.csv")
     windows = timeline(
         arguments.video,
         arguments.model,
@@ -144,11 +147,12 @@ def _timeline(arguments) -> int:
         device=arguments.device,
         engine=arguments.engine,
         do_face_crop=arguments.face_crop,
+        face=arguments.face,
         on_damage=arguments.on_damage,
         progress=True,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_timeline_csv(windows, out.with_suffix(".csv"))
+    write_timeline_csv(windows, out.with_suffix(".csv"), with_people=everyone)
     written = [str(out.with_suffix(".csv"))]
     if out.suffix.lower() != ".csv":
         plot_timeline(windows, out, title=Path(arguments.video).name)
@@ -157,6 +161,7 @@ def _timeline(arguments) -> int:
     uncertain = sum(window.label == UNCERTAIN for window in windows)
     note = f", {without_face} of them without a face" if without_face else ""
     note += f", {uncertain} of them uncertain" if uncertain else ""
+    note += f" of {len({window.person for window in windows})} people" if everyone else ""
     print(f"{len(windows)} windows{note}: wrote {' and '.join(written)}")
     return 0
 
@@ -358,6 +363,7 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer timeline talk.mp4 --out talk.png               also writes talk.csv",
             "rdfer timeline talk.mp4 --window 0.5 --step 0.2 --out talk.svg",
             "rdfer timeline talk.mp4 --out talk.csv               the table only",
+            "rdfer timeline talk.mp4 --face all --out talk.csv    the windows of each person",
             "rdfer timeline talk.mp4 --min-confidence 0.7         'uncertain' where the best score is below 0.7",
         ],
     )
@@ -370,6 +376,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--step", type=_positive(float), default=0.5, help="seconds between the starts of two windows (default: 0.5)"
+    )
+    command.add_argument(
+        "--face",
+        choices=["largest", "all"],
+        default="largest",
+        help="the largest person of the whole video, or all, as a table (default: largest)",
     )
     add_min_confidence(command)
     add_model_options(command)

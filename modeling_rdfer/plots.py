@@ -15,7 +15,7 @@ STYLES = ["-", "--", ":"]
 UNCERTAIN_COLOUR, NO_FACE_COLOUR = "#8A8A8A", "#DDDDDD"
 
 
-def write_timeline_csv(windows: list[Window], path):
+def write_timeline_csv(windows: list[Window], path, with_people: bool = False):
     """Writes a timeline as CSV, one row for each window.
 
     The columns are start_seconds, end_seconds, label, one probability (0..1) for each label, and agreement. The label
@@ -24,17 +24,22 @@ def write_timeline_csv(windows: list[Window], path):
     Args:
         windows (`list[Window]`): the result of [`timeline`].
         path (`str` or `Path`): file to write.
+        with_people (`bool`, *optional*, defaults to `False`): whether there are columns person, the number of the
+            person, before the others, and x1, y1, x2, y2, the face's box in pixels, after them.
     """
     labels = next((list(window.scores) for window in windows if window.scores), [])
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["start_seconds", "end_seconds", "label", *labels, "agreement"])
+    header = ["start_seconds", "end_seconds", "label", *labels, "agreement"]
+    writer.writerow(["person", *header, "x1", "y1", "x2", "y2"] if with_people else header)
     for window in windows:
         scores = [f"{window.scores[label]:.6f}" if window.scores else "" for label in labels]
         agreement = "" if window.agreement is None else f"{window.agreement:.4f}"
-        writer.writerow(
-            [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
-        )
+        row = [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
+        if with_people:
+            box = [""] * 4 if window.box is None else [f"{edge:.1f}" for edge in window.box]
+            row = ["" if window.person is None else window.person, *row, *box]
+        writer.writerow(row)
     write_atomically(path, text.getvalue())
 
 

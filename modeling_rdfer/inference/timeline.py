@@ -10,14 +10,18 @@ from typing import Literal
 
 import torch
 from tqdm.auto import tqdm
+from transformers.utils import logging
 
 from ..models.face_confidence_rdfer import face_confidence
-from ..models.face_tracking_rdfer import crop_faces, track_faces
+from ..models.face_tracking_rdfer import crop_faces
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoMetadata
 from .loading import Engine, load
+from .people import People
 from .scores import UNCERTAIN, check_min_confidence, probabilities
 from .shared_features import SharedFeatures, can_share_features
+
+logger = logging.get_logger(__name__)
 
 # The video is read in parts. The frames of a part take at most this much memory.
 PART_BYTES = 96 * 1024 * 1024
@@ -35,6 +39,9 @@ class Window:
         key_frame_seconds (`float`, *optional*): time of the middle frame of the middle clip.
         key_frame (`torch.ByteTensor` of shape `(3, height, width)`, *optional*): that frame, the model's input.
         min_confidence (`float`, *optional*): least score, 0..1, of a label that is certain; None if all are.
+        person (`int`, *optional*): number of the person, 0 for the largest of the video; None for whole frames.
+        box (`list[float]` of length 4, *optional*): x1, y1, x2, y2 of the face in the middle of the window's frames,
+            in pixels of the video.
     """
 
     start_seconds: float
@@ -44,6 +51,8 @@ class Window:
     key_frame_seconds: float | None = None
     key_frame: torch.Tensor | None = None
     min_confidence: float | None = None
+    person: int | None = None
+    box: list[float] | None = None
 
     @property
     def label(self) -> str | None:
@@ -64,6 +73,7 @@ def timeline(
     device: str | None = None,
     engine: Engine = "torch",
     do_face_crop: bool | None = None,
+    face: Literal["largest", "all"] = "largest",
     on_damage: Literal["error", "use_readable"] | None = None,
     progress: bool | Callable[[int, int], None] = False,
 ) -> list[Window]:
@@ -80,8 +90,11 @@ def timeline(
         engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` runs ONNX Runtime on the CPU and
             needs the extra `onnx`. The model is exported once and kept in a cache, see [`load_onnx_model`].
         do_face_crop (`bool`, *optional*): whether to find, track and crop the largest face; by default the
-            checkpoint's setting. A window whose frames mostly show no face gets no scores. Faces are tracked within
-            each part of a long video, so the largest face may be another person's in the next part.
+            checkpoint's setting. A window whose frames mostly do not show that face gets no scores.
+        face (`"largest"` or `"all"`, *optional*, defaults to `"largest"`): the largest person of the whole video (sum
+            of the face's side over all frames), with a warning if there are others; or all people. Someone who comes
+            back within a shot is found again by place and size of the face. Otherwise, and after every cut, a face
+            counts as a new person's.
         on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video file is an error, or the frames
             that can be decoded are used, with a warning that says how many (at least a quarter must be); by default
             the checkpoint's setting. A window without readable frames shows the last one before it.
@@ -89,15 +102,18 @@ def timeline(
             that is called with the number of finished windows and the number of all windows.
 
     Returns:
-        `list[Window]`: the last window ends with the video. A video shorter than one window gives one window.
+        `list[Window]`: the last window ends with the video. A video shorter than one window gives one window. With
+        `face="all"` those windows that show someone, person after person.
 
     Raises:
         VideoReadError: if the video cannot be read or its frames have no times.
-        ValueError: if `window` or `step` is not above 0, or `min_confidence` is not in its range.
+        ValueError: if `window` or `step` is not above 0, `min_confidence` is not in its range, or `face` is unknown.
     """
     check_min_confidence(min_confidence)
     if not (window > 0 and step > 0):
         raise ValueError(f"window and step must be above 0 seconds, got {window=}, {step=}.")
+    if face not in ("largest", "all"):
+        raise ValueError(f"face must be 'largest' or 'all', got {face!r}.")
     network, processor = load(model, device, engine)
     if do_face_crop is None:
         do_face_crop = processor.do_face_crop
@@ -106,16 +122,36 @@ def timeline(
             raise VideoReadError(source.name, "frames without times", "a video file by its path, URL or bytes")
         times = [float(time) - float(source.pts_seconds[0]) for time in source.pts_seconds]
         spans = _windows(times, source.duration_seconds or times[-1], window, step)
-        windows = []
+        people, answers, done = People(), {}, 0
         with tqdm(total=len(spans), unit="window", disable=progress is not True) as bar:
             for part in _parts(spans, source, processor, do_face_crop):
-                for answered in _answer_part(part, source, times, network, processor, do_face_crop):
-                    for answer in answered:
-                        answer.min_confidence = min_confidence
-                    windows.extend(answered)
-                    bar.update(len(answered))
-                    if callable(progress):
-                        progress(len(windows), len(spans))
+                for person, number, answer in _answer_part(
+                    part, source, times, network, processor, do_face_crop, people, face == "all"
+                ):
+                    answer.min_confidence = min_confidence
+                    answers[person, done + number] = answer
+                done += len(part)
+                bar.update(len(part))
+                if callable(progress):
+                    progress(done, len(spans))
+    shown = {person for person, _ in answers}
+    order = sorted(shown, key=lambda person: -people.sizes.get(person, 0.0))
+    if face == "all":
+        windows = []
+        for (person, _), answer in sorted(answers.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
+            answer.person = order.index(person) if do_face_crop else None
+            windows.append(answer)
+        return windows
+    if len(order) > 1:
+        logger.warning(
+            f"{source.name!r} shows {len(order)} people, where a cut or coming back to another place makes a new one; "
+            'the answers are those of the largest. Use face="all" (--face all) for the others.'
+        )
+    windows = [Window(start, end, min_confidence=min_confidence) for start, end, _ in spans]
+    for number in range(len(spans)):
+        if order and (order[0], number) in answers:
+            windows[number] = answers[order[0], number]
+            windows[number].person = 0 if do_face_crop else None
     return windows
 
 
@@ -159,66 +195,77 @@ def _frame_size(processor) -> tuple[int, int]:
     return size["height"], size["width"]
 
 
-def _answer_part(part, source, times, network, processor, do_face_crop) -> Iterator[list[Window]]:
+def _answer_part(
+    part, source, times, network, processor, do_face_crop, people, small_faces
+) -> Iterator[tuple[int, int, Window]]:
+    """Yields the person, the number of the window in the part, and the answer, of windows that show the person."""
     sampled = []  # the frames of each window
     for start, end, frames in part:
         window = RDFERVideoMetadata(total_num_frames=len(frames), duration=end - start)
         window.pts_seconds = [max(time, start) for time in times[frames.start : frames.stop]]
         sampled.append([frames[i] for i in processor.sample_frames(window, network.config.num_frames)])
     needed = sorted({frame for frames in sampled for frame in frames})
-    place = {frame: index for index, frame in enumerate(needed)}
     size = _frame_size(processor)
-    has_face, yaws = [True] * len(needed), torch.zeros(len(needed))
-    if do_face_crop:
-        images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
-        tracks = track_faces(images, processor.face_detector())
-        if tracks:
-            images = crop_faces(images, tracks[0].boxes, tracks[0].rolls, size, processor.face_margin)
-            yaws = tracks[0].yaws
-        has_face = tracks[0].visible().tolist() if tracks else [False] * len(needed)
-    else:
+    if not do_face_crop:
         images = source.get_frames(needed, size=size)
+        place = {frame: index for index, frame in enumerate(needed)}
+        chosen = {number: [place[frame] for frame in frames] for number, frames in enumerate(sampled)}
+        answers = _answer(images, torch.zeros(len(needed)), chosen, network)
+        yield from ((0, number, _window(part[number], needed, times, *answer)) for number, *answer in answers)
+        return
+    images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
+    for appearance in people.follow(images, needed, processor.face_detector(), small_faces):
+        start, stop, track = appearance.start, appearance.stop, appearance.track
+        place, visible = {frame: index for index, frame in enumerate(needed[start:stop])}, track.visible().tolist()
+        chosen = {}
+        for number, frames in enumerate(sampled):
+            places = [place[frame] for frame in frames if frame in place]
+            if places and 2 * sum(visible[index] for index in places) >= len(frames):
+                chosen[number] = places
+        if not chosen:
+            continue
+        crops = crop_faces(images[start:stop], track.boxes, track.rolls, size, processor.face_margin)
+        for number, *answer in _answer(crops, track.yaws, chosen, network):
+            window = _window(part[number], needed[start:stop], times, *answer)
+            middle = chosen[number][len(chosen[number]) // 2]
+            window.box = (track.boxes[middle] * (source.width / images.shape[-1])).tolist()
+            yield appearance.person, number, window
 
-    answers = [Window(start, end) for start, end, _ in part]
-    faces = [
-        index for index, frames in enumerate(sampled) if 2 * sum(has_face[place[f]] for f in frames) >= len(frames)
-    ]
-    shared = SharedFeatures(network, max(size)) if can_share_features(network) else None
+
+def _window(span, numbers, times, scores, agreement, key, image) -> Window:
+    # The image is copied, as a view would keep all frames in memory.
+    return Window(span[0], span[1], scores, agreement, times[numbers[key]], image.clone())
+
+
+def _answer(images, yaws, chosen: dict[int, list[int]], network):
+    """Yields the number of each window in `chosen`, its scores and agreement, the place of its key frame among the
+    images, and that image.
+    """
+    shared = SharedFeatures(network, max(images.shape[-2:])) if can_share_features(network) else None
     if shared is not None:
         for image in images:
             shared.add(image)
-    done = 0
-    for start in range(0, len(faces), WINDOWS_PER_BATCH):
-        batch = faces[start : start + WINDOWS_PER_BATCH]
-        places = [[place[frame] for frame in sampled[index]] for index in batch]
-        clips = [images[chosen] for chosen in places]
-        confidence = torch.tensor([face_confidence(yaws[chosen]) for chosen in places])
-        longest = max(map(len, clips))
-        mask = torch.arange(longest) < torch.tensor([len(clip) for clip in clips])[:, None]
-        padded = torch.stack([torch.cat([clip, clip[-1:].expand(longest - len(clip), -1, -1, -1)]) for clip in clips])
-        options = {}
-        if shared is not None:
-            numbers = [chosen + chosen[-1:] * (longest - len(chosen)) for chosen in places]
-            options["shared_features"] = shared.of_windows(torch.tensor(numbers))
+    numbers = list(chosen)
+    for start in range(0, len(numbers), WINDOWS_PER_BATCH):
+        batch = numbers[start : start + WINDOWS_PER_BATCH]
+        longest = max(len(chosen[number]) for number in batch)
+        padded = torch.tensor([chosen[n] + chosen[n][-1:] * (longest - len(chosen[n])) for n in batch])
+        mask = torch.arange(longest) < torch.tensor([len(chosen[number]) for number in batch])[:, None]
+        confidence = torch.tensor([face_confidence(yaws[chosen[number]]) for number in batch])
+        options = {} if shared is None else {"shared_features": shared.of_windows(padded)}
         with torch.inference_mode():
             outputs = network(
-                pixel_values_videos=padded.to(network.device),
+                pixel_values_videos=images[padded].to(network.device),
                 frame_mask=mask.to(network.device),
                 face_confidence=confidence.to(network.device),
                 **options,
             )
         scores = probabilities(network, outputs.logits).tolist()
-        for row, index in enumerate(batch):
+        for row, number in enumerate(batch):
             _, num_clips, num_frames = outputs.key_frame_indices.shape
-            key = outputs.key_frame_indices[row, num_clips // 2, num_frames // 2].item()
-            answer = answers[index]
-            answer.scores = dict(zip((network.config.id2label[i] for i in range(len(scores[row]))), scores[row]))
-            answer.agreement = outputs.agreement[row].item()
-            answer.key_frame_seconds = times[sampled[index][key]]
-            answer.key_frame = clips[row][key].clone()  # a view would keep all frames in memory
-        yield answers[done : batch[-1] + 1]
-        done = batch[-1] + 1
-    yield answers[done:]
+            key = chosen[number][outputs.key_frame_indices[row, num_clips // 2, num_frames // 2].item()]
+            named = dict(zip((network.config.id2label[i] for i in range(len(scores[row]))), scores[row]))
+            yield number, named, outputs.agreement[row].item(), key, images[key]
 
 
 __all__ = ["Window", "timeline"]

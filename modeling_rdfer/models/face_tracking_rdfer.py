@@ -92,6 +92,7 @@ def track_faces(
     max_detections: int = 64,
     steadiness: float = 0.08,
     detections: dict[int, torch.Tensor] | None = None,
+    across_cuts: bool = True,
 ) -> list[FaceTrack]:
     """Finds the faces of a video and follows them, running the detector on a few frames only (ours).
 
@@ -113,6 +114,8 @@ def track_faces(
         steadiness (`float`, *optional*, defaults to 0.08): how far the smoothed box may be from the detected one, in
             units of the face's size, and the angles in radians, >= 0.
         detections (`dict`, *optional*): what `detect_ahead` returned.
+        across_cuts (`bool`, *optional*, defaults to `True`): whether a face that ends where another begins stays one
+            track, whose box jumps; otherwise they are two.
 
     Returns:
         `list[FaceTrack]`: the largest persistent face (presence x size) first; empty if there is no face.
@@ -146,7 +149,7 @@ def track_faces(
         # If these are too many, an even choice is better than the first ones.
         step = -(-len(unclear) // (max_detections - len(found)))
         net = _detect(frames, detector, net, unclear[::step], found, quarter_turns)
-    return _make_tracks(found, num_frames, steadiness)
+    return _make_tracks(found, num_frames, steadiness, across_cuts)
 
 
 def choose_faces(tracks: list[FaceTrack], face: Literal["largest", "all"] | int) -> list[FaceTrack]:
@@ -337,12 +340,12 @@ def _sides(boxes):
 # Making tracks -------------------------------------------------------------------------------------------------------
 
 
-def _make_tracks(found, num_frames, steadiness):
+def _make_tracks(found, num_frames, steadiness, across_cuts):
     """Tracks from the boxes of the examined frames, the largest persistent face first."""
     examined = sorted(found)
     weights = dict(zip(examined, _time_weights(examined, num_frames)))
     tracks = []
-    for segments in _link(found):
+    for segments in _link(found, across_cuts):
         times = [t for segment in segments for t, _ in segment]
         scores = [float(row[4]) for segment in segments for _, row in segment]
         if max(scores) < _SURE_SCORE or (len(times) == 1 and len(examined) > 3):
@@ -362,7 +365,7 @@ def _time_weights(examined, num_frames):
     return [right - left for left, right in pairwise(edges)]
 
 
-def _link(found):
+def _link(found, across_cuts):
     """Links segments over time: list of tracks, each a list of segments; the box jumps between two segments."""
     order = {t: n for n, t in enumerate(sorted(found))}
     tracks = []
@@ -372,7 +375,7 @@ def _link(found):
         ended = [track for track in tracks if track[-1][-1][0] < start]
         rows = np.stack([track[-1][-1][1] for track in ended]) if ended else row[None][:0]
         # If one face ends and another begins in the next examined frame (a cut), the track jumps, from the largest.
-        cut = [n for n, track in enumerate(ended) if order[track[-1][-1][0]] == order[start] - 1]
+        cut = [n for n, track in enumerate(ended) if across_cuts and order[track[-1][-1][0]] == order[start] - 1]
         if cut:
             ended[max(cut, key=_sides(rows).__getitem__)].append(segment)
         elif back := _match(rows, row[None]):  # after a longer absence the face is back where it was

@@ -1,0 +1,86 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import csv
+
+import av
+import numpy as np
+import pytest
+
+from modeling_rdfer import timeline
+from modeling_rdfer.cli import main
+from modeling_rdfer.inference import timeline as timeline_module
+from tests.helpers.paths import DATA
+
+LEFT, RIGHT = slice(0, 300), slice(340, 640)  # columns of the two people
+
+
+def write(path, pictures):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "veryfast"})
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """75 frames of a face, 300 x 300 pixels."""
+    with av.open(str(DATA / "cap13_edit2.mp4")) as container:
+        return [f.to_ndarray(format="rgb24")[:, 50:350] for f, _ in zip(container.decode(video=0), range(75))]
+
+
+@pytest.fixture(scope="module")
+def meeting(faces, tmp_path_factory):
+    """6 s: the left person all the time; the right one, smaller, leaves after 2 s and is back after 4 s."""
+    pictures = []
+    for number in range(150):
+        picture = np.full((300, 640, 3), 110, np.uint8)
+        picture[:, LEFT] = faces[number % 75]
+        if not 50 <= number < 100:
+            picture[50:250, 400:600] = faces[(number + 30) % 75][::3, ::-3].repeat(2, 0).repeat(2, 1)
+        pictures.append(picture)
+    path = tmp_path_factory.mktemp("people") / "meeting.mp4"
+    write(path, pictures)
+    return path
+
+
+def test_people_keep_their_numbers_when_they_come_back(meeting, monkeypatch):
+    monkeypatch.setattr(timeline_module, "PART_BYTES", 60 * 640 * 300 * 3)  # the video is read in several parts
+    windows = timeline(meeting, window=1.0, step=0.5, face="all")
+    starts = {person: [w.start_seconds for w in windows if w.person == person] for person in (0, 1)}
+    assert {window.person for window in windows} == {0, 1}
+    assert starts[0] == [number / 2 for number in range(11)]
+    assert starts[1] == [0, 0.5, 1, 1.5, 3.5, 4, 4.5, 5]
+    for window in windows:
+        middle = (window.box[0] + window.box[2]) / 2
+        assert middle < 300 if window.person == 0 else middle > 340
+
+
+def test_the_default_is_one_person_and_says_that_there_are_others(meeting, caplog):
+    windows = timeline(meeting, window=1.0, step=0.5)
+    assert all(window.person == 0 and window.box[2] < 320 for window in windows)
+    assert "shows 2 people" in caplog.text
+
+
+def test_after_a_cut_a_face_in_the_same_place_is_a_new_person(faces, tmp_path):
+    pictures = []
+    for number in range(100):
+        picture = np.full((300, 640, 3), 20 if number < 40 else 235, np.uint8)
+        picture[:, LEFT] = faces[number % 75]
+        pictures.append(picture)
+    write(tmp_path / "cut.mp4", pictures)
+    windows = timeline(tmp_path / "cut.mp4", window=0.4, step=0.4, face="all")
+    assert [(w.person, round(w.start_seconds, 1)) for w in windows if w.person == 1] == [
+        (1, start) for start in (0.0, 0.4, 0.8, 1.2)
+    ]
+    alone = timeline(tmp_path / "cut.mp4", window=0.4, step=0.4)
+    assert [window.scores is None for window in alone] == [True] * 4 + [False] * 6
+
+
+def test_the_command_writes_a_row_for_each_window_of_each_person(meeting, tmp_path, capsys):
+    out = tmp_path / "people.csv"
+    assert main(["timeline", str(meeting), "--window", "2", "--step", "2", "--face", "all", "--out", str(out)]) == 0
+    rows = list(csv.DictReader(out.open()))
+    assert {row["person"] for row in rows} == {"0", "1"} and float(rows[0]["x2"]) < 320
+    assert "people" in capsys.readouterr().out
+    assert main(["timeline", str(meeting), "--face", "all", "--out", str(tmp_path / "a.png")]) == 1
