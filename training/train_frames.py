@@ -18,6 +18,7 @@ from modeling_rdfer.trainer.metrics import expected_calibration_error, fit_tempe
 from modeling_rdfer.trainer.sample_record import RECORD_NAME
 from training.build.face_api_net import build as build_teacher
 from training.build.hub_folders import HUB_CARDS
+from training.frames.card import facts_of_frame_training
 from training.frames.frame_set import combine
 from training.frames.frame_trainer import FrameClassifier, FrameTrainer, classify
 from training.frames.sources import read_posed, read_unlabelled, read_votes
@@ -136,6 +137,9 @@ def main(argv: list[str] | None = None) -> dict:
     # The key expression detecting network sees with the same eye.
     model.rdfer.detector.backbone.load_state_dict(model.rdfer.backbone.state_dict())
     model.rdfer.detector.classifier.load_state_dict(model.classifier.state_dict())
+    seconds = result.metrics["train_runtime"] if checkpoint is None else None
+    counts = [len(part) for part in sets]
+    model.card_facts = facts_of_frame_training(arguments, args, counts, results, trainer.state.epoch, seconds)
     model.save_pretrained(args.output_dir)
     processor.save_pretrained(args.output_dir)
     write_atomically(Path(args.output_dir, "all_results.json"), json.dumps(results, indent=2) + "\n")

@@ -60,6 +60,13 @@ def test_votes_posed_photos_and_a_start_give_a_checkpoint_for_videos(tmp_path, p
     kernel = "backbone.stages.3.0.convolution1.weight"
     ours, detectors = model.rdfer.get_parameter(kernel), model.rdfer.get_parameter(f"detector.{kernel}")
     assert torch.equal(ours, detectors) and not torch.equal(ours, before.rdfer.get_parameter(kernel))
+    scratch, card = ((tmp_path / name / "README.md").read_text() for name in ("votes", "frames"))
+    assert "No training is recorded" not in scratch + card
+    assert "trained from scratch with the preset `small`" in scratch and "fine-tuned from votes" in card
+    assert "- 2 photos of people who were asked for an expression: photos" in card
+    accuracy = 100 * results["ferplus_validation"]["war"]
+    assert f"| {accuracy:.1f} |" in card and "| posed photos of people left out of training | 2 |" in card
+    assert "`learning_rate` | 0.0008" in card and "`posed_share` | 0.5" in card and str(tmp_path) not in card
     answer = predict(CLIP, str(tmp_path / "frames"))
     assert sum(prediction["score"] for prediction in answer["predictions"]) == pytest.approx(1, abs=1e-5)
 
