@@ -12,8 +12,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio i
 
 import gradio
 import torch
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from ..disclaimer import NOT_FOR
@@ -21,7 +22,7 @@ from ..inference.loading import load
 from ..models.package_data_rdfer import required_file
 from .answer import analyse
 from .limits import MAX_BYTES, MAX_SECONDS, Refused, message_html
-from .uploads import Uploads
+from .uploads import RefuseForms, Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -142,22 +143,18 @@ def launch_demo(models: list[str] | None = None, **launch_options):
 
         threading.Thread(target=tidy, daemon=True).start()
 
-        async def refuse(request: Request):
-            return JSONResponse({"error": "Send videos to rdfer/upload."}, 403)
-
         async def example(request: Request):
             return FileResponse(required_file("example/cap13_edit2.mp4"), media_type="video/mp4")
 
         routes = [
             Route("/rdfer/upload", uploads.receive, methods=["POST"]),
             Route("/rdfer/example.mp4", example),
-            Route("/gradio_api/upload", refuse, methods=["POST"]),
         ]
         try:
             _, address, _ = demo.launch(
                 prevent_thread_lock=True,
                 quiet=True,
-                app_kwargs={"routes": routes},
+                app_kwargs={"routes": routes, "middleware": [Middleware(RefuseForms)]},
                 share=False,
                 ssr_mode=False,
                 footer_links=[],

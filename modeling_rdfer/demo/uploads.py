@@ -1,8 +1,9 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Keeps uploaded videos until they are analysed.
 
-Gradio's own upload is switched off: it names files by their content, so two visitors with the same video share one
-file, and it keeps them. Here every upload is a separate file, which is deleted after the analysis in any case.
+Gradio's own upload names files by their content, so two visitors with the same video share one file, and it keeps
+them. Here every upload is a separate file, which is deleted after the analysis in any case. `RefuseForms` keeps all
+others out, whatever addresses Gradio has for them.
 """
 
 import re
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .limits import MAX_BYTES, MESSAGES, Refused
 
@@ -101,4 +104,22 @@ class Uploads:
                     pass
 
 
-__all__ = ["FORGOTTEN_SECONDS", "Uploads"]
+class RefuseForms:
+    """ASGI middleware that refuses forms with files. The page sends none.
+
+    Args:
+        app: the application behind it.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send):
+        """Answers a form with status 415, and hands on everything else."""
+        app: ASGIApp = self.app
+        if scope["type"] == "http" and Headers(scope=scope).get("content-type", "").lower().startswith("multipart/"):
+            app = JSONResponse({"error": "Send videos to rdfer/upload."}, 415)
+        await app(scope, receive, send)
+
+
+__all__ = ["FORGOTTEN_SECONDS", "RefuseForms", "Uploads"]

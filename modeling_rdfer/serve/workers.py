@@ -90,13 +90,15 @@ class Worker:
 
     def _restart(self):
         logger.warning("A process of the service is replaced.")
+        self._process.kill()
         self.close()
         self.restarts += 1
         self._start()
 
     def close(self):
         """Ends the process."""
-        self._connection.close()
+        self._connection.close()  # at which it ends by itself, unless it is busy
+        self._process.join(timeout=5)
         self._process.kill()
         self._process.join()
 

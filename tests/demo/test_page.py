@@ -349,8 +349,12 @@ def test_only_what_was_uploaded_is_read_and_only_listed_checkpoints_are_loaded(s
     answer = server.ask("", "someone/model-with-code")
     assert answer.startswith("event: error")
 
-    # Gradio's own upload, which would keep the file, and a form that a page of another site could send.
-    assert server.post("gradio_api/upload", b"x", Content_Type="multipart/form-data; boundary=x")[0] == 403
+    # Forms with a file, also in other letters and to Gradio's own upload, which would keep it; and what a page of
+    # another site could send.
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\nvideo\r\n--x--\r\n'
+    for kind in ("multipart/form-data; boundary=x", "Multipart/Form-Data; boundary=x"):
+        for path in ("gradio_api/upload", "gradio_api/upload?upload_id=1", "rdfer/upload"):
+            assert server.post(path, form, Content_Type=kind)[0] == 415
     assert server.post("rdfer/upload", b"x", Content_Type="text/plain")[0] == 415
 
 
