@@ -10,7 +10,7 @@ from modeling_rdfer.cli import main
 from modeling_rdfer.inference import timeline as timeline_module
 from tests.helpers.paths import DATA
 
-LEFT, RIGHT = slice(0, 300), slice(340, 640)  # columns of the two people
+LEFT = slice(0, 300)  # columns
 
 
 def write(path, pictures):
@@ -31,13 +31,13 @@ def faces():
 
 @pytest.fixture(scope="module")
 def meeting(faces, tmp_path_factory):
-    """6 s: the left person all the time; the right one, smaller, leaves after 2 s and is back after 4 s."""
+    """6 s: the left person all the time; the right one leaves after 2 s and is back after 4 s."""
     pictures = []
     for number in range(150):
         picture = np.full((300, 640, 3), 110, np.uint8)
         picture[:, LEFT] = faces[number % 75]
         if not 50 <= number < 100:
-            picture[50:250, 400:600] = faces[(number + 30) % 75][::3, ::-3].repeat(2, 0).repeat(2, 1)
+            picture[25:275, 380:630] = faces[(number + 30) % 75][25:275, 275:25:-1]
         pictures.append(picture)
     path = tmp_path_factory.mktemp("people") / "meeting.mp4"
     write(path, pictures)
