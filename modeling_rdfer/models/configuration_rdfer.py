@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Configurations of RDFER and of its frame network, and the base class of RDFER's and AEN's configurations."""
+"""Configurations of RDFER, its frame network and a video encoder, and the base class of those of RDFER and AEN."""
 
+import math
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -50,6 +51,64 @@ class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
             raise ValueError(
                 "`depths` and `hidden_sizes` must hold one number of at least 1 for each stage, got "
                 f"{self.depths} and {self.hidden_sizes}."
+            )
+
+
+@strict
+class RDFERRegionEncoderConfig(PreTrainedConfig):
+    r"""Configuration of [`RDFERRegionEncoder`], the video encoder of MAE-DFER (arXiv 2307.02227).
+
+    The defaults are the published sizes.
+
+    Args:
+        num_frames (`int`, *optional*, defaults to 16):
+            Frames of a clip.
+        image_size (`int`, *optional*, defaults to 160):
+            Height and width of the frames in pixels.
+        num_channels (`int`, *optional*, defaults to 3):
+            Number of colour channels.
+        tubelet_size, patch_size (`int`, *optional*, default to 2 and 16):
+            Frames, and height and width in pixels, that a patch covers.
+        region_size (`list[int]`, *optional*, defaults to `[2, 5, 10]`):
+            Patches of a region in time, height and width.
+        hidden_size, intermediate_size (`int`, *optional*, default to 512 and 2048):
+            Size of a token, and of the MLP's hidden layer.
+        num_hidden_layers, num_attention_heads (`int`, *optional*, default to 16 and 8):
+            Number of layers and of heads of each attention.
+        layer_norm_eps (`float`, *optional*, defaults to 1e-6):
+            Added to the variance in layer norms.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the normal initialisation.
+    """
+
+    model_type = "rdfer_region_encoder"
+
+    num_frames: int = 16
+    image_size: int = 160
+    num_channels: int = 3
+    tubelet_size: int = 2
+    patch_size: int = 16
+    region_size: list[int] | tuple[int, ...] = (2, 5, 10)
+    hidden_size: int = 512
+    intermediate_size: int = 2048
+    num_hidden_layers: int = 16
+    num_attention_heads: int = 8
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+
+    @property
+    def num_regions(self) -> int:
+        """Number of regions of a clip."""
+        sides = self.num_frames // self.tubelet_size, *[self.image_size // self.patch_size] * 2
+        return math.prod(side // part for side, part in zip(sides, self.region_size))
+
+    def validate_regions(self):
+        """Raises ValueError unless regions of whole patches fill a clip."""
+        sides = self.num_frames / self.tubelet_size, *[self.image_size / self.patch_size] * 2
+        if len(self.region_size) != 3 or any(side % part for side, part in zip(sides, self.region_size)):
+            raise ValueError(
+                f"`region_size` must divide the clip's patches, {list(sides)} in time, height and width, got "
+                f"{list(self.region_size)}."
             )
 
 
@@ -165,6 +224,14 @@ class VideoBackboneConfig(PreTrainedConfig):
         return cls(**{**cls.presets[name], **overrides})
 
 
+# Types of video encoders: name of the field with the frames of a clip, and of that with the image size.
+CLIP_ENCODERS = {
+    "videomae": ("num_frames", "image_size"),
+    "vjepa2": ("frames_per_clip", "crop_size"),
+    RDFERRegionEncoderConfig.model_type: ("num_frames", "image_size"),
+}
+
+
 @strict
 class RDFERConfig(VideoBackboneConfig):
     r"""Configuration of [`RDFERModel`] and [`RDFERForVideoClassification`].
@@ -175,7 +242,8 @@ class RDFERConfig(VideoBackboneConfig):
     Args:
         backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet-18):
             Backbone of the dual-stream hierarchical network, any backbone of transformers, a `TimmBackboneConfig`, or
-            a [`RDFERFrameNetConfig`]. The last of its output features is pooled.
+            a [`RDFERFrameNetConfig`]. The last of its output features is pooled. Or a video encoder, `VideoMAEConfig`,
+            `VJEPA2Config` or [`RDFERRegionEncoderConfig`], which reads the frames of a clip together.
         detector_backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a ResNet of 0.3 M parameters):
             Backbone of the key expression detecting network.
         temporal_shift (`bool`, *optional*, defaults to `False`):
@@ -275,6 +343,20 @@ class RDFERConfig(VideoBackboneConfig):
     clip_loss_weight: float | int = 0.1
     detector_loss_weight: float | int = 0.1
 
+    def validate_backbones(self):
+        """Raises ValueError if a video encoder reads other clips than this model has; it names the field."""
+        if getattr(self.detector_backbone_config, "model_type", None) in CLIP_ENCODERS:
+            raise ValueError("`detector_backbone_config` must be that of a network for single frames.")
+        encoder = self.backbone_config
+        if getattr(encoder, "model_type", None) not in CLIP_ENCODERS:
+            return
+        frames, size = (getattr(encoder, name) for name in CLIP_ENCODERS[encoder.model_type])
+        if (frames, size) != (self.frames_per_clip, self.image_size):
+            raise ValueError(
+                f"The backbone, {encoder.model_type}, reads clips of {frames} frames of {size} pixels: set "
+                f"`frames_per_clip` and `image_size` to these, got {self.frames_per_clip} and {self.image_size}."
+            )
+
     def validate_sizes(self):
         """Raises ValueError if a number is out of range or does not fit another one; it names the field."""
         at_least_one = (
@@ -345,5 +427,12 @@ RDFERConfig.presets = {
 
 # In a remote-code checkpoint, nothing else makes the type of the nested backbone known to transformers.
 AutoConfig.register(RDFERFrameNetConfig.model_type, RDFERFrameNetConfig, exist_ok=True)
+AutoConfig.register(RDFERRegionEncoderConfig.model_type, RDFERRegionEncoderConfig, exist_ok=True)
 
-__all__ = ["RDFERConfig", "RDFERFrameNetConfig", "VideoBackboneConfig"]
+__all__ = [
+    "CLIP_ENCODERS",
+    "RDFERConfig",
+    "RDFERFrameNetConfig",
+    "RDFERRegionEncoderConfig",
+    "VideoBackboneConfig",
+]

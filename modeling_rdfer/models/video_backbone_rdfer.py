@@ -12,16 +12,19 @@ from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedM
 from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .configuration_rdfer import RDFERFrameNetConfig
+from .clip_encoder_rdfer import RDFERClipEncoder, load_clip_encoder
+from .configuration_rdfer import CLIP_ENCODERS, RDFERFrameNetConfig
 from .frame_net_rdfer import RDFERFrameBlock, RDFERFrameNet
 
 
 def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
-    """Makes a backbone of transformers, of timm or the frame network, with random weights."""
+    """Makes a backbone or video encoder of transformers, of timm or the frame network, with random weights."""
     # `AutoBackbone` cannot find the frame network in a remote-code checkpoint: there this file and the configuration
     # file become two dynamic modules with different config classes. Only the name of the type is the same in both.
     if config.model_type == RDFERFrameNetConfig.model_type:
         return RDFERFrameNet._from_config(config)
+    if config.model_type in CLIP_ENCODERS:
+        return RDFERClipEncoder(config)
     if config._attn_implementation == "sdpa":
         config._attn_implementation = None  # that is: where the backbone has it
     backbone = AutoBackbone.from_config(config)
@@ -152,6 +155,8 @@ def load_backbone(
         indices = [-1] if out_indices is None else out_indices
         return TimmBackbone.from_pretrained(str(backbone).removeprefix("timm/"), out_indices=indices)
     config = AutoConfig.from_pretrained(backbone, **hub_kwargs)
+    if config.model_type in CLIP_ENCODERS:
+        return load_clip_encoder(backbone, config, **hub_kwargs)
     if out_indices is not None:
         config.out_indices = out_indices
     # `AutoBackbone.from_pretrained` asks the Hub even for a local folder; the class itself does not.
