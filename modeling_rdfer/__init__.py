@@ -42,6 +42,7 @@ from .models.video_decoding_rdfer import VideoReadError
 from .models.video_processing_rdfer import RDFERVideoProcessor
 
 if TYPE_CHECKING:
+    from .inference.explain import Explanation, explain
     from .inference.export import export
     from .inference.loading import load
     from .inference.onnx import ONNXModel
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 # Public names that are imported on first use -> their modules.
 _LAZY_MODULES = {
+    "Explanation": ".inference.explain",
     "ONNXModel": ".inference.onnx",
     "RDFERTrainer": ".trainer.trainer",
     "RDFERTrainingArguments": ".trainer.arguments",
@@ -67,6 +69,7 @@ _LAZY_MODULES = {
     "area_under_risk_coverage": ".trainer.metrics",
     "cross_entropy": ".trainer.losses",
     "expected_calibration_error": ".trainer.metrics",
+    "explain": ".inference.explain",
     "export": ".inference.export",
     "fit_temperature": ".trainer.metrics",
     "generalized_cross_entropy": ".trainer.losses",
@@ -135,6 +138,7 @@ __all__ = [
     "AENPreTrainedModel",
     "AENVideoClassifierOutput",
     "CardFacts",
+    "Explanation",
     "ONNXModel",
     "RDFERConfig",
     "RDFERFaceDetector",
@@ -155,6 +159,7 @@ __all__ = [
     "cross_entropy",
     "distinct_clips",
     "expected_calibration_error",
+    "explain",
     "export",
     "fit_temperature",
     "generalized_cross_entropy",

@@ -2,20 +2,25 @@
 """The `rdfer` command: predict, timeline, demo, serve, export, env."""
 
 import argparse
+import functools
 import importlib.metadata
 import importlib.util
 import json
 import math
+import os
 import platform
 import socket
 import sys
 from pathlib import Path
 
+import PIL.Image
 import torch
 from transformers.utils import logging
 
 from . import __version__
+from .complete_files import write_atomically
 from .disclaimer import NOT_FOR
+from .inference.explain import overlay
 from .inference.export import SUFFIXES, export
 from .inference.json_answers import answers_document, model_facts
 from .inference.loading import load
@@ -82,10 +87,13 @@ def _predict(arguments) -> int:
         sampling=arguments.sampling,
         on_damage=arguments.on_damage,
         on_error="report",
+        return_heatmaps=arguments.heatmaps is not None,
         progress=len(videos) > 1 and sys.stderr.isatty(),
     )
     assert isinstance(answers, list)  # as `videos` is one
     failed = [answer for answer in answers if "error" in answer]
+    if arguments.heatmaps is not None:
+        _write_heatmaps(answers, Path(arguments.heatmaps))
     if arguments.json:
         document = answers_document(answers, model_facts(arguments.model, arguments.device, arguments.engine))
         text = json.dumps(document, indent=2, ensure_ascii=False)
@@ -99,6 +107,23 @@ def _predict(arguments) -> int:
     if failed and len(videos) > 1:
         print(f"{len(failed)} of {len(videos)} videos could not be read", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _write_heatmaps(answers: list[dict], folder: Path):
+    """Writes a picture for each answer, a row of key frames for each clip, and removes the clips from the answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, answer in enumerate(answers):
+        clips = answer.pop("clips", None)
+        if clips is None:  # a video that could not be read
+            continue
+        rows = [overlay(clip["frames"], clip["heatmaps"]).permute(2, 0, 3, 1).flatten(1, 2) for clip in clips]
+        picture = PIL.Image.fromarray(torch.cat(rows).numpy())
+        picture = picture.resize((3 * picture.width, 3 * picture.height))
+        # The number keeps videos of the same name in several folders, and faces of one video, apart.
+        name = os.fsencode(Path(answer["file"]).stem).decode(errors="replace")
+        file = folder / f"{number:04d}_{name}.png"
+        write_atomically(file, functools.partial(picture.save, format="PNG"))
+        print(f"wrote {file}", file=sys.stderr)
 
 
 def _can_print(text: str) -> bool:
@@ -331,6 +356,11 @@ def _parser() -> argparse.ArgumentParser:
         "--sampling",
         choices=["frames", "time"],
         help="sample evenly by the number of frames or in time, for videos with gaps (default: the checkpoint's)",
+    )
+    command.add_argument(
+        "--heatmaps",
+        metavar="FOLDER",
+        help="write a picture of each video's key frames that shows what speaks for the label",
     )
     command.add_argument(
         "--json", action="store_true", help="print a JSON document with further facts instead of tables"

@@ -11,6 +11,7 @@ from pathlib import Path
 import PIL.Image
 import torch
 
+from ..inference.explain import overlay
 from ..inference.loading import load
 from ..inference.predict import predict
 from ..inference.timeline import Window, timeline
@@ -48,7 +49,7 @@ def analyse(path: Path, model: str | None, progress) -> str:
                 raise Refused("too_big", f"This video has {source.width} x {source.height} pixels.")
             duration = source.duration_seconds or 0.0
         progress(0.1, desc="Finding the face and its expression")
-        answer = predict(path, model, return_clips=True)
+        answer = predict(path, model, return_heatmaps=True)
         assert isinstance(answer, dict)  # one video, one face
         windows = timeline(
             path,
@@ -232,13 +233,19 @@ def _clips_html(answer: dict, colour: dict[str | None, str], model_type: str) ->
         seconds = clip["seconds"] and f"{clip['seconds'][0]:.1f} to {clip['seconds'][-1]:.1f}&nbsp;s"
         if seconds and len({f"{s:.1f}" for s in (clip["seconds"][0], clip["seconds"][-1])}) == 1:
             seconds = f"{clip['seconds'][0]:.1f}&nbsp;s"
-        pictures = "".join(f'<img src="{_picture(frame)}" alt="">' for frame in clip["frames"])
+        frames = [*clip["frames"], *overlay(clip["frames"], clip["heatmaps"])]
+        pictures = "".join(f'<img src="{_picture(frame)}" alt="">' for frame in frames)
         clips += (
             f'<figure style="border-color:{colour[clip["label"]]}"><div>{pictures}</div>'
             f"<figcaption><b>{html.escape(clip['label'])}</b> {_percent(clip['score'])}"
             f"<span>{seconds or ''}</span></figcaption></figure>"
         )
-    return f'<section>{CLIPS_HEADINGS[model_type]}<div class="rdfer-clips">{clips}</div></section>'
+    heat = (
+        '<p class="rdfer-small">The grey pictures are the same frames: what is red and yellow there speaks for '
+        f"<b>{html.escape(answer['predictions'][0]['label'])}</b>. It shows where the model looked, not why, and not "
+        "that it is right.</p>"
+    )
+    return f'<section>{CLIPS_HEADINGS[model_type]}{heat}<div class="rdfer-clips">{clips}</div></section>'
 
 
 __all__ = ["analyse"]

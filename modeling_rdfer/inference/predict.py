@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from ..models.agreement_rdfer import distinct_clips
 from ..models.threads_rdfer import map_in_threads
 from ..models.video_processing_rdfer import split_batch
+from .explain import explain
 from .loading import Engine, load
 from .scores import UNCERTAIN, check_min_confidence, probabilities
 from .warning_codes import face_warnings, in_order
@@ -37,6 +38,7 @@ def predict(
     on_damage: Literal["error", "use_readable"] | None = None,
     on_error: Literal["raise", "report"] = "raise",
     return_clips: bool = False,
+    return_heatmaps: bool = False,
     progress: bool = False,
 ) -> dict | list[dict]:
     """Classifies the emotion in videos.
@@ -69,6 +71,8 @@ def predict(
             `"error"` for a video that cannot be read, and continues with the others.
         return_clips (`bool`, *optional*, defaults to `False`): whether to add the clips that the model classified, as
             `"clips"`.
+        return_heatmaps (`bool`, *optional*, defaults to `False`): whether to add the clips with heat maps of their
+            frames, see [`explain`]. Needs `engine="torch"`.
         progress (`bool`, *optional*, defaults to `False`): whether to show a progress bar.
 
     Returns:
@@ -93,7 +97,8 @@ def predict(
           frames that could and could not be decoded.
         - `"clips"` (with `return_clips=True`): the distinct clips, sorted in time, each with `"label"`, `"score"`,
           `"seconds"` (times of its L frames; None if the video has no times) and `"frames"` (uint8 tensor of shape
-          `(L, 3, height, width)`, the model's input).
+          `(L, 3, height, width)`, the model's input). With `return_heatmaps=True` also `"heatmaps"` (float tensor of
+          shape `(L, height, width)`, 0..1): where the frames speak for the best label of the video.
         - `"error"` (with `on_error="report"`): what is wrong; the only other key is then `"file"`.
 
     Raises:
@@ -107,6 +112,8 @@ def predict(
         raise ValueError(f"batch_size and top_k must be at least 1, got {batch_size=}, {top_k=}.")
     if on_error not in ("raise", "report"):
         raise ValueError(f"on_error must be 'raise' or 'report', got {on_error!r}.")
+    if return_heatmaps and engine != "torch":
+        raise ValueError(f"return_heatmaps=True needs gradients, so engine='torch', got {engine!r}.")
     if isinstance(videos, Iterator):
         videos = list(videos)
     batch = split_batch(videos)
@@ -132,7 +139,8 @@ def predict(
     def answer(batch):
         read = [_read(video, processor, **options) for video in batch]
         margin = processor.face_margin
-        return len(batch), _answer(network, read, top_k, min_confidence, by_face, on_error, return_clips, margin)
+        shown = {"return_clips": return_clips or return_heatmaps, "return_heatmaps": return_heatmaps}
+        return len(batch), _answer(network, read, top_k, min_confidence, by_face, on_error, margin=margin, **shown)
 
     results = []
     with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
@@ -161,6 +169,7 @@ def _answer(
     by_face: bool,
     on_error: str,
     return_clips: bool,
+    return_heatmaps: bool,
     margin: float,
 ) -> list[dict]:
     answers: list[dict] = []
@@ -192,6 +201,8 @@ def _answer(
     tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}
     outputs = network(**tensors)
     scores, labels = probabilities(network, outputs.logits).sort(dim=-1, descending=True)
+    if return_heatmaps:
+        heatmaps = explain(network, tensors["pixel_values_videos"], tensors.get("frame_mask"), labels[:, 0]).heatmaps
     for row, answer in enumerate(answer for answer in answers if "error" not in answer):
         is_certain = min_confidence is None or scores[row, 0].item() >= min_confidence
         answer["label"] = network.config.id2label[labels[row, 0].item()] if is_certain else UNCERTAIN
@@ -205,6 +216,11 @@ def _answer(
             answer["sentiment"] = {"label": network.config.group_names[group.item()], "score": score.item()}
         if return_clips:
             answer["clips"] = _clips(network, outputs, row, rows[row]["pixel_values_videos"], times[row])
+        if return_heatmaps:
+            for clip, heat in zip(
+                answer["clips"], heatmaps[row, distinct_clips(outputs.key_frame_indices[row : row + 1])[0]]
+            ):
+                clip["heatmaps"] = heat.cpu()
     return answers
 
 

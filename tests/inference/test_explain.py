@@ -1,0 +1,132 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from modeling_rdfer import AENForVideoClassification, RDFERForVideoClassification, explain, predict
+from modeling_rdfer.cli import main
+from modeling_rdfer.inference.explain import overlay
+from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
+from tests.helpers.tiny_models import FRAME_NET, tiny_model, videos
+from training.synthetic import plan_video
+from training.synthetic.appearance import ACTION_UNITS
+from training.synthetic.faces import POSE, VIEW
+
+CLIP = DATA / "cap13_edit2.mp4"
+SIZE = 48
+SMILE, RAISED_BROWS, REST = {12: 1.0, 25: 0.7}, {1: 0.9, 2: 1.0, 5: 0.6}, {}
+
+
+def drawn_face(index: int, units: dict[int, float]):
+    """A face seen from the front that shows nothing but these action units; masks of its mouth and its brows."""
+    plan = plan_video(5, index, hard=0).take(slice(0, 1))
+    strengths, pose = np.zeros_like(plan.strengths), np.zeros_like(plan.pose)
+    for unit, strength in units.items():
+        strengths[:, ACTION_UNITS.index(unit)] = strength
+    pose[:, POSE.index("scale")] = 1.0
+    frame = torch.from_numpy(replace(plan, strengths=strengths, pose=pose).render(SIZE)[0])
+    at = (torch.arange(SIZE) + 0.5) / SIZE * 2 * VIEW - VIEW
+    x, y, me = at[None, :], at[:, None], plan.identity
+    mouth = (x.abs() < 0.65) & ((y - me.nose_y - me.mouth_gap).abs() < 0.35)
+    brows = (x.abs() < 0.85) & (y > me.eye_y - 0.6) & (y < me.eye_y + 0.12)
+    return frame, mouth, brows
+
+
+def concentration(model, units: dict[int, float], label: int, faces: range) -> tuple[float, float]:
+    """How many times as much heat as chance would give is on the mouth, and on the brows; means over faces."""
+    found = []
+    for index in faces:
+        frame, *regions = drawn_face(index, units)
+        heat = explain(model, frame[None, None], labels=torch.tensor([label])).heatmaps.mean((0, 1, 2))
+        shares = [heat[region].sum() / heat.sum().clamp(min=1e-9) for region in regions]
+        found.append([share / region.float().mean() for share, region in zip(shares, regions)])
+    mouth, brows = torch.tensor(found).mean(0).tolist()
+    return mouth, brows
+
+
+@pytest.mark.parametrize(
+    ("model_class", "checkpoint"),
+    [(RDFERForVideoClassification, CHECKPOINT), (AENForVideoClassification, AEN_CHECKPOINT)],
+)
+def test_a_smile_lights_up_the_mouth_and_raised_brows_the_brows(model_class, checkpoint):
+    model = model_class.from_pretrained(checkpoint).eval()
+    mouth, brows = concentration(model, SMILE, model.config.label2id["happy"], range(5))
+    assert mouth > 1.5 and mouth > 1.5 * brows
+    mouth, brows = concentration(model, RAISED_BROWS, model.config.label2id["surprise"], range(5))
+    assert brows > 1.5 and brows > 1.5 * mouth
+
+
+def test_a_small_network_trained_on_drawn_faces_looks_where_they_differ():
+    model = tiny_model(
+        randomise_heads=False, backbone_config=FRAME_NET, detector_backbone_config=FRAME_NET, num_labels=3
+    )
+    kinds = (REST, SMILE, RAISED_BROWS)
+    frames = torch.stack([drawn_face(index, kinds[index % 3])[0] for index in range(60)])
+    labels = torch.arange(60) % 3
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    model.train()
+    for _ in range(60):
+        loss = F.cross_entropy(model.classify_frames(frames), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    mouth, brows = concentration(model, SMILE, 1, range(100, 110))
+    assert mouth > 1.5 and mouth > 1.5 * brows
+    mouth, brows = concentration(model, RAISED_BROWS, 2, range(100, 110))
+    assert brows > 1.5 and brows > 1.5 * mouth
+
+
+def test_explain_leaves_the_model_alone_and_needs_no_trainable_weights():
+    model, frames = tiny_model(), videos()
+    free = explain(model, frames)
+    model.requires_grad_(False)
+    with torch.inference_mode():
+        frozen = explain(model, frames)
+    torch.testing.assert_close(frozen.heatmaps, free.heatmaps)
+    assert not any(module._forward_hooks for module in model.modules())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    outputs = model(frames)
+    assert free.labels.equal(outputs.logits.argmax(-1)) and free.key_frame_indices.equal(outputs.key_frame_indices)
+    assert free.heatmaps.shape == (*outputs.key_frame_indices.shape, 56, 56)
+    assert free.heatmaps.flatten(1).amax(1).tolist() == pytest.approx([1.0, 1.0])
+    alone = explain(model, frames[1:])  # other videos make no difference
+    torch.testing.assert_close(alone.heatmaps[0], free.heatmaps[1], atol=1e-3, rtol=1e-3)
+
+
+def test_frames_too_small_for_a_map_are_refused():
+    with pytest.raises(ValueError, match="no feature maps of 6 x 6 pixels for frames of .8, 8. pixels"):
+        explain(tiny_model(), videos(size=8))
+
+
+def test_predict_returns_heat_maps_of_its_clips():
+    answer = predict(CLIP, return_heatmaps=True)
+    clips = answer.pop("clips")
+    assert answer == predict(CLIP) and len(clips) == 4
+    heat = torch.stack([clip["heatmaps"] for clip in clips])
+    assert heat.shape == (4, 4, 48, 48) and heat.min() >= 0 and heat.max() == 1
+    with pytest.raises(ValueError, match="return_heatmaps=True needs gradients, so engine='torch', got 'onnx'"):
+        predict(CLIP, engine="onnx", return_heatmaps=True)
+
+
+def test_the_command_writes_a_picture_for_each_video(tmp_path, capsys):
+    assert (
+        main(["predict", str(CLIP), str(tmp_path / "none.mp4"), "--json", "--heatmaps", str(tmp_path / "heat")]) == 1
+    )
+    first, second = json.loads(capsys.readouterr().out)["answers"]
+    assert "clips" not in first and "error" in second
+    (file,) = (tmp_path / "heat").iterdir()
+    assert file.name == "0000_cap13_edit2.png" and Image.open(file).size == (3 * 4 * 48, 3 * 4 * 48)
+
+
+def test_overlays_are_grey_where_nothing_speaks_for_the_label_and_red_where_most_does():
+    frame = torch.full((3, 1, 2), 90, dtype=torch.uint8)
+    picture = overlay(frame, torch.tensor([[0.0, 1.0]]))
+    assert picture[:, 0, 0].tolist() == [90, 90, 90]
+    red, green, blue = picture[:, 0, 1].tolist()
+    assert red > 200 and green < 40 and blue < 40
