@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
 from modeling_rdfer import AENForVideoClassification, RDFERForVideoClassification, explain, predict
 from modeling_rdfer.cli import main
 from modeling_rdfer.inference.explain import overlay
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
-from tests.helpers.tiny_models import FRAME_NET, tiny_model, videos
+from tests.helpers.tiny_models import tiny_model, videos
 from training.synthetic import plan_video
 from training.synthetic.appearance import ACTION_UNITS
 from training.synthetic.faces import POSE, VIEW
 
 CLIP = DATA / "cap13_edit2.mp4"
 SIZE = 48
-SMILE, RAISED_BROWS, REST = {12: 1.0, 25: 0.7}, {1: 0.9, 2: 1.0, 5: 0.6}, {}
+SMILE, RAISED_BROWS = {12: 1.0, 25: 0.7}, {1: 0.9, 2: 1.0, 5: 0.6}
 
 
 def drawn_face(index: int, units: dict[int, float]):
@@ -58,27 +57,6 @@ def test_a_smile_lights_up_the_mouth_and_raised_brows_the_brows(model_class, che
     mouth, brows = concentration(model, SMILE, model.config.label2id["happy"], range(5))
     assert mouth > 1.5 and mouth > 1.5 * brows
     mouth, brows = concentration(model, RAISED_BROWS, model.config.label2id["surprise"], range(5))
-    assert brows > 1.5 and brows > 1.5 * mouth
-
-
-def test_a_small_network_trained_on_drawn_faces_looks_where_they_differ():
-    model = tiny_model(
-        randomise_heads=False, backbone_config=FRAME_NET, detector_backbone_config=FRAME_NET, num_labels=3
-    )
-    kinds = (REST, SMILE, RAISED_BROWS)
-    frames = torch.stack([drawn_face(index, kinds[index % 3])[0] for index in range(60)])
-    labels = torch.arange(60) % 3
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    model.train()
-    for _ in range(60):
-        loss = F.cross_entropy(model.classify_frames(frames), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    model.eval()
-    mouth, brows = concentration(model, SMILE, 1, range(100, 110))
-    assert mouth > 1.5 and mouth > 1.5 * brows
-    mouth, brows = concentration(model, RAISED_BROWS, 2, range(100, 110))
     assert brows > 1.5 and brows > 1.5 * mouth
 
 
