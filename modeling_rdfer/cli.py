@@ -42,6 +42,8 @@ def _predict_many(arguments) -> int:
         raise ValueError("--out takes one folder of videos, or one text file that lists them.")
     if arguments.json or arguments.top_k:
         raise ValueError("--json and --top-k do not go with --out: its files hold the scores of all labels.")
+    if arguments.heatmaps is not None:
+        raise ValueError("--heatmaps does not go with --out, whose files hold no pictures.")
     counts = predict_shards(
         arguments.videos[0],
         arguments.out,

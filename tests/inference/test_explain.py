@@ -100,6 +100,8 @@ def test_the_command_writes_a_picture_for_each_video(tmp_path, capsys):
     assert "clips" not in first and "error" in second
     (file,) = (tmp_path / "heat").iterdir()
     assert file.name == "0000_cap13_edit2.png" and Image.open(file).size == (3 * 4 * 48, 3 * 4 * 48)
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path / "o"), "--heatmaps", str(tmp_path / "heat")]) == 1
+    assert "--heatmaps does not go with --out" in capsys.readouterr().err
 
 
 def test_overlays_are_grey_where_nothing_speaks_for_the_label_and_red_where_most_does():
