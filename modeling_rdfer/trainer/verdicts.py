@@ -147,6 +147,7 @@ def partition_samples(
     agreement: torch.Tensor,
     margin: torch.Tensor,
     losses: torch.Tensor,
+    full_doubt_margin: float,
     noisy_loss_threshold: float,
     hard_agreement_threshold: float,
 ) -> torch.LongTensor:
@@ -154,8 +155,8 @@ def partition_samples(
 
     The values are those of one epoch, or running means over epochs.
 
-    - noisy: another label than the given one is more probable and the loss is large: `margin < 0` and
-      `losses > noisy_loss_threshold`;
+    - noisy: the clips agree on another label than the given one and the loss is large:
+      `margin < full_doubt_margin` and `losses > noisy_loss_threshold`;
     - hard: not noisy, and the clips disagree: `agreement <= hard_agreement_threshold`;
     - clean: everything else.
 
@@ -163,15 +164,15 @@ def partition_samples(
         agreement (`torch.FloatTensor` of shape `(N,)`, 0..1): [`clip_agreement`].
         margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
         losses (`torch.FloatTensor` of shape `(N,)`): cross-entropies without label smoothing.
+        full_doubt_margin, hard_agreement_threshold (`float`): see [`VerdictThresholds`].
         noisy_loss_threshold (`float`): see [`VerdictThresholds`]; with infinity nothing is noisy.
-        hard_agreement_threshold (`float`): see [`VerdictThresholds`].
 
     Returns:
         `torch.LongTensor` of shape `(N,)`: `CLEAN`, `HARD` or `NOISY`, indices into `PARTITIONS`.
     """
     partition = torch.full_like(agreement, CLEAN, dtype=torch.long)
     partition[agreement <= hard_agreement_threshold] = HARD
-    partition[(margin < 0) & (losses > noisy_loss_threshold)] = NOISY
+    partition[(margin < full_doubt_margin) & (losses > noisy_loss_threshold)] = NOISY
     return partition
 
 
@@ -371,6 +372,7 @@ def judge_samples(
         agreement,
         margin,
         losses,
+        full_doubt_margin=thresholds.full_doubt_margin,
         noisy_loss_threshold=loss_thresholds.noisy if trust == 1 else math.inf,
         hard_agreement_threshold=thresholds.hard_agreement_threshold,
     )

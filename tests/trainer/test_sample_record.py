@@ -30,13 +30,13 @@ def test_verdicts_follow_the_running_means_not_the_last_epoch():
     record = SampleRecord(
         labels_and_known([0, 1]),
         3,
-        VerdictThresholds(max_noisy_share=1.0, noisy_loss_threshold=1.0),
+        VerdictThresholds(full_doubt_margin=-0.25, max_noisy_share=1.0, noisy_loss_threshold=1.0),
         running_mean_decay=0.7,
     )
     for _ in range(4):
         record.update(predictions_and_known([0, 1], [3.0, 0.1], against=True))
     assert record.partition[:2].tolist() == [2, 0] and record.weights[:2].tolist() == [0.0, 1.0]
-    # A change of mind: the margin -0.7 becomes -0.7 * 0.7 + 0.3 * 0.7 < 0 in one epoch, > 0 in two.
+    # A change of mind: the margin -0.7 becomes -0.7 * 0.7 + 0.3 * 0.7 < -0.25 in one epoch, > 0 in two.
     record.update(predictions_and_known([0, 1], [3.0, 0.1]))
     assert record.partition[:2].tolist() == [2, 0]
     record.update(predictions_and_known([0, 1], [3.0, 0.1]))

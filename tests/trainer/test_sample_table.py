@@ -42,7 +42,8 @@ def test_dynamics_are_those_of_all_epochs_alike(tmp_path):
 
 
 def test_table_has_the_schema_and_suggests_for_noisy_samples_only(tmp_path):
-    record = SampleRecord(labels_and_known([1, 1]), 3, VerdictThresholds(noisy_loss_threshold=1.0))
+    thresholds = VerdictThresholds(noisy_loss_threshold=1.0, full_doubt_margin=-0.4)
+    record = SampleRecord(labels_and_known([1, 1]), 3, thresholds)
     record.update(predictions_and_known([0, 1], [3.0, 0.1], probabilities=(0.1, 0.2, 0.7)))
     names = [f"{number}" for number in range(2 + NUM_KNOWN)]
     columns = {"sample_id": names, "path": [f"x/{name}.mp4" for name in names], "num_frames": [10] * len(names)}

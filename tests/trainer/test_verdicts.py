@@ -34,9 +34,9 @@ def test_label_margin_is_of_the_given_label_against_one_other():
 def test_partition_and_weights():
     agreement = torch.tensor([1.0, 0.75, 1.0, 1.0, 0.75, 1.0, 0.5])
     margin = torch.tensor([0.9, 0.25, -1.0, -0.3, -0.75, 0.1, -0.3])
-    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 0.9])
-    partition = partition_samples(agreement, margin, losses, 1.0, 0.75)
-    # A large loss is not noisy as long as no other label is more probable.
+    losses = torch.tensor([0.1, 2.0, 3.0, 0.5, 3.0, 9.0, 3.0])
+    partition = partition_samples(agreement, margin, losses, -0.6, 1.0, 0.75)
+    # A large loss is not noisy as long as the clips do not agree on another label.
     assert partition.tolist() == [CLEAN, HARD, NOISY, CLEAN, NOISY, CLEAN, HARD]
     doubt = label_doubt(margin, partition, -0.6)
     torch.testing.assert_close(doubt, torch.tensor([0, 0, 1, 0.5, 1, 0, 0.5]))
@@ -44,8 +44,8 @@ def test_partition_and_weights():
     torch.testing.assert_close(weights, torch.tensor([1, 1.125, 0, 0.5, 0, 1, 0.5 * 1.25]))
     kept = sample_weights(partition, agreement, doubt, hard_sample_gain=0.0, noisy_sample_weight=0.2)
     torch.testing.assert_close(kept, torch.tensor([1, 1, 0.2, 0.6, 0.2, 1, 0.6]))
-    small = partition_samples(agreement, margin, losses.new_full((7,), 0.5), 1.0, 0.75)
-    assert NOISY not in small and NOISY not in partition_samples(agreement, margin, losses, math.inf, 0.75)
+    small = partition_samples(agreement, margin, losses.new_full((7,), 0.5), -0.6, 1.0, 0.75)
+    assert NOISY not in small and NOISY not in partition_samples(agreement, margin, losses, -0.6, math.inf, 0.75)
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,9 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
         "suspicion_rank: all videos in the order of the loss, the largest first.",
         f"doubt: from 0 to 1 as the margin falls from 0 to {thresholds.full_doubt_margin:g}, where the loss belongs "
         "to the upper of two groups of losses; it lowers the weight.",
-        f"verdict noisy: another label is more probable (the margin is below 0), and {loss}, and the video has at "
-        f"least two distinct clips. At most {thresholds.max_noisy_share:.0%} of a label's videos can be noisy, so "
-        "that a rare label is not wiped out.",
+        f"verdict noisy: the clips agree on another label (the margin is below {thresholds.full_doubt_margin:g}), and "
+        f"{loss}, and the video has at least two distinct clips. At most {thresholds.max_noisy_share:.0%} of a "
+        "label's videos can be noisy, so that a rare label is not wiped out.",
         f"verdict hard: not noisy, and the agreement of the clips is at most {thresholds.hard_agreement_threshold:g}.",
         "verdict clean: everything else. A label is suggested for noisy videos only: the most probable other one.",
     ]
