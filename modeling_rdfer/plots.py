@@ -38,7 +38,7 @@ def write_timeline_csv(windows: list[Window], path, with_people: bool = False):
         row = [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
         if with_people:
             box = [""] * 4 if window.box is None else [f"{edge:.1f}" for edge in window.box]
-            row = ["" if window.person is None else window.person, *row, *box]
+            row = ["" if window.person is None else str(window.person), *row, *box]
         writer.writerow(row)
     write_atomically(path, text.getvalue())
 

@@ -2,6 +2,7 @@
 """Tells the people of a long video apart, which is read in parts."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
@@ -65,7 +66,7 @@ class People:
             if start > 0:
                 self._shots.setdefault(numbers[start], {})
             known = self._shots[max(first for first in self._shots if first <= numbers[start])]
-            net = "back" if small_faces else "auto"
+            net: Literal["auto", "back"] = "back" if small_faces else "auto"
             tracks = track_faces(images[start:stop], detector, net, across_cuts=False)
             seen = []
             for track in tracks:

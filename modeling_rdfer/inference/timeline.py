@@ -201,9 +201,9 @@ def _answer_part(
     """Yields the person, the number of the window in the part, and the answer, of windows that show the person."""
     sampled = []  # the frames of each window
     for start, end, frames in part:
-        window = RDFERVideoMetadata(total_num_frames=len(frames), duration=end - start)
-        window.pts_seconds = [max(time, start) for time in times[frames.start : frames.stop]]
-        sampled.append([frames[i] for i in processor.sample_frames(window, network.config.num_frames)])
+        metadata = RDFERVideoMetadata(total_num_frames=len(frames), duration=end - start)
+        metadata.pts_seconds = [max(time, start) for time in times[frames.start : frames.stop]]
+        sampled.append([frames[i] for i in processor.sample_frames(metadata, network.config.num_frames)])
     needed = sorted({frame for frames in sampled for frame in frames})
     size = _frame_size(processor)
     if not do_face_crop:
