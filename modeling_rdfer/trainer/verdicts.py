@@ -16,6 +16,9 @@ CLEAN, HARD, NOISY = range(3)
 LEAST_KAPPA, FULL_KAPPA = 0.2, 0.4
 # Largest number of losses that the mixture is fitted to. More change the threshold by less than 0.01 and take seconds.
 MAX_FITTED_LOSSES = 100_000
+# A sample is noisy only if the model speaks more strongly against its label than it speaks for the label in this share
+# of the samples that it agrees with.
+NOISY_QUANTILE = 0.6
 # Losses below this are raised to it where their log-odds are taken.
 LEAST_LOSS = 1e-6
 
@@ -253,8 +256,8 @@ def loss_at(log_odds: torch.Tensor) -> torch.Tensor:
 def noisy_loss_threshold(losses: torch.Tensor, margin: torch.Tensor) -> float:
     """Finds the loss from which the model speaks more strongly against a label than it usually speaks for one (ours).
 
-    Of the samples whose given label is the most probable one, half have log-odds for their label above a median. A
-    sample is noisy only if the log-odds against its label are above this median. Hard samples seldom are: their clips
+    A sample is noisy only if the log-odds against its label are above the quantile `NOISY_QUANTILE` of the log-odds
+    for the label among the samples whose given label is the most probable one. Hard samples seldom are: their clips
     give the model no such certainty. The comparison needs no knowledge of how many labels are wrong, and no scale: a
     model that is surer of everything is surer in both.
 
@@ -263,12 +266,12 @@ def noisy_loss_threshold(losses: torch.Tensor, margin: torch.Tensor) -> float:
         margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
 
     Returns:
-        `float`: the loss at that median; infinity if the given label is the most probable one of no sample.
+        `float`: the loss at that quantile; infinity if the given label is the most probable one of no sample.
     """
     supported = margin > 0
     if not supported.any():
         return math.inf
-    return loss_at(-log_odds_against(losses[supported]).median()).item()
+    return loss_at(torch.quantile(-log_odds_against(losses[supported]), NOISY_QUANTILE)).item()
 
 
 def fit_doubt_loss_threshold(losses: torch.Tensor) -> float:

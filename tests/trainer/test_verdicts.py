@@ -84,15 +84,13 @@ def test_doubt_begins_between_two_groups_of_losses():
 
 
 def test_noisy_is_what_the_model_contradicts_as_surely_as_it_supports_other_labels():
-    """Probabilities of the given label 0.9, 0.99, 0.999 where it is supported: half of these are above 0.99."""
-    given = torch.tensor([0.9, 0.99, 0.999, 0.2, 0.005])
-    margin = torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0])
-    threshold = noisy_loss_threshold(-given.log(), margin)
-    assert threshold == pytest.approx(-math.log(0.01), rel=1e-4)
+    log_odds = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -1.0, -8.0], dtype=torch.double)
+    losses, margin = -log_odds.sigmoid().log(), log_odds.sign()
+    assert noisy_loss_threshold(losses, margin) == pytest.approx(-math.log(torch.tensor(-4.0).sigmoid()))
     # A model that is surer of everything is surer of what it contradicts, too.
-    surer = torch.sigmoid(2 * torch.logit(given))
-    assert noisy_loss_threshold(-surer.log(), margin) == pytest.approx(-math.log(1e-4), rel=0.02)
-    assert noisy_loss_threshold(-given.log(), -margin.abs()) == math.inf
+    surer = -(2 * log_odds).sigmoid().log()
+    assert noisy_loss_threshold(surer, margin) == pytest.approx(-math.log(torch.tensor(-8.0).sigmoid()))
+    assert noisy_loss_threshold(losses, -margin.abs()) == math.inf
 
 
 def test_threshold_of_many_losses_is_that_of_a_sample_of_them(monkeypatch):

@@ -45,7 +45,7 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
     if thresholds.noisy_loss_threshold != "auto":
         origin = "given"
     else:
-        origin = "so strongly do the scores speak for the label in half of the videos where it is the most probable"
+        origin = "as strongly as the scores speak for the label in 60 % of the videos where it is the most probable"
     if not np.isfinite(record.loss_thresholds.noisy):
         loss = "the loss is large (no video is noisy here, as the losses do not form two groups, large and small)"
     elif record.trust < 1:
