@@ -215,9 +215,9 @@ def test_the_real_clip_and_its_timeline(visit, segments):
     page.evaluate("document.querySelector('.rdfer-drop video').play()")
     page.wait_for_function("parseFloat(document.querySelector('.rdfer-time').textContent) > 0.5")
 
-    # Four clips of four frames, with faces in them, not grey squares.
+    # Four clips of four frames, with faces in them, not grey squares, and their heat maps.
     assert page.locator(".rdfer-clips figure").count() == 4
-    assert page.locator(".rdfer-clips img").count() == 16
+    assert page.locator(".rdfer-clips img").count() == 2 * 16
     assert all("neutral" in caption for caption in page.locator(".rdfer-clips figcaption").all_inner_texts())
     assert page.evaluate("[...document.querySelectorAll('.rdfer-clips img')].every(i => i.naturalWidth == 48)")
 

@@ -172,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
     def create(self, settings: dict):
         self.need_user()
         repo_id = f"{settings.get('organization') or self.user}/{settings['name']}"
-        if not repo_id.startswith("user/"):
+        if not repo_id.startswith(("user/", "timm/")):
             raise Refused(403, f"You don't have the rights to create a model under {repo_id.split('/')[0]}")
         answer = {"url": f"{self.server.url}/{repo_id}", "id": repo_id}
         if repo_id in self.server.repos:

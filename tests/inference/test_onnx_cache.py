@@ -90,6 +90,7 @@ print(json.dumps(changed))
     changed = json.loads(result.stdout)
     both = {"inference/export.py", "models/agreement_rdfer.py", "models/configuration_rdfer.py"}
     both |= {"models/face_confidence_rdfer.py", "models/frame_net_rdfer.py", "models/video_backbone_rdfer.py"}
+    both |= {"models/clip_encoder_rdfer.py", "models/region_encoder_rdfer.py"}
     rdfer = {"models/modeling_rdfer.py", "models/resampling_rdfer.py"}
     assert {name for name, (rdfer, _) in changed.items() if rdfer} == both | rdfer
     aen = {"models/modeling_aen.py", "models/configuration_aen.py", "models/loss_aen.py", "models/labels_rdfer.py"}

@@ -272,6 +272,9 @@ def settings(arguments: RDFERTrainingArguments) -> dict:
     # Grouping and guidance: only if the run has them.
     optional = ("emotion_grouping", "sentiment_loss_weight", "frame_guidance_weight", "clip_guidance_weight")
     names -= {name for name in (*optional, "frame_teacher") if getattr(arguments, name) is None}
+    # Options that change nothing by default, which no run uses.
+    unused = {"layer_decay": 1.0, "drop_path": 0.0, "lora_rank": 0}
+    names -= {name for name, default in unused.items() if getattr(arguments, name) == default}
     names = {name for name in names if not name.startswith("hub_")}
     if arguments.loss != "co_teaching":
         names.remove("forget_rate")
