@@ -34,7 +34,9 @@ def test_predict_as_a_command(command):
         assert left["score"] == pytest.approx(right["score"], abs=1e-5)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8:surrogateescape", "ascii"])
+@pytest.mark.parametrize(
+    "encoding", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("utf-8", "utf-8:surrogateescape")), "ascii"]
+)
 def test_predict_shows_files_of_any_name(tmp_path, encoding):
     image = Image.fromarray(open_video(CLIP).get_frames([10])[0].permute(1, 2, 0).numpy())
     names = [os.fsdecode(name.replace(b".mp4", b".gif")) for name in (*ODD_NAMES, "\u00e9.mp4".encode())]

@@ -245,6 +245,7 @@ def test_it_listens_at_this_computer_only(service):
         pass
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_and_a_slow_one_hold_up_nobody(tmp_path, short_clip):
     service = ServiceProcess(tmp_path, "--workers", "1", "--timeout", "3")
     try:
@@ -269,7 +270,7 @@ def test_a_client_that_leaves_and_a_slow_one_hold_up_nobody(tmp_path, short_clip
     assert service.files() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_it_stops_under_load_with_a_reply_to_everyone(tmp_path, number):
     service = ServiceProcess(tmp_path, "--workers", "2")
     children, content = service.children(), CLIP.read_bytes()
@@ -287,6 +288,7 @@ def test_it_stops_under_load_with_a_reply_to_everyone(tmp_path, number):
             os.kill(child, 0)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_leaves_nothing(tmp_path, short_clip):
     service = ServiceProcess(tmp_path, "--workers", "1")
     children = service.children()

@@ -309,7 +309,7 @@ def test_table_does_not_depend_on_when_predictions_are_put_together(tmp_path, mo
 # Interruption and processes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_killed_and_resumed_training_equals_one_that_was_not(tmp_path, workers):
     """10 samples in batches of 2, a checkpoint every 3 steps; killed at step 13, in the middle of the third epoch."""
     arguments = ["--workers", workers, "--save_steps", 3, "--epochs", 4, "--sampler", "balanced"]

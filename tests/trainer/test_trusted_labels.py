@@ -46,7 +46,7 @@ class MislabelledVideos(Videos):
         return {**example, "labels": self.given[index]}
 
 
-@pytest.mark.parametrize("loss", ["ce", "agreement"])
+@pytest.mark.parametrize("loss", [pytest.param("ce", marks=pytest.mark.slow), "agreement"])
 def test_wrong_labels_teach_by_way_of_the_noise_matrix(tmp_path, loss):
     options = {"loss": loss, "num_train_epochs": 12, "learning_rate": 3e-3, "eval_dataset": Videos(24)}
     trainer = make_trainer(tmp_path, MislabelledVideos(48, knows=True), **options)

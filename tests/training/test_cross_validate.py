@@ -165,6 +165,7 @@ def test_wrong_folds_are_named(videos, tmp_path, capsys):
     assert "Pass --folds" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes(videos, tmp_path):
     """Through torchrun, as accelerate's own launcher starts several processes on CPUs with MPI only."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
