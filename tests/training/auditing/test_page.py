@@ -197,6 +197,13 @@ def by_id(page, kind: str, sample_id: str):
     return page.locator(f"{kind}[data-row='{index}']")
 
 
+def draw(card) -> None:
+    """Scrolls to a card and waits until it is laid out. Before (content-visibility) its inner text is empty."""
+    card.scroll_into_view_if_needed()
+    card.locator("img").last.wait_for()
+    card.page.wait_for_function("card => card.querySelector('.clips').innerText", arg=card.element_handle())
+
+
 def downloaded(page) -> list[list[str]]:
     with page.expect_download() as download:
         page.click("#download")
@@ -243,10 +250,7 @@ def test_cards_show_frames_and_clips_and_names_are_text(visit, small_page, rows)
     page = visit(small_page)
     assert card_ids(page) == IDS[::-1]  # the most suspicious first
     card = by_id(page, "article", IDS[0])
-    card.scroll_into_view_if_needed()
-    card.locator("img").last.wait_for()
-    # A card is rendered a little after it was scrolled to.
-    page.wait_for_function("verdict => verdict.innerText !== ''", arg=card.locator(".verdict").element_handle())
+    draw(card)
     assert card.locator(".verdict").inner_text() == "given neutral → suggested happy"
     assert "label quality\n0.020" in card.locator(".measures").inner_text()
     assert card.locator(".strip li").all_inner_texts() == [
@@ -259,8 +263,7 @@ def test_cards_show_frames_and_clips_and_names_are_text(visit, small_page, rows)
         "Clip 3, 0.08 s: neutral 0.40",
     ]
     for name in IDS:
-        by_id(page, "article", name).scroll_into_view_if_needed()
-        by_id(page, "article", name).locator("img").last.wait_for()
+        draw(by_id(page, "article", name))
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
     assert page.evaluate("[...document.images].map(i => i.naturalWidth)") == [48] * 6 * len(IDS)
     alternatives = page.evaluate("[...document.images].map(i => i.alt)")
@@ -278,8 +281,7 @@ def test_a_still_is_shown_once_beside_its_verdict(visit, tmp_path, width):
     write_page(path, [row], summarise([row]), {"face.png": card})
     page = visit(path, width)
     shown = by_id(page, ".card", "face.png")
-    shown.scroll_into_view_if_needed()
-    shown.locator("img").wait_for()
+    draw(shown)
     assert shown.locator("img").count() == 1 and shown.locator("img").get_attribute("alt") == "face.png"
     words = shown.locator(".clips").inner_text()
     assert "Image: happy" in words and "Views 1: happy" in words and "frame" not in words
