@@ -142,6 +142,8 @@ def _print_table(answer: dict):
     if "num_unreadable" in answer:
         num_frames = answer["num_readable"] + answer["num_unreadable"]
         face += f"  (damaged: {answer['num_readable']} of {num_frames} frames used)"
+    elif "damaged_file" in answer["warnings"]:
+        face += "  (damaged)"
     sentiment = "  sentiment {label} {score:.4f}".format(**answer["sentiment"]) if "sentiment" in answer else ""
     name = answer["file"]
     if not (name.isprintable() and _can_print(name)):  # it may hold line breaks and control characters

@@ -233,7 +233,7 @@ def _facts(row: dict, metadata, face: int, by_face: bool, margin: float) -> dict
         "end_seconds": None if seconds is None else seconds[-1],
         "frame_size": [metadata.width, metadata.height],
     }
-    codes = {"damaged_file"} if metadata.num_unreadable else set()
+    codes = {"damaged_file"} if metadata.is_damaged else set()
     if metadata.num_faces is not None:  # with do_face_crop
         if metadata.faces:
             track = metadata.faces[face]

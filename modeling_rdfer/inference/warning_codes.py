@@ -14,7 +14,7 @@ WARNING_CODES = {
     "profile": "the face is turned to the side by more than 45 degrees most of the time",
     "dark": "the face is so dark that the brightest twentieth of its pixels is below 50 of 255 levels",
     "cut": "the face jumps from one frame looked at to the next: a cut, perhaps to another person",
-    "damaged_file": "the file is damaged, and only its readable frames were used",
+    "damaged_file": "the file is damaged: what its frames show can be wrong, and some may be left out",
 }
 _PROFILE_DEGREES = 45
 _DARK_SHARE, _DARK_LEVEL = 0.05, 50

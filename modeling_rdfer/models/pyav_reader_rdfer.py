@@ -71,7 +71,11 @@ class PyAVVideo(VideoSource):
         # Decode only the frames at these times and those that they refer to; None: all.
         self._wanted_pts: set[int] | None = None
         self._on_damage = on_damage
-        self._is_damaged = False  # then the decoder goes on after errors
+        self._goes_on = False  # after errors, in a damaged file
+        # The decoder reports the errors that it conceals, until the first one; then it is asked to conceal them.
+        self._is_strict = True
+        # What its readers say of this file, see `is_damaged`: shared by its copies.
+        self._damage: list[str] = []
         # One for all frames: by default each frame makes its own, which costs more than converting a small frame.
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         size = len(file) if isinstance(file, bytes) else os.path.getsize(file)
@@ -122,7 +126,13 @@ class PyAVVideo(VideoSource):
         if self.num_threads is None:
             self.num_threads = 2 if context.width * context.height > TWO_THREADS_FROM_PIXELS else 1
         context.thread_type, context.thread_count = "AUTO", self.num_threads
+        # An intact file costs the same: errors are found in any case.
+        context.options = {"err_detect": "explode"} if self._is_strict else {}
         self._stream, self._decoder, self._output, self._next_index = stream, context, None, None
+
+    @property
+    def is_damaged(self) -> bool:
+        return bool(self._damage)
 
     def _make_index(self, is_complete: bool):
         self._open()
@@ -131,7 +141,7 @@ class PyAVVideo(VideoSource):
         self._of_stated = f" of {stream.frames}" if stream.frames else ""
         packets = self._read_packets()
         # A file that is cut off can say how many frames it had.
-        num_stated = max(len(packets), 0 if is_complete and not self._is_damaged else stream.frames)
+        num_stated = max(len(packets), 0 if is_complete and not self._goes_on else stream.frames)
         times = [pts for pts, _, _ in packets]
         # AVI and raw streams have decoding times at best, which are not presentation times if frames are reordered.
         reordered = container_format == "avi" and stream.codec_context.has_b_frames
@@ -162,25 +172,29 @@ class PyAVVideo(VideoSource):
 
     def _read_packets(self) -> list[tuple[int | None, int, bool]]:
         """(presentation time, duration, whether it is a key frame) of each packet, without decoding."""
-        packets, corrupt = [], False
+        packets, corrupt, num_corrupt = [], False, 0
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:  # discarded: before the start that an edit list sets
                     packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
                     corrupt = packet.is_corrupt
+                    num_corrupt += corrupt
         except self._av.FFmpegError as error:
             if self._on_damage == "error":
                 reason = f"{error.strerror}; it is truncated or damaged"
                 found = f"a file that breaks off after {len(packets)} frames ({reason})"
                 raise VideoReadError(self.name, found, "a complete file") from error
-            self._is_damaged = True
+            self._goes_on = True
         if not packets:
             raise VideoReadError(self.name, "a video stream without frames", "at least one frame")
         if corrupt and "mpegts" not in self._container.format.name:
             if self._on_damage == "error":
                 found = f"a file that ends inside frame {len(packets)}{self._of_stated} (it is truncated)"
                 raise VideoReadError(self.name, found, "a complete file")
-            self._is_damaged = True
+            self._goes_on = True
+        # The last packet of a recorded MPEG stream is flagged because it does not say where it ends.
+        if num_corrupt > corrupt:
+            self._damage.append("packets")
         return packets
 
     def _count_by_decoding(self) -> int:
@@ -188,9 +202,12 @@ class PyAVVideo(VideoSource):
         try:
             return sum(1 for _ in self._frames())
         except self._av.FFmpegError:
-            if self._on_damage == "error" or self._is_damaged:
+            if self._is_strict:
+                self._conceal_errors()
+            elif self._on_damage == "error" or self._goes_on:
                 raise
-            self._is_damaged = True
+            else:
+                self._goes_on = True
             return self._count_by_decoding()
         finally:
             self._output = None
@@ -201,15 +218,16 @@ class PyAVVideo(VideoSource):
         Raises:
             VideoReadError: if they are too few of the `num_stated` frames.
         """
-        if not self._is_damaged:
+        if not self._goes_on:
             try:
                 for number in range(len(self.index)):
                     self._decode_up_to(number)
             except VideoReadError:
-                self._is_damaged = True
-        self._is_damaged |= len(self.index) < num_stated and not self._without_times
-        if not self._is_damaged:
+                self._goes_on = True
+        self._goes_on |= len(self.index) < num_stated and not self._without_times
+        if not self._goes_on:
             return
+        self._damage.append("frames")
         num_stated = max(num_stated, len(self.index))
         self._restart()
         numbers = sorted({number for number, _ in self._numbered_frames()})
@@ -261,6 +279,12 @@ class PyAVVideo(VideoSource):
         self._next_index = 0 if self._without_times else None
         self._output = self._numbered_frames()
 
+    def _conceal_errors(self):
+        """Notes that the file is damaged, and has it opened again with a decoder that conceals errors if it can."""
+        self._damage.append("decoding")
+        self._is_strict = False
+        self.close()
+
     def _frames(self):
         """Yields the frames as the decoder returns them (`av.VideoFrame`).
 
@@ -278,12 +302,12 @@ class PyAVVideo(VideoSource):
             except StopIteration:
                 return
             except self._av.FFmpegError:
-                if not self._is_damaged:
+                if not self._goes_on:
                     raise
                 is_lost = True
                 continue
             for frame in frames:
-                if self._is_damaged and (is_lost or frame.is_corrupt):
+                if self._goes_on and (is_lost or frame.is_corrupt):
                     is_lost = frame.is_corrupt or not frame.key_frame
                 if not is_lost:
                     yield frame
@@ -309,6 +333,8 @@ class PyAVVideo(VideoSource):
             while True:
                 for index, frame in self._output:
                     if index == wanted:
+                        if frame.is_corrupt:
+                            self._damage.append("frames")
                         return frame
                     if index > wanted:
                         break
@@ -324,6 +350,9 @@ class PyAVVideo(VideoSource):
                 self._restart(seek_point)
         except (self._av.FFmpegError, IndexError) as error:  # IndexError: a stream that appears late
             self._output = None
+            if self._is_strict:
+                self._conceal_errors()
+                return self._decode_up_to(wanted)
             reason = f"{getattr(error, 'strerror', error)}; it is damaged"
         else:
             if previous is not None and self._codec.startswith(HIDDEN_FRAME_CODECS):

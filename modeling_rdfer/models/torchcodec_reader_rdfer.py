@@ -38,6 +38,10 @@ class TorchCodecVideo(VideoSource):
         )
         self._video, self._fall_back, self._decoder = video, fall_back, None
 
+    @property
+    def is_damaged(self) -> bool:
+        return self._video.is_damaged
+
     def _open(self):
         index = self._video.index
         frames = zip(index.pts, index.durations, index.is_key)

@@ -59,6 +59,7 @@ class RDFERVideoMetadata(VideoMetadata):
             index / fps; if that is not known either, `None`.
         name (`str`, *optional*): path, URL or description of the video.
         num_unreadable (`int`): frames that a damaged file has beyond `total_num_frames`, see `on_damage`.
+        is_damaged (`bool`): whether damage was found while the sampled frames were decoded.
         num_faces (`int`, *optional*): number of faces found in the sampled frames; `None` without `do_face_crop`.
         faces (`list[FaceTrack]`): the faces that were cropped, one for each row, followed through the sampled frames;
             boxes are in pixels of the video. Empty if whole frames are used.
@@ -67,6 +68,7 @@ class RDFERVideoMetadata(VideoMetadata):
     pts_seconds: list[float] | None = None
     name: str | None = None
     num_unreadable: int = 0
+    is_damaged: bool = False
     num_faces: int | None = None
     faces: list[FaceTrack] = field(default_factory=list)
 
@@ -398,6 +400,7 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             else:
                 found = [sampled.video.get_frames(sampled.metadata.frames_indices, size=resize)]
             sampled.metadata.pts_seconds = _frame_times(sampled)
+            sampled.metadata.is_damaged = sampled.video.is_damaged
             sampled.video.close()
             rows.extend(frames.to(sampled.device) if sampled.device is not None else frames for frames in found)
             video_index.extend([number] * len(found))

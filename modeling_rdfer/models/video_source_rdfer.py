@@ -84,6 +84,14 @@ class VideoSource:
     def __len__(self) -> int:
         return self.num_frames
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether damage was found so far, by the decoder or in the container: what the frames show can be wrong.
+
+        torchcodec conceals damage without telling.
+        """
+        return False
+
     def get_frames(
         self,
         indices: Sequence[int],

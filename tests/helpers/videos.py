@@ -59,6 +59,25 @@ def write_video(path, num_frames=40, height=HEIGHT, width=WIDTH, codec="libx264"
     return path
 
 
+def write_face(path, codec="mpeg4", options=None):
+    """Writes 24 frames of the real clip, 400x300, whose damage the decoders of most codecs notice and conceal."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 400, 300, "yuv420p", 1_000_000
+        for frame in open_video(CLIP).get_frames(range(560, 584)):
+            picture = av.VideoFrame.from_ndarray(frame.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+def with_zeros(path) -> bytes:
+    """The content of a file with 40 zeros in its middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    return bytes(data)
+
+
 def message_of(source):
     with pytest.raises(VideoReadError) as caught:
         video = open_video(source)

@@ -3,11 +3,13 @@ import pytest
 import torch
 
 from modeling_rdfer import predict
+from modeling_rdfer.cli import main
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.models.video_source_rdfer import resize_frames
 from tests.helpers.faces import paste, turn_to_the_side
 from tests.helpers.paths import DATA
 from tests.helpers.video_fixtures import make
+from tests.helpers.videos import with_zeros, write_face
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,12 @@ def test_a_face_that_is_hardly_or_never_there(frames):
 
 def test_a_damaged_file(tmp_path):
     assert "damaged_file" in warnings_of(make("end_missing", tmp_path), on_damage="use_readable")
+
+
+def test_damage_that_the_decoder_conceals(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RDFER_VIDEO_DECODER", "pyav")  # torchcodec does not tell
+    path = write_face(tmp_path / "face.avi")
+    assert warnings_of(path) == []
+    path.write_bytes(with_zeros(path))
+    assert warnings_of(path) == ["damaged_file"]
+    assert main(["predict", str(path)]) == 0 and "(damaged)" in capsys.readouterr().out

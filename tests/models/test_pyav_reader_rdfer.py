@@ -23,7 +23,17 @@ from modeling_rdfer.models.video_decoding_rdfer import open_video
 from modeling_rdfer.models.video_source_rdfer import VideoReadError
 from tests.helpers.paths import ROOT
 from tests.helpers.video_fixtures import FILES, make
-from tests.helpers.videos import CLIP, HEIGHT, WIDTH, message_of, numbers_of, picture, write_video
+from tests.helpers.videos import (
+    CLIP,
+    HEIGHT,
+    WIDTH,
+    message_of,
+    numbers_of,
+    picture,
+    with_zeros,
+    write_face,
+    write_video,
+)
 
 pytestmark = pytest.mark.decoding
 
@@ -241,6 +251,26 @@ def test_readable_frames_of_a_damaged_file(decoder, tmp_path, name, caplog):
     expected = open_video(intact).get_frames((video.pts_seconds * 25).round().astype(int).tolist())
     assert (frames.float() - expected.float()).abs().mean((1, 2, 3)).max() < 3
     assert f"{video.num_frames} of 25 frames can be decoded" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "file, settings",
+    [
+        ("mpeg4.avi", {}),
+        ("mpeg4.mp4", {}),
+        ("mpeg2.mpg", {"codec": "mpeg2video"}),
+        ("h264.ts", {"codec": "libx264", "options": {"g": "8"}}),
+        ("h264.mkv", {"codec": "libx264", "options": {"g": "8"}}),
+    ],
+)
+def test_damage_that_the_decoder_conceals_is_told(tmp_path, file, settings):
+    path = write_face(tmp_path / file, **settings)
+    intact = open_video(path, "pyav")
+    expected = intact.get_frames(range(24))
+    assert not intact.is_damaged
+    video = open_video(with_zeros(path), "pyav")
+    assert torch.equal(video.get_frames(range(8)), expected[:8])
+    assert not torch.equal(video.get_frames(range(24)), expected) and video.is_damaged
 
 
 def test_too_few_readable_frames(decoder, video_folder):
