@@ -528,7 +528,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.disable_progress_bar()  # loading 3 MB of weights needs none
     try:
-        return arguments.function(arguments)
+        status = arguments.function(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever reads the answers has seen enough, such as `head`. Nothing must be written any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     # A missing checkpoint, device, folder or package, a video that cannot be read, contradictory options.
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -56,6 +56,17 @@ def test_predict_shows_files_of_any_name(tmp_path, encoding):
     assert lines[-1].startswith(r"'videos/caf\udce9.gif'  neutral  ")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As `rdfer env | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:
+        result = subprocess.run(
+            [sys.executable, "-m", "modeling_rdfer", "env"], stdout=closed, stderr=subprocess.PIPE, text=True
+        )
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_predict_shows_the_sentiment_of_aen(capsys):
     model = str(AEN_CHECKPOINT)
     sentiment = predict(CLIP, model)["sentiment"]
