@@ -190,7 +190,9 @@ def _timeline(arguments) -> int:
     uncertain = sum(window.label == UNCERTAIN for window in windows)
     note = f", {without_face} of them without a face" if without_face else ""
     note += f", {uncertain} of them uncertain" if uncertain else ""
-    note += f" of {len({window.person for window in windows})} people" if everyone else ""
+    if everyone:
+        people = len({window.person for window in windows})
+        note += f" of {people} {'person' if people == 1 else 'people'}"
     print(f"{len(windows)} windows{note}: wrote {' and '.join(written)}")
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..models.labels_rdfer import class_names
 from ..models.package_data_rdfer import embedded_checkpoint
-from .loading import Engine, load
+from .loading import EMBEDDED, Engine, checkpoint_of, load
 
 # The second number grows when keys or warning codes are added, the first one when any changes or goes.
 SCHEMA_VERSION = "1.0"
@@ -25,10 +25,10 @@ def model_facts(model: str | None = None, device: str | None = None, engine: Eng
         calibrated; `"labels"` (`list[str]`).
     """
     config = load(model, device, engine)[0].config
-    name = str(model or embedded_checkpoint())
+    name = checkpoint_of(model)
     folder = Path(name)
     if folder.is_dir():
-        name = "rdfer-small" if folder.samefile(embedded_checkpoint()) else folder.resolve().name
+        name = EMBEDDED if folder.samefile(embedded_checkpoint()) else folder.resolve().name
         files = [(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.safetensors"))]
         revision = _weights_hash(tuple(files))
     else:

@@ -15,6 +15,22 @@ from .onnx import ONNXModel
 from .onnx_cache import load_onnx_model
 
 Engine = Literal["torch", "onnx"]
+EMBEDDED = "rdfer-small"
+
+
+def checkpoint_of(model: str | None) -> str:
+    """Returns the folder or the name on the Hub that a model's name stands for.
+
+    Args:
+        model (`str`, *optional*): folder or name on the Hub. None stands for the embedded checkpoint, and so does its
+            name, unless the working folder has a folder of that name.
+
+    Returns:
+        `str`: folder or name on the Hub.
+    """
+    if model is None or (str(model) == EMBEDDED and not Path(EMBEDDED).is_dir()):
+        return embedded_checkpoint()
+    return str(model)
 
 
 def load(
@@ -25,7 +41,7 @@ def load(
     The last two models stay in memory; they are loaded again if their files change.
 
     Args:
-        model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
+        model (`str`, *optional*): folder or name on the Hub; by default `"rdfer-small"`, the embedded checkpoint.
         device (`str`, *optional*): for example `"cpu"` or `"cuda:0"`; by default a GPU if one is available.
         engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): `"onnx"` returns an [`ONNXModel`] on the
             CPU, see [`load_onnx_model`].
@@ -45,7 +61,7 @@ def load(
         if device not in (None, "cpu"):
             raise ValueError(f"engine='onnx' runs on the CPU, got device={device!r}.")
         device = "cpu"
-    model = str(model or embedded_checkpoint())
+    model = checkpoint_of(model)
     folder = Path(model)
     if (folder.is_absolute() or model.startswith(".")) and not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {model}; expected a checkpoint's folder or a name on the Hub.")
@@ -77,4 +93,4 @@ def _load_onnx(model: str, modified: int, num_threads: int) -> ONNXModel:
     return load_onnx_model(_load(model, "cpu", modified)[0])
 
 
-__all__ = ["Engine", "load"]
+__all__ = ["EMBEDDED", "Engine", "checkpoint_of", "load"]

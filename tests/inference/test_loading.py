@@ -96,6 +96,16 @@ def test_a_saved_checkpoint_holds_what_the_embedded_one_holds(tmp_path, hub_fold
     )
 
 
+def test_the_name_of_the_embedded_checkpoint_stands_for_it(tmp_path, monkeypatch):
+    assert predict(CLIP, "rdfer-small") == predict(CLIP)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rdfer-small").mkdir()
+    with pytest.raises(
+        FileNotFoundError, match="rdfer-small is not a checkpoint"
+    ):  # a folder of one's own comes first
+        predict(CLIP, "rdfer-small")
+
+
 def test_predict_notices_a_checkpoint_that_has_changed(tmp_path):
     model = RDFERForVideoClassification(RDFERConfig.from_preset("tiny", id2label={0: "calm", 1: "excited"}))
     RDFERVideoProcessor(num_frames=8, size={"height": 56, "width": 56}).save_pretrained(tmp_path)
