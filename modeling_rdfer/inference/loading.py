@@ -3,14 +3,17 @@
 
 import copy
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
+from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
 
 from ..models.package_data_rdfer import embedded_checkpoint
 from ..models.video_processing_rdfer import RDFERVideoProcessor
+from .errors import CheckpointReadError
 from .onnx import ONNXModel
 from .onnx_cache import load_onnx_model
 
@@ -33,6 +36,18 @@ def checkpoint_of(model: str | None) -> str:
     return str(model)
 
 
+@contextmanager
+def _reading(model: str, file: str) -> Iterator[None]:
+    """Makes every exception of transformers, torch and safetensors one about this file of a checkpoint."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and not Path(model).is_dir():
+            raise  # the Hub's, of a name that it does not know
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointReadError(f"Cannot use the checkpoint {model!r}: {file}: {reason[:500]}") from error
+
+
 def load(
     model: str | None = None, device: str | None = None, engine: Engine = "torch"
 ) -> tuple[PreTrainedModel | ONNXModel, RDFERVideoProcessor]:
@@ -51,6 +66,8 @@ def load(
 
     Raises:
         OSError: if the checkpoint does not exist.
+        CheckpointReadError: if one of its files is damaged, or the weights are not those of its configuration (it is
+            also an OSError).
         RuntimeError: if the device does not exist.
         ImportError: if ONNX Runtime is requested and not installed.
         ValueError: if `engine` is unknown or does not run on `device`.
@@ -72,7 +89,7 @@ def load(
     try:
         network, processor = _load(model, device, modified)
     except OSError as error:
-        if folder.is_dir():
+        if folder.is_dir() or isinstance(error, CheckpointReadError):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise OSError(f"There is no folder {model}, and the Hub gave no checkpoint of this name: {reason}") from error
@@ -83,9 +100,37 @@ def load(
 
 @functools.lru_cache(maxsize=2)
 def _load(model: str, device: str, modified: int) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
-    network = AutoModelForVideoClassification.from_pretrained(model).eval()
+    with _reading(model, "config.json"):
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+        for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+            part.return_dict = True
+    with _reading(model, "config.json and model.safetensors"):
+        network, found = AutoModelForVideoClassification.from_pretrained(
+            model,
+            config=config,
+            use_safetensors=True,  # pickles can run code
+            ignore_mismatched_sizes=True,  # reported below
+            output_loading_info=True,
+        )
+        # They would stay random.
+        unfit = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+        if unfit:
+            raise ValueError(f"{len(unfit)} of the model's tensors are not there in its shapes, e.g. {unfit[0]}")
+        for name, tensor in network.state_dict().items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} has numbers that are not finite")
+    with _reading(model, "video_preprocessor_config.json"):
+        processor = AutoVideoProcessor.from_pretrained(model, trust_remote_code=False)
+    with _reading(model, "face_detector.safetensors"):
+        if processor.do_face_crop:
+            processor.face_detector()
+    with _reading(model, "video_preprocessor_config.json"):
+        # Its options are checked when it is called.
+        trial = {"input_data_format": "channels_first", "do_face_crop": False, "return_tensors": "pt"}
+        frame = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+        processor(frame, video_metadata=[{"fps": 25, "total_num_frames": 1}], **trial)
     # The memory order that the backbones compute in: converted once here instead of in each call.
-    return network.to(device, memory_format=torch.channels_last), AutoVideoProcessor.from_pretrained(model)
+    return network.eval().to(device, memory_format=torch.channels_last), processor
 
 
 @functools.lru_cache(maxsize=2)

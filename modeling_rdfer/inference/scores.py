@@ -3,6 +3,8 @@
 
 import torch
 
+from .errors import CheckpointReadError
+
 # The label of an answer whose best score is below `min_confidence`.
 UNCERTAIN = "uncertain"
 
@@ -23,12 +25,22 @@ def probabilities(model, logits: torch.Tensor) -> torch.Tensor:
     Returns:
         `torch.FloatTensor` of shape `(..., C)`: softmax; sigmoid for multi-label classification; the logits themselves
         for regression.
+
+    Raises:
+        CheckpointReadError: if a score is not a number.
     """
     if model.config.problem_type == "regression":
-        return logits.float()
-    if model.config.problem_type == "multi_label_classification":
-        return logits.float().sigmoid()
-    return logits.float().softmax(-1)
+        scores = logits.float()
+    elif model.config.problem_type == "multi_label_classification":
+        scores = logits.float().sigmoid()
+    else:
+        scores = logits.float().softmax(-1)
+    if scores.isnan().any():
+        raise CheckpointReadError(
+            f"Cannot use the checkpoint {model.config._name_or_path!r}: its scores are not numbers; config.json or "
+            "model.safetensors is damaged, or the precision is too low."
+        )
+    return scores
 
 
 __all__ = ["UNCERTAIN", "check_min_confidence", "probabilities"]

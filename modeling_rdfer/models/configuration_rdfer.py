@@ -9,6 +9,9 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
 from transformers.configuration_utils import SubConfigSpec
 
+# Of one kind. A larger number comes from a damaged file, and building so many would never end.
+_MAX_LAYERS = 1000
+
 
 @strict
 class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
@@ -52,6 +55,8 @@ class RDFERFrameNetConfig(BackboneConfigMixin, PreTrainedConfig):
                 "`depths` and `hidden_sizes` must hold one number of at least 1 for each stage, got "
                 f"{self.depths} and {self.hidden_sizes}."
             )
+        if max(self.depths) > _MAX_LAYERS:
+            raise ValueError(f"`depths` must hold numbers up to {_MAX_LAYERS}, got {self.depths}.")
 
 
 @strict
@@ -179,6 +184,12 @@ class VideoBackboneConfig(PreTrainedConfig):
             raise ValueError(f"`problem_type` must be one of {problem_types}, got {self.problem_type!r}.")
         if sorted(self.id2label) != list(range(len(self.id2label))) or len(self.label2id) != len(self.id2label):
             raise ValueError(f"`id2label` must number different names 0, 1, ... without gaps, got {self.id2label}.")
+
+    def validate_layers(self):
+        """Raises ValueError if there are more than 1000 layers of a kind; it names the field."""
+        for name in ("num_recurrent_layers", "num_long_term_layers"):
+            if getattr(self, name, 1) > _MAX_LAYERS:
+                raise ValueError(f"`{name}` must be at most {_MAX_LAYERS}, got {getattr(self, name)}.")
 
     def validate_frames(self):
         """Raises ValueError if a number that both families have is out of range; it names the field."""

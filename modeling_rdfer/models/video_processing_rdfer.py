@@ -391,6 +391,10 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         return_tensors=None,
         **kwargs,
     ) -> BatchFeature:
+        if face_margin <= 0:
+            raise ValueError(f"face_margin must be above 0, got {face_margin}.")
+        if not (face in ("largest", "all") or (isinstance(face, int) and face >= 0)):
+            raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
         resize = functools.partial(self.resize, size=size, resample=resample) if do_resize else None
         rows, confidences, video_index = [], [], []
         for number, sampled in enumerate(videos):
@@ -430,10 +434,6 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         """Face crops of a video, uint8 `(T, 3, height, width)`, and the confidence, for each chosen face."""
         if resize is None or not (size.height and size.width):
             raise ValueError("do_face_crop needs do_resize=True and size={'height': ..., 'width': ...}.")
-        if face_margin <= 0:
-            raise ValueError(f"face_margin must be above 0, got {face_margin}.")
-        if not (face in ("largest", "all") or (isinstance(face, int) and face >= 0)):
-            raise ValueError(f"face is {face!r}; expected 'largest', 'all' or the number of a face, from 0.")
         video = sampled.video
         frames, tracks = self._track_faces(sampled, face)
         chosen = choose_faces(tracks, face)

@@ -1,16 +1,19 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import json
 import logging
+import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, save_file
 from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, pipeline
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor, predict
+from modeling_rdfer.inference.errors import CheckpointReadError
 from tests.helpers.paths import CHECKPOINT, DATA
 
 CLIP = DATA / "cap13_edit2.mp4"
@@ -114,3 +117,74 @@ def test_predict_notices_a_checkpoint_that_has_changed(tmp_path):
             model.classifier.bias.zero_()[label] = 50.0
         model.save_pretrained(tmp_path)
         assert predict(CLIP, model=str(tmp_path), top_k=1)["predictions"][0]["label"] == model.config.id2label[label]
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A copy of the embedded checkpoint."""
+    return Path(shutil.copytree(CHECKPOINT, tmp_path / "checkpoint"))
+
+
+def with_tensor(checkpoint, change):
+    """Writes the weights again after `change` did something to their dictionary."""
+    tensors = load((checkpoint / "model.safetensors").read_bytes())
+    change(tensors)
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+
+
+def edit_json(file, **values):
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+DAMAGE = {
+    "config.json: .*JSON": lambda folder: (folder / "config.json").write_text("{"),
+    "config.json: .*hidden_size": lambda folder: edit_json(folder / "config.json", hidden_size="x"),
+    # Weights that do not fit would stay random.
+    "config.json and model.safetensors: .* are not there in its shapes, e.g. [a-z_.]+": lambda folder: edit_json(
+        folder / "config.json", hidden_size=32
+    ),
+    "model.safetensors: 1 of the model's tensors .* classifier.bias": lambda folder: with_tensor(
+        folder, lambda tensors: tensors.pop("classifier.bias")
+    ),
+    "model.safetensors: classifier.bias has numbers that are not finite": lambda folder: with_tensor(
+        folder, lambda tensors: tensors["classifier.bias"].fill_(torch.inf)
+    ),
+    "its scores are not numbers; config.json or model.safetensors is damaged": lambda folder: with_tensor(
+        folder, lambda tensors: tensors.update({"classifier.weight": torch.full((7, 192), 3e38)})
+    ),
+    "model.safetensors: .*[Hh]eader": lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 100),
+    "video_preprocessor_config.json: .*": lambda folder: (folder / "video_preprocessor_config.json").write_text("[]"),
+    "video_preprocessor_config.json: face_margin must be above 0, got 0": lambda folder: edit_json(
+        folder / "video_preprocessor_config.json", face_margin=0
+    ),
+    "face_detector.safetensors: ": lambda folder: (folder / "face_detector.safetensors").write_bytes(bytes(9)),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGE)
+def test_a_damaged_file_of_a_checkpoint_gives_one_clear_error(checkpoint, message):
+    DAMAGE[message](checkpoint)
+    with pytest.raises(CheckpointReadError, match=f"Cannot use the checkpoint '{checkpoint}': .*{message}") as caught:
+        predict(torch.zeros(4, 3, 112, 112, dtype=torch.uint8), model=str(checkpoint), do_face_crop=False)
+    assert "\n" not in str(caught.value)
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_in_a_checkpoint_is_executed(checkpoint, tmp_path):
+    trace = tmp_path / "executed"
+    (checkpoint / "model.safetensors").unlink()
+    (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(trace)))
+    with pytest.raises(CheckpointReadError, match="no file named model.safetensors"):
+        predict(CLIP, model=str(checkpoint))
+    (checkpoint / "evil.py").write_text(f"open({str(trace)!r}, 'w')\nclass Evil: pass\n")
+    edit_json(checkpoint / "config.json", model_type="evil", auto_map={"AutoConfig": "evil.Evil"})
+    with pytest.raises(CheckpointReadError, match="config.json: .*trust_remote_code"):
+        predict(CLIP, model=str(checkpoint))
+    assert not trace.exists()

@@ -104,3 +104,11 @@ def test_label2id_follows_id2label(tmp_path):
     assert loaded.label2id == {"angry": 0, "happy": 1, "sad": 2}
     loaded.num_labels = 4
     assert set(loaded.label2id.values()) == {0, 1, 2, 3}
+
+
+def test_numbers_of_layers_that_only_a_damaged_file_has_are_refused():
+    with pytest.raises(Exception, match="`depths` must hold numbers up to 1000"):
+        RDFERFrameNetConfig(depths=[1, 10**9, 2, 1])
+    for name in ("num_recurrent_layers", "num_long_term_layers"):
+        with pytest.raises(Exception, match=f"`{name}` must be at most 1000, got 1001"):
+            RDFERConfig(**{name: 1001})
