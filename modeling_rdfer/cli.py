@@ -22,7 +22,7 @@ from .complete_files import write_atomically
 from .disclaimer import NOT_FOR
 from .inference.explain import overlay
 from .inference.export import SUFFIXES, export
-from .inference.json_answers import answers_document, model_facts
+from .inference.json_answers import answers_document, model_facts, timeline_document
 from .inference.loading import load
 from .inference.predict import predict
 from .inference.predict_shards import SHARD_SIZE, predict_shards
@@ -30,7 +30,8 @@ from .inference.scores import UNCERTAIN
 from .inference.timeline import timeline
 from .models.package_data_rdfer import embedded_checkpoint
 from .models.video_decoding_rdfer import VIDEO_SUFFIXES, decoder_in_use
-from .plots import plot_timeline, write_timeline_csv
+from .plots import plot_timeline
+from .timeline_tables import write_timeline_csv, write_timeline_parquet
 
 
 def _videos_in(folder: Path) -> list[str]:
@@ -160,13 +161,14 @@ def _timeline(arguments) -> int:
     if not out.suffix:
         out = out.with_suffix(".png")
     # Check the output first: reading a long video takes minutes.
-    if out.suffix.lower() not in (".csv", ".png", ".svg", ".pdf", ".jpg"):
-        raise ValueError(f"--out {arguments.out}: the name must end in .png, .svg, .pdf, .jpg or .csv")
-    if out.suffix.lower() != ".csv" and importlib.util.find_spec("matplotlib") is None:
+    kind, pictures = out.suffix.lower(), (".png", ".svg", ".pdf", ".jpg")
+    if kind not in (*pictures, ".csv", ".parquet", ".json"):
+        raise ValueError(f"--out {arguments.out}: the name must end in {', '.join(pictures)}, .csv, .parquet or .json")
+    if kind in pictures and importlib.util.find_spec("matplotlib") is None:
         raise ValueError("the picture needs matplotlib: pip install 'modeling-rdfer[plot]', or use --out NAME.csv")
+    if kind == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError("Parquet needs pyarrow: pip install pyarrow, or use --out NAME.csv")
     everyone = arguments.face == "all"
-    if everyone and out.suffix.lower() != ".csv":
-        raise ValueError("--face all writes a table only: use --out NAME.csv")
     windows = timeline(
         arguments.video,
         arguments.model,
@@ -181,11 +183,20 @@ def _timeline(arguments) -> int:
         progress=True,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_timeline_csv(windows, out.with_suffix(".csv"), with_people=everyone)
-    written = [str(out.with_suffix(".csv"))]
-    if out.suffix.lower() != ".csv":
-        plot_timeline(windows, out, title=Path(arguments.video).name)
-        written.insert(0, str(out))
+    written = [str(out)]
+    if kind in (".json", ".parquet"):
+        facts = model_facts(arguments.model, arguments.device, arguments.engine)
+        if kind == ".parquet":
+            write_timeline_parquet(windows, out, facts, arguments.video)
+        else:
+            document = timeline_document(windows, facts, arguments.video, arguments.window, arguments.step)
+            write_atomically(out, json.dumps(document, indent=2) + "\n")
+    else:
+        table = out.with_suffix(".csv")
+        write_timeline_csv(windows, table, with_people=everyone)
+        if kind != ".csv":
+            plot_timeline(windows, out, title=Path(arguments.video).name)
+            written.append(str(table))
     without_face = sum(window.scores is None for window in windows)
     uncertain = sum(window.label == UNCERTAIN for window in windows)
     note = f", {without_face} of them without a face" if without_face else ""
@@ -394,18 +405,23 @@ def _parser() -> argparse.ArgumentParser:
     command = add_command(
         "timeline",
         _timeline,
-        "draw the emotion over time and write it as CSV",
+        "draw the emotion over time and write it as a table",
         [
             "rdfer timeline talk.mp4 --out talk.png               also writes talk.csv",
             "rdfer timeline talk.mp4 --window 0.5 --step 0.2 --out talk.svg",
-            "rdfer timeline talk.mp4 --out talk.csv               the table only",
-            "rdfer timeline talk.mp4 --face all --out talk.csv    the windows of each person",
+            "rdfer timeline talk.mp4 --out talk.csv               the table only; also .parquet",
+            "rdfer timeline talk.mp4 --out talk.json              a document for programs, with further facts",
+            "rdfer timeline talk.mp4 --face all --out talk.png    a row for each person",
             "rdfer timeline talk.mp4 --min-confidence 0.7         'uncertain' where the best score is below 0.7",
         ],
     )
     command.add_argument("video", metavar="VIDEO", help="video file or URL")
     command.add_argument(
-        "--out", default="timeline.png", metavar="FILE", help="picture or .csv file to write (default: timeline.png)"
+        "--out",
+        default="timeline.png",
+        metavar="FILE",
+        help="picture (.png, .svg, .pdf, .jpg; a .csv file is written, too), .csv, .parquet or .json file to write "
+        "(default: timeline.png)",
     )
     command.add_argument(
         "--window", type=_positive(float), default=2.0, help="length of a window in seconds (default: 2)"
@@ -417,7 +433,7 @@ def _parser() -> argparse.ArgumentParser:
         "--face",
         choices=["largest", "all"],
         default="largest",
-        help="the largest person of the whole video, or all, as a table (default: largest)",
+        help="the largest person of the whole video, or all (default: largest)",
     )
     add_min_confidence(command)
     add_model_options(command)

@@ -1,8 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Draws a timeline as a picture and writes it as CSV."""
+"""Draws a timeline as a picture."""
 
-import csv
-import io
+import math
 from pathlib import Path
 
 from .complete_files import write_atomically
@@ -12,35 +11,9 @@ from .inference.timeline import Window
 # Okabe and Ito's colours, which colour-blind people can tell apart. With more labels the line style changes, too.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]
 STYLES = ["-", "--", ":"]
+# Rows of a picture; a film with many cuts has many people.
+MAX_PEOPLE = 12
 UNCERTAIN_COLOUR, NO_FACE_COLOUR = "#8A8A8A", "#DDDDDD"
-
-
-def write_timeline_csv(windows: list[Window], path, with_people: bool = False):
-    """Writes a timeline as CSV, one row for each window.
-
-    The columns are start_seconds, end_seconds, label, one probability (0..1) for each label, and agreement. The label
-    may be "uncertain", see [`timeline`]. For a window without a face, all columns but the times are empty.
-
-    Args:
-        windows (`list[Window]`): the result of [`timeline`].
-        path (`str` or `Path`): file to write.
-        with_people (`bool`, *optional*, defaults to `False`): whether there are columns person, the number of the
-            person, before the others, and x1, y1, x2, y2, the face's box in pixels, after them.
-    """
-    labels = next((list(window.scores) for window in windows if window.scores), [])
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    header = ["start_seconds", "end_seconds", "label", *labels, "agreement"]
-    writer.writerow(["person", *header, "x1", "y1", "x2", "y2"] if with_people else header)
-    for window in windows:
-        scores = [f"{window.scores[label]:.6f}" if window.scores else "" for label in labels]
-        agreement = "" if window.agreement is None else f"{window.agreement:.4f}"
-        row = [f"{window.start_seconds:.3f}", f"{window.end_seconds:.3f}", window.label or "", *scores, agreement]
-        if with_people:
-            box = [""] * 4 if window.box is None else [f"{edge:.1f}" for edge in window.box]
-            row = ["" if window.person is None else str(window.person), *row, *box]
-        writer.writerow(row)
-    write_atomically(path, text.getvalue())
 
 
 def display_times(windows: list[Window]) -> tuple[list[float], list[float]]:
@@ -61,18 +34,70 @@ def display_times(windows: list[Window]) -> tuple[list[float], list[float]]:
 def plot_timeline(windows: list[Window], path, title: str | None = None, num_faces: int = 12):
     """Draws the probabilities over time, the label of each window below them, and the faces of key frames below that.
 
+    Each person of a timeline of all people has a row of these, at most the `MAX_PEOPLE` largest.
+
     Args:
         windows (`list[Window]`): the result of [`timeline`].
         path (`str` or `Path`): picture to write; its suffix gives the format (.png, .svg, .pdf).
         title (`str`, *optional*): title of the picture.
-        num_faces (`int`, *optional*, defaults to 12): largest number of faces.
+        num_faces (`int`, *optional*, defaults to 12): largest number of faces in a row.
+
+    Raises:
+        ValueError: if there are no windows.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    if not windows:
+        raise ValueError("There is nothing to draw: no window shows a face.")
     labels = next((list(window.scores) for window in windows if window.scores), [])
+    rows = _rows(windows)
+    drawn = rows[:MAX_PEOPLE]
+    figure, axes = pyplot.subplots(
+        3 * len(drawn),
+        1,
+        figsize=(12, 5.6 if len(drawn) == 1 else 4.4 * len(drawn)),
+        sharex=True,
+        height_ratios=[6, 0.5, 1.9] * len(drawn),
+        layout="constrained",
+    )
+    for number, row in enumerate(drawn):
+        curves, band, faces = axes[3 * number : 3 * number + 3]
+        _draw(curves, band, faces, row, labels, num_faces)
+        if len(drawn) > 1:
+            person = next(window.person for window in row if window.scores)
+            curves.set_ylabel(f"person {person}\nprobability")
+    if len(rows) > len(drawn):
+        more = f"the {len(drawn)} largest of {len(rows)} people"
+        title = more if title is None else f"{title}: {more}"
+    if title is not None:
+        # Without math, which $ would start. Matplotlib cannot draw what stands for bytes that are not UTF-8.
+        axes[0].set_title(title if title.isprintable() else ascii(title), parse_math=False)
+    axes[-1].set_xlabel("seconds")
+    kind = Path(path).suffix.removeprefix(".") or "png"
+    write_atomically(path, lambda handle: figure.savefig(handle, format=kind, dpi=120))
+    pyplot.close(figure)
+
+
+def _rows(windows: list[Window]) -> list[list[Window]]:
+    """The windows of each person, and empty ones where the person is not seen."""
+    people = list(dict.fromkeys(window.person for window in windows if window.scores))
+    spans = sorted({(window.start_seconds, window.end_seconds) for window in windows})
+    # The last window ends with the video and may begin less than a step after the one before it.
+    step = min((after[0] - before[0] for before, after in zip(spans, spans[1:-1])), default=math.inf)
+    filled = spans[:1]
+    for span in spans[1:]:
+        while span[0] - filled[-1][0] > 1.5 * step:  # nobody is seen
+            filled.append((filled[-1][0] + step, filled[-1][1] + step))
+        filled.append(span)
+    own = {(window.person, window.start_seconds): window for window in windows}
+    return [[own.get((person, start)) or Window(start, end) for start, end in filled] for person in people or [None]]
+
+
+def _draw(curves, band, faces, windows: list[Window], labels: list[str], num_faces: int):
+    """Draws a row into three axes."""
     styles = {
         label: {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % len(STYLES)]}
         for i, label in enumerate(labels)
@@ -81,9 +106,6 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
     colours |= {UNCERTAIN: UNCERTAIN_COLOUR, None: NO_FACE_COLOUR}
     centres, edges = display_times(windows)
     first, last = edges[0], edges[-1]
-    figure, (curves, band, faces) = pyplot.subplots(
-        3, 1, figsize=(12, 5.6), sharex=True, height_ratios=[6, 0.5, 1.9], layout="constrained"
-    )
     # Labels that are never the most probable one get thin lines and parentheses.
     for label in labels:
         values = [window.scores[label] if window.scores else float("nan") for window in windows]
@@ -94,9 +116,6 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
     if any(window.label == UNCERTAIN for window in windows):
         curves.plot([], [], color=UNCERTAIN_COLOUR, linewidth=8, label=UNCERTAIN)
     curves.set(ylabel="probability", ylim=(-0.02, 1.02))
-    if title is not None:
-        # Without math, which $ would start. Matplotlib cannot draw what stands for bytes that are not UTF-8.
-        curves.set_title(title if title.isprintable() else ascii(title), parse_math=False)
     curves.grid(alpha=0.3)
     if labels:
         curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -114,7 +133,7 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
     band.set(yticks=[], ylim=(0, 1), ylabel="label")
     band.yaxis.label.set(rotation=0, ha="right", va="center")
 
-    faces.set(xlim=(first, last), ylim=(0, 1), yticks=[], xlabel="seconds", ylabel="key\nframes")
+    faces.set(xlim=(first, last), ylim=(0, 1), yticks=[], ylabel="key\nframes")
     faces.yaxis.label.set(rotation=0, ha="right", va="center")
     faces.spines[["left", "right", "top"]].set_visible(False)
     with_face = [index for index, window in enumerate(windows) if window.key_frame is not None]
@@ -132,9 +151,6 @@ def plot_timeline(windows: list[Window], path, title: str | None = None, num_fac
         picture.set_title(f"{window.key_frame_seconds:.1f} s", fontsize=8, pad=2)
         for spine in picture.spines.values():
             spine.set(color=colours[window.label], linewidth=2.5)
-    kind = Path(path).suffix.removeprefix(".") or "png"
-    write_atomically(path, lambda handle: figure.savefig(handle, format=kind, dpi=120))
-    pyplot.close(figure)
 
 
-__all__ = ["COLOURS", "display_times", "plot_timeline", "write_timeline_csv"]
+__all__ = ["COLOURS", "display_times", "plot_timeline"]

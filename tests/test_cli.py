@@ -242,6 +242,23 @@ def test_timeline_writes_the_table_only(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
+def test_timeline_writes_the_same_as_parquet(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    command = ["timeline", str(CLIP), "--window", "10", "--step", "10", "--out"]
+    assert main([*command, str(tmp_path / "t.parquet")]) == 0 and main([*command, str(tmp_path / "t.csv")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
+    table = parquet.read_table(tmp_path / "t.parquet")
+    labels = json.loads(table.schema.metadata[b"label_names"])
+    assert json.loads(table.schema.metadata[b"model"])["name"] == "rdfer-small"
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(table) == 4
+    for row, other in zip(table.to_pylist(), rows):
+        assert (row["file"], row["person"], row["label"]) == (str(CLIP), 0, other["label"])
+        assert row["probabilities"] == pytest.approx([float(other[label]) for label in labels], abs=1e-5)
+        assert len(row["box"]) == 4 and row["frame_size"] == [400, 300] and row["warnings"] == []
+
+
 def test_timeline_of_a_bad_file_is_one_error(capsys, tmp_path):
     assert main(["timeline", str(tmp_path / "missing.mp4"), "--out", str(tmp_path / "t.csv")]) == 1
     assert "missing.mp4" in capsys.readouterr().err

@@ -8,9 +8,10 @@ from pathlib import Path
 from ..models.labels_rdfer import class_names
 from ..models.package_data_rdfer import embedded_checkpoint
 from .loading import EMBEDDED, Engine, checkpoint_of, load
+from .timeline import Window
 
 # The second number grows when keys or warning codes are added, the first one when any changes or goes.
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 def model_facts(model: str | None = None, device: str | None = None, engine: Engine = "torch") -> dict:
@@ -59,4 +60,43 @@ def answers_document(answers: list[dict], facts: dict) -> dict:
     return {"schema_version": SCHEMA_VERSION, "model": facts, "answers": answers}
 
 
-__all__ = ["SCHEMA_VERSION", "answers_document", "model_facts"]
+def timeline_document(windows: list[Window], facts: dict, file: str, window: float, step: float) -> dict:
+    """Puts a timeline into a document that `json.dumps` takes.
+
+    Args:
+        windows (`list[Window]`): the result of [`timeline`].
+        facts (`dict`): what `model_facts` returned.
+        file (`str`): the video as it was named.
+        window, step (`float`): the options of [`timeline`], in seconds.
+
+    Returns:
+        `dict`: `"schema_version"`, `"model"`, `"file"`, `"window_seconds"`, `"step_seconds"` and `"windows"`.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": facts,
+        "file": file,
+        "window_seconds": window,
+        "step_seconds": step,
+        "windows": [_window_document(window) for window in windows],
+    }
+
+
+def _window_document(window: Window) -> dict:
+    scores = sorted((window.scores or {}).items(), key=lambda item: -item[1])
+    return {
+        "person": window.person,
+        "start_seconds": window.start_seconds,
+        "end_seconds": window.end_seconds,
+        "num_frames": window.num_frames,
+        "frame_size": window.frame_size,
+        "box": window.box and [round(edge, 1) for edge in window.box],
+        "label": window.label,
+        "predictions": [{"label": label, "score": score} for label, score in scores],
+        "agreement": window.agreement,
+        "key_frame_seconds": window.key_frame_seconds,
+        "warnings": window.warnings,
+    }
+
+
+__all__ = ["SCHEMA_VERSION", "answers_document", "model_facts", "timeline_document"]

@@ -5,7 +5,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -13,13 +13,14 @@ from tqdm.auto import tqdm
 from transformers.utils import logging
 
 from ..models.face_confidence_rdfer import face_confidence
-from ..models.face_tracking_rdfer import crop_faces
+from ..models.face_tracking_rdfer import FaceTrack, crop_faces
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoMetadata
 from .loading import Engine, load
 from .people import People
 from .scores import UNCERTAIN, check_min_confidence, probabilities
 from .shared_features import SharedFeatures, can_share_features
+from .warning_codes import face_warnings, in_order
 
 logger = logging.get_logger(__name__)
 
@@ -30,7 +31,7 @@ WINDOWS_PER_BATCH = 8
 
 @dataclass
 class Window:
-    """Answer for one window of a timeline. Everything but the times is None if the window shows no face.
+    """Answer for one window of a timeline. What is said about a face is None if the window shows none.
 
     Attributes:
         start_seconds, end_seconds (`float`): the window, in seconds from the start of the video.
@@ -41,7 +42,11 @@ class Window:
         min_confidence (`float`, *optional*): least score, 0..1, of a label that is certain; None if all are.
         person (`int`, *optional*): number of the person, 0 for the largest of the video; None for whole frames.
         box (`list[float]` of length 4, *optional*): x1, y1, x2, y2 of the face in the middle of the window's frames,
-            in pixels of the video.
+            in pixels of the video, not beyond the frame.
+        frame_size (`list[int]` of length 2, *optional*): width and height of the video in pixels, as displayed.
+        num_frames (`int`): number of frames that were classified, 0 if the window shows no face.
+        warnings (`list[str]`): what makes the answer less reliable, keys of
+            `inference.warning_codes.WARNING_CODES`.
     """
 
     start_seconds: float
@@ -53,6 +58,9 @@ class Window:
     min_confidence: float | None = None
     person: int | None = None
     box: list[float] | None = None
+    frame_size: list[int] | None = None
+    num_frames: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str | None:
@@ -128,15 +136,25 @@ def timeline(
                 for person, number, answer in _answer_part(
                     part, source, times, network, processor, do_face_crop, people, face == "all"
                 ):
-                    answer.min_confidence = min_confidence
                     answers[person, done + number] = answer
                 done += len(part)
                 bar.update(len(part))
                 if callable(progress):
                     progress(done, len(spans))
+        frame_size, is_damaged = [source.width, source.height], source.is_damaged
+    windows = _choose(answers, people, spans, face == "all", do_face_crop, source.name)
+    for answer in windows:
+        answer.min_confidence, answer.frame_size = min_confidence, frame_size
+        if is_damaged:
+            answer.warnings = in_order({*answer.warnings, "damaged_file"})
+    return windows
+
+
+def _choose(answers, people, spans, everyone: bool, do_face_crop: bool, name: str) -> list[Window]:
+    """The windows of all people, or those of the largest one, and the numbers of the people."""
     shown = {person for person, _ in answers}
     order = sorted(shown, key=lambda person: -people.sizes.get(person, 0.0))
-    if face == "all":
+    if everyone:
         windows = []
         for (person, _), answer in sorted(answers.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
             answer.person = order.index(person) if do_face_crop else None
@@ -144,14 +162,16 @@ def timeline(
         return windows
     if len(order) > 1:
         logger.warning(
-            f"{source.name!r} shows {len(order)} people, where a cut or coming back to another place makes a new one; "
+            f"{name!r} shows {len(order)} people, where a cut or coming back to another place makes a new one; "
             'the answers are those of the largest. Use face="all" (--face all) for the others.'
         )
-    windows = [Window(start, end, min_confidence=min_confidence) for start, end, _ in spans]
+    windows = [Window(start, end) for start, end, _ in spans]
     for number in range(len(spans)):
         if order and (order[0], number) in answers:
             windows[number] = answers[order[0], number]
             windows[number].person = 0 if do_face_crop else None
+            if any((person, number) in answers for person in order[1:]):
+                windows[number].warnings = in_order({*windows[number].warnings, "several_faces"})
     return windows
 
 
@@ -211,30 +231,49 @@ def _answer_part(
         place = {frame: index for index, frame in enumerate(needed)}
         chosen = {number: [place[frame] for frame in frames] for number, frames in enumerate(sampled)}
         answers = _answer(images, torch.zeros(len(needed)), chosen, network)
-        yield from ((0, number, _window(part[number], needed, times, *answer)) for number, *answer in answers)
+        for number, *answer in answers:
+            yield 0, number, _window(part[number], needed, times, len(chosen[number]), *answer)
         return
     images = source.get_frames(needed, max_side=FACE_MAX_SIDE)
     for appearance in people.follow(images, needed, processor.face_detector(), small_faces):
         start, stop, track = appearance.start, appearance.stop, appearance.track
-        place, visible = {frame: index for index, frame in enumerate(needed[start:stop])}, track.visible().tolist()
+        place, visible = {frame: index for index, frame in enumerate(needed[start:stop])}, track.visible()
         chosen = {}
         for number, frames in enumerate(sampled):
             places = [place[frame] for frame in frames if frame in place]
-            if places and 2 * sum(visible[index] for index in places) >= len(frames):
+            if 2 * int(visible[places].sum()) >= len(frames):
                 chosen[number] = places
         if not chosen:
             continue
         crops = crop_faces(images[start:stop], track.boxes, track.rolls, size, processor.face_margin)
         for number, *answer in _answer(crops, track.yaws, chosen, network):
-            window = _window(part[number], needed[start:stop], times, *answer)
-            middle = chosen[number][len(chosen[number]) // 2]
-            window.box = (track.boxes[middle] * (source.width / images.shape[-1])).tolist()
+            places = chosen[number]
+            window = _window(part[number], needed[start:stop], times, len(places), *answer)
+            seen = _seen(track, places, visible, source.width / images.shape[-1])
+            edges = zip(seen.boxes[len(places) // 2].tolist(), [source.width, source.height] * 2)
+            window.box = [min(max(edge, 0.0), side) for edge, side in edges]
+            codes = face_warnings(seen, crops[places], processor.face_margin)
+            # A track does not go beyond its shot.
+            window.warnings = codes if len(places) == len(sampled[number]) else in_order({*codes, "cut"})
             yield appearance.person, number, window
 
 
-def _window(span, numbers, times, scores, agreement, key, image) -> Window:
+def _seen(track: FaceTrack, places: list[int], visible: torch.Tensor, scale: float) -> FaceTrack:
+    """A face in some frames of its track, with boxes in pixels of the video."""
+    return replace(
+        track,
+        boxes=track.boxes[places] * scale,
+        rolls=track.rolls[places],
+        yaws=track.yaws[places],
+        examined=track.examined[places],
+        detected=track.detected[places],
+        presence=float(visible[places].float().mean()),
+    )
+
+
+def _window(span, numbers, times, num_frames, scores, agreement, key, image) -> Window:
     # The image is copied, as a view would keep all frames in memory.
-    return Window(span[0], span[1], scores, agreement, times[numbers[key]], image.clone())
+    return Window(span[0], span[1], scores, agreement, times[numbers[key]], image.clone(), num_frames=num_frames)
 
 
 def _answer(images, yaws, chosen: dict[int, list[int]], network):

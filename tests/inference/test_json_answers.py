@@ -34,6 +34,14 @@ def test_the_command_prints_what_the_schema_describes(tmp_path, capsys):
         document = check(json.loads(capsys.readouterr().out))
         assert document["schema_version"] == SCHEMA_VERSION
         assert document["answers"][0]["file"] == CLIP
+    for face in ("largest", "all"):
+        command = ["timeline", CLIP, "--window", "8", "--step", "8", "--face", face, "--out", str(tmp_path / "a.json")]
+        assert main(command) == 0
+        windows = check(json.loads((tmp_path / "a.json").read_text()))["windows"]
+        assert [window["start_seconds"] for window in windows] == [0, 8, 16, pytest.approx(22.6, abs=0.05)]
+        assert all(
+            window["person"] == 0 and window["label"] == window["predictions"][0]["label"] for window in windows
+        )
     document["answers"][0]["colour"] = "blue"
     with pytest.raises(Exception, match="colour"):
         check(document)

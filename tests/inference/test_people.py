@@ -8,6 +8,7 @@ import pytest
 from modeling_rdfer import timeline
 from modeling_rdfer.cli import main
 from modeling_rdfer.inference import timeline as timeline_module
+from modeling_rdfer.plots import plot_timeline
 from tests.helpers.paths import DATA
 
 LEFT = slice(0, 300)  # columns
@@ -82,5 +83,26 @@ def test_the_command_writes_a_row_for_each_window_of_each_person(meeting, tmp_pa
     assert main(["timeline", str(meeting), "--window", "2", "--step", "2", "--face", "all", "--out", str(out)]) == 0
     rows = list(csv.DictReader(out.open()))
     assert {row["person"] for row in rows} == {"0", "1"} and float(rows[0]["x2"]) < 320
-    assert "people" in capsys.readouterr().out
-    assert main(["timeline", str(meeting), "--face", "all", "--out", str(tmp_path / "a.png")]) == 1
+    assert "of 2 people" in capsys.readouterr().out
+
+
+def test_the_picture_has_a_row_for_each_person(meeting, tmp_path):
+    windows = timeline(meeting, window=1.0, step=1.0, face="all")
+    plot_timeline(windows, tmp_path / "people.svg", title="meeting")
+    text = (tmp_path / "people.svg").read_text()
+    assert "<!-- person 0 -->" in text and "<!-- person 1 -->" in text and "<!-- person 2 -->" not in text
+    assert text.count("<!-- no face -->") == 1  # where the right person is away
+    plot_timeline([window for window in windows if window.person == 1], tmp_path / "one.svg")
+    assert "<!-- no face -->" in (tmp_path / "one.svg").read_text()
+    with pytest.raises(ValueError, match="no window shows a face"):
+        plot_timeline([], tmp_path / "none.svg")
+
+
+def test_windows_warn_of_others_and_of_cuts(meeting, faces, tmp_path):
+    windows = timeline(meeting, window=1.0, step=1.0)
+    assert [window.warnings for window in windows] == [["several_faces"]] * 2 + [[]] * 2 + [["several_faces"]] * 2
+    assert all(window.frame_size == [640, 300] and window.num_frames == 25 for window in windows)
+    dark = [faces[number] // 8 if number < 18 else 255 - faces[number] // 8 for number in range(20)]
+    write(tmp_path / "dark.mp4", dark)
+    (window,) = timeline(tmp_path / "dark.mp4", window=2.0)
+    assert window.warnings == ["dark", "cut"] and window.num_frames == 18
