@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BackboneOutput
 
 # Least height and width of the feature maps that heat maps are made of: a face has about six rows that can be told
 # apart. In the frame network at 48 pixels the last maps are 3 x 3, those before 6 x 6.
@@ -40,8 +41,9 @@ def explain(
     """Shows which parts of the key frames speak for a label: Grad-CAM (Selvaraju et al., arXiv 1610.02391, section 3).
 
     The score that is explained is the logit of the label less the mean of the other logits, which does not saturate
-    (ours). The maps are those of the last layer of the backbone whose feature maps have at least 6 x 6 pixels, of all
-    frames of a video on one scale. The choice of the key frames itself is not explained.
+    (ours). The maps are those of the last layer of the backbone whose feature maps have at least 6 x 6 pixels, which
+    are patches in a transformer, of all frames of a video on one scale. The choice of the key frames itself is not
+    explained.
 
     Args:
         model (`PreTrainedModel`): a model of either family; it is not changed, and may be used by other threads.
@@ -66,8 +68,10 @@ def explain(
     maps: list[tuple[nn.Module, torch.Tensor]] = []
 
     def record(module, args, output):
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[-2:]) >= MIN_MAP_SIZE:
-            maps.append((module, output))
+        # Of the backbone as a whole, which comes last, the deepest map.
+        features = output.feature_maps[-1] if isinstance(output, BackboneOutput) else output
+        if isinstance(features, torch.Tensor) and _is_map(features, pixel_values_videos.shape[-2:]):
+            maps.append((module, features))
 
     for module in network.base_model.backbone.modules():
         module.register_forward_hook(record)
@@ -94,6 +98,15 @@ def explain(
     heat = heat.view(*outputs.key_frame_indices.shape, *heat.shape[-2:])
     strongest = heat.flatten(1).amax(1).clamp(min=torch.finfo(heat.dtype).tiny)
     return Explanation(heat / strongest.view(-1, 1, 1, 1, 1), outputs.key_frame_indices, labels)
+
+
+def _is_map(features: torch.Tensor, frame_size: tuple[int, int]) -> bool:
+    """Whether features may be a map `(N, D, H', W')` that is large enough, of frames of size `(H, W)`."""
+    if features.ndim != 4 or min(features.shape[-2:]) < MIN_MAP_SIZE:
+        return False
+    # Tokens of a transformer can have four dimensions, too, but not the proportions of the frames.
+    rows, columns = (part / whole for part, whole in zip(features.shape[-2:], frame_size))
+    return 0.8 < rows / columns < 1.25
 
 
 def overlay(frames: torch.Tensor, heatmaps: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,17 @@ VARIANTS = {
     "timm": {"backbone_config": TIMM},
 }
 
+_SIZES = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "tubelet_size": 2, "patch_size": 8}
+VIDEOMAE = {"model_type": "videomae", "num_frames": 4, "image_size": 32, "intermediate_size": 32, **_SIZES}
+REGIONS = {**VIDEOMAE, "model_type": "rdfer_region_encoder", "region_size": [1, 2, 4]}
+VJEPA2 = {
+    **_SIZES, "model_type": "vjepa2", "frames_per_clip": 4, "crop_size": 32, "mlp_ratio": 2.0, "pred_hidden_size": 16,
+    "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1,
+}  # fmt: skip
+VIDEO_ENCODERS = {"videomae": VIDEOMAE, "vjepa2": VJEPA2, "regions": REGIONS}
+# Settings of a model on one of these.
+CLIPS = {"frames_per_clip": 4, "num_clips": 2, "image_size": 32, "num_labels": 3}
+
 
 def tiny_config(**overrides) -> RDFERConfig:
     return RDFERConfig.from_preset("tiny", **{"num_labels": 5, "detector_image_size": 28, **overrides})

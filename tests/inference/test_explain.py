@@ -11,7 +11,7 @@ from modeling_rdfer import AENForVideoClassification, RDFERForVideoClassificatio
 from modeling_rdfer.cli import main
 from modeling_rdfer.inference.explain import overlay
 from tests.helpers.paths import AEN_CHECKPOINT, CHECKPOINT, DATA
-from tests.helpers.tiny_models import tiny_model, videos
+from tests.helpers.tiny_models import CLIPS, TINY_VIT, VIDEO_ENCODERS, tiny_model, videos
 from training.synthetic import plan_video
 from training.synthetic.appearance import ACTION_UNITS
 from training.synthetic.faces import POSE, VIEW
@@ -75,6 +75,36 @@ def test_explain_leaves_the_model_alone_and_needs_no_trainable_weights():
     assert free.heatmaps.flatten(1).amax(1).tolist() == pytest.approx([1.0, 1.0])
     alone = explain(model, frames[1:])  # other videos make no difference
     torch.testing.assert_close(alone.heatmaps[0], free.heatmaps[1], atol=1e-3, rtol=1e-3)
+
+
+# Patches so small that there are 8 x 8 of them, or 6 x 6.
+TRANSFORMERS = {name: {**CLIPS, "backbone_config": {**each, "patch_size": 4}} for name, each in VIDEO_ENCODERS.items()}
+TRANSFORMERS["images"] = {**CLIPS, "backbone_config": {**TINY_VIT, "image_size": 84}, "image_size": 84}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_heat_of_a_transformer_is_what_its_last_features_say_for_the_label(name):
+    settings = TRANSFORMERS[name]
+    # A new model averages what its classifier says of each place of each frame.
+    model = tiny_model(randomise_heads=False, **settings)
+    torch.nn.init.normal_(model.classifier.weight)
+    frames = videos(size=settings["image_size"], num_frames=9)
+    found = explain(model, frames, labels=torch.tensor([2, 0]))
+    weights = model.classifier.weight.detach()
+    weights = 1.5 * (weights - weights.mean(0))  # a label less the mean of the two others
+    for video, label in enumerate(found.labels):
+        with torch.no_grad():
+            key_frames = model._normalise(frames[video, found.key_frame_indices[video].flatten()])
+            (features,) = model.rdfer.backbone(key_frames).feature_maps
+        heat = torch.einsum("nchw,c->nhw", features, weights[label]).relu()
+        heat = torch.nn.functional.interpolate(heat[:, None], frames.shape[-2:], mode="bilinear")[:, 0]
+        torch.testing.assert_close(found.heatmaps[video].flatten(0, 1), heat / heat.max(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", VIDEO_ENCODERS)
+def test_too_few_patches_for_a_map_are_refused(name):
+    with pytest.raises(ValueError, match="no feature maps of 6 x 6 pixels for frames of .32, 32. pixels"):
+        explain(tiny_model(backbone_config=VIDEO_ENCODERS[name], **CLIPS), videos(size=32, num_frames=9))
 
 
 def test_frames_too_small_for_a_map_are_refused():

@@ -22,6 +22,7 @@ from modeling_rdfer.cli import main
 from modeling_rdfer.inference.export import export
 from modeling_rdfer.inference.onnx import ONNXModel
 from tests.helpers.paths import DATA, ROOT
+from tests.helpers.tiny_models import CLIPS, VIDEO_ENCODERS, tiny_model
 
 CLIP = DATA / "cap13_edit2.mp4"
 TOLERANCE = 1e-4
@@ -59,6 +60,16 @@ def assert_parity(model, run, batch: int, num_frames: int):
 def test_onnx_gives_the_answers_of_the_model(rdfer, cached_file, aen, aen_file, batch, num_frames):
     assert_parity(rdfer, ONNXModel(cached_file, rdfer.config), batch, num_frames)
     assert_parity(aen, ONNXModel(aen_file, aen.config), batch, num_frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VIDEO_ENCODERS)
+def test_a_model_on_a_video_encoder_gives_the_same_answers_in_onnx(tmp_path, name):
+    model = tiny_model(backbone_config=VIDEO_ENCODERS[name], **CLIPS)
+    assert export(model, tmp_path / "video.onnx") <= TOLERANCE
+    run = ONNXModel(tmp_path / "video.onnx", model.config)
+    for batch, num_frames in ((1, 1), (3, 9)):
+        assert_parity(model, run, batch, num_frames)
 
 
 def test_batch_and_padding_change_nothing_in_the_file_itself(rdfer, cached_file):

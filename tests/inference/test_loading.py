@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoP
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor, predict
 from modeling_rdfer.inference.errors import CheckpointReadError
 from tests.helpers.paths import CHECKPOINT, DATA
+from tests.helpers.tiny_models import CLIPS, VIDEO_ENCODERS, tiny_model, videos
 
 CLIP = DATA / "cap13_edit2.mp4"
 
@@ -71,6 +72,38 @@ else:
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout.strip().splitlines()[-1])
     assert scores_of(answer) == pytest.approx(expected, abs=1e-5)
+
+
+def test_remote_code_of_models_on_video_encoders(tmp_path):
+    frames, expected = videos(size=32, num_frames=9), {}
+    torch.save(frames, tmp_path / "frames.pt")
+    for name, encoder in VIDEO_ENCODERS.items():
+        model = tiny_model(backbone_config=encoder, **CLIPS)
+        model.save_pretrained(tmp_path / name)
+        with torch.no_grad():
+            expected[name] = model(frames).logits.tolist()
+    script = f"""
+import json, sys
+sys.modules["modeling_rdfer"] = None  # as if it were not installed
+import torch
+from transformers import AutoModelForVideoClassification
+answers = {{}}
+for name in {list(VIDEO_ENCODERS)!r}:
+    model = AutoModelForVideoClassification.from_pretrained(name, trust_remote_code=True)
+    with torch.no_grad():
+        answers[name] = model(torch.load("frames.pt")).logits.tolist()
+model.save_pretrained("again")  # the last one, whose encoder is of this package
+AutoModelForVideoClassification.from_pretrained("again", trust_remote_code=True)
+print(json.dumps(answers))
+"""
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "PATH": "", "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    answers = json.loads(result.stdout.strip().splitlines()[-1])
+    for name, logits in expected.items():
+        torch.testing.assert_close(answers[name], logits, atol=1e-5, rtol=0)
 
 
 def test_auto_classes(expected):

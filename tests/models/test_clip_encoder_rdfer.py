@@ -10,25 +10,16 @@ from modeling_rdfer import RDFERConfig, RDFERForVideoClassification
 from modeling_rdfer.models.clip_encoder_rdfer import RDFERClipEncoder
 from modeling_rdfer.models.configuration_rdfer import RDFERRegionEncoderConfig
 from modeling_rdfer.models.region_encoder_rdfer import RDFERRegionEncoder
-from tests.helpers.tiny_models import assert_same, tiny_config, tiny_model
+from tests.helpers.tiny_models import CLIPS, REGIONS, VIDEO_ENCODERS, VIDEOMAE, assert_same, tiny_config, tiny_model
 from tests.helpers.tiny_models import videos as random_videos
 from tests.helpers.training_job import Videos, make_trainer
 
-SIZES = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "tubelet_size": 2, "patch_size": 8}
-VIDEOMAE = {"model_type": "videomae", "num_frames": 4, "image_size": 32, "intermediate_size": 32, **SIZES}
-REGIONS = {**VIDEOMAE, "model_type": "rdfer_region_encoder", "region_size": [1, 2, 4]}
-VJEPA2 = {
-    **SIZES, "model_type": "vjepa2", "frames_per_clip": 4, "crop_size": 32, "mlp_ratio": 2.0, "pred_hidden_size": 16,
-    "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1,
-}  # fmt: skip
-ENCODERS = {"videomae": VIDEOMAE, "vjepa2": VJEPA2, "regions": REGIONS}
 REFUSED = StrictDataclassClassValidationError
-CLIPS = {"frames_per_clip": 4, "num_clips": 2, "image_size": 32, "num_labels": 3}
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", VIDEO_ENCODERS)
 def test_a_model_on_a_video_encoder_trains_saves_and_reloads(tmp_path, name):
-    model = tiny_model(backbone_config=ENCODERS[name], **CLIPS)
+    model = tiny_model(backbone_config=VIDEO_ENCODERS[name], **CLIPS)
     frames = random_videos(size=32, num_frames=9)
     output = model(frames)
     assert output.key_frame_indices.shape == (2, 2, 4) and output.agreement.shape == (2,)
