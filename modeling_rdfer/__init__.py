@@ -44,10 +44,11 @@ from .models.video_processing_rdfer import RDFERVideoProcessor
 if TYPE_CHECKING:
     from .inference.explain import Explanation, explain
     from .inference.export import export
+    from .inference.face_stream import Window
     from .inference.loading import load
     from .inference.onnx import ONNXModel
     from .inference.predict import predict
-    from .inference.timeline import Window, timeline
+    from .inference.timeline import timeline
     from .trainer.arguments import RDFERTrainingArguments
     from .trainer.losses import cross_entropy, generalized_cross_entropy, symmetric_cross_entropy, weighted_loss
     from .trainer.metrics import (
@@ -65,7 +66,7 @@ _LAZY_MODULES = {
     "ONNXModel": ".inference.onnx",
     "RDFERTrainer": ".trainer.trainer",
     "RDFERTrainingArguments": ".trainer.arguments",
-    "Window": ".inference.timeline",
+    "Window": ".inference.face_stream",
     "area_under_risk_coverage": ".trainer.metrics",
     "cross_entropy": ".trainer.losses",
     "expected_calibration_error": ".trainer.metrics",

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 from .complete_files import write_atomically
+from .inference.face_stream import Window
 from .inference.scores import UNCERTAIN
-from .inference.timeline import Window
 
 # Okabe and Ito's colours, which colour-blind people can tell apart. With more labels the line style changes, too.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#000000"]

@@ -6,7 +6,7 @@ import io
 import json
 
 from .complete_files import write_atomically
-from .inference.timeline import Window
+from .inference.face_stream import Window
 
 
 def write_timeline_csv(windows: list[Window], path, with_people: bool = False):

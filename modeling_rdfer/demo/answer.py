@@ -12,9 +12,10 @@ import PIL.Image
 import torch
 
 from ..inference.explain import overlay
+from ..inference.face_stream import Window
 from ..inference.loading import load
 from ..inference.predict import predict
-from ..inference.timeline import Window, timeline
+from ..inference.timeline import timeline
 from ..models.labels_rdfer import class_names
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..plots import COLOURS, display_times

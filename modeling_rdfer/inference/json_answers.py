@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..models.labels_rdfer import class_names
 from ..models.package_data_rdfer import embedded_checkpoint
+from .face_stream import Window
 from .loading import EMBEDDED, Engine, checkpoint_of, load
-from .timeline import Window
 
 # The second number grows when keys or warning codes are added, the first one when any changes or goes.
 SCHEMA_VERSION = "1.1"

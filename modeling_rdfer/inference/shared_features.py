@@ -15,7 +15,7 @@ FRAMES_PER_CALL = 16
 class SharedFeatures:
     """Features of the frames of one face, computed when a window first needs them (ours).
 
-    Frames are added in time order and have numbers from 0. Those that no window needs any more are forgotten.
+    Frames that no window needs any more are forgotten.
 
     Args:
         network (`PreTrainedModel`): the model, in evaluation mode, for which `can_share_features` is True.
@@ -26,20 +26,15 @@ class SharedFeatures:
         self._network, self._backbones = network, _distinct_backbones(network, frame_side)
         self._frames: dict[int, torch.Tensor] = {}
         self._features: dict[tuple[str, int], list[torch.Tensor]] = {}
-        self._first = self._num_frames = 0
 
-    def add(self, frame: torch.Tensor):
-        """Adds a frame, uint8 `(3, H, W)`."""
-        self._frames[self._num_frames] = frame
-        self._num_frames += 1
+    def add(self, number: int, frame: torch.Tensor):
+        """Adds a frame, uint8 `(3, H, W)`, under its number."""
+        self._frames[number] = frame
 
     def forget_before(self, number: int):
         """Forgets the frames with lower numbers."""
-        for old in range(self._first, min(number, self._num_frames)):
-            self._frames.pop(old, None)
-            for backbone in set(self._backbones.values()):
-                self._features.pop((backbone, old), None)
-        self._first = max(self._first, number)
+        self._frames = {key: frame for key, frame in self._frames.items() if key >= number}
+        self._features = {key: levels for key, levels in self._features.items() if key[1] >= number}
 
     def of_windows(self, windows: torch.Tensor) -> Callable[[str, torch.Tensor], list[torch.Tensor]]:
         """Returns what the model takes as `shared_features`, for windows whose frames have these numbers `(B, T)`."""

@@ -113,7 +113,8 @@ def track_faces(
             frames; longer videos get proportionally more.
         steadiness (`float`, *optional*, defaults to 0.08): how far the smoothed box may be from the detected one, in
             units of the face's size, and the angles in radians, >= 0.
-        detections (`dict`, *optional*): what `detect_ahead` returned.
+        detections (`dict`, *optional*): frame -> boxes that are known, as `detect_ahead` returns them. Those of the
+            other frames that were examined are added.
         across_cuts (`bool`, *optional*, defaults to `True`): whether a face that ends where another begins stays one
             track, whose box jumps; otherwise they are two.
 
@@ -149,6 +150,8 @@ def track_faces(
         # If these are too many, an even choice is better than the first ones.
         step = -(-len(unclear) // (max_detections - len(found)))
         net = _detect(frames, detector, net, unclear[::step], found, quarter_turns)
+    if detections is not None:
+        detections.update((frame, torch.from_numpy(boxes)) for frame, boxes in found.items())
     return _make_tracks(found, num_frames, steadiness, across_cuts)
 
 

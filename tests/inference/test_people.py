@@ -7,7 +7,6 @@ import pytest
 
 from modeling_rdfer import timeline
 from modeling_rdfer.cli import main
-from modeling_rdfer.inference import timeline as timeline_module
 from modeling_rdfer.plots import plot_timeline
 from tests.helpers.paths import DATA
 
@@ -45,8 +44,7 @@ def meeting(faces, tmp_path_factory):
     return path
 
 
-def test_people_keep_their_numbers_when_they_come_back(meeting, monkeypatch):
-    monkeypatch.setattr(timeline_module, "PART_BYTES", 60 * 640 * 300 * 3)  # the video is read in several parts
+def test_people_keep_their_numbers_when_they_come_back(meeting):
     windows = timeline(meeting, window=1.0, step=0.5, face="all")
     starts = {person: [w.start_seconds for w in windows if w.person == person] for person in (0, 1)}
     assert {window.person for window in windows} == {0, 1}

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from modeling_rdfer import AENForVideoClassification, timeline
-from modeling_rdfer.inference import timeline as timeline_module
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.inference.shared_features import SharedFeatures, can_share_features
 from tests.helpers.paths import AEN_CHECKPOINT, DATA
@@ -29,8 +28,8 @@ def test_windows_with_shared_features_have_the_answers_of_the_model_alone(name):
     mask = torch.ones(3, 20, dtype=torch.bool)
     mask[1, 15:] = False
     shared = SharedFeatures(network, size)
-    for frame in frames:
-        shared.add(frame)
+    for number, frame in enumerate(frames):
+        shared.add(number, frame)
     with torch.inference_mode():
         expected = network(frames[windows], frame_mask=mask)
         outputs = network(frames[windows], frame_mask=mask, shared_features=shared.of_windows(windows))
@@ -38,8 +37,7 @@ def test_windows_with_shared_features_have_the_answers_of_the_model_alone(name):
     assert torch.equal(outputs.key_frame_indices, expected.key_frame_indices)
 
 
-def test_each_frame_goes_through_the_network_once(monkeypatch):
-    monkeypatch.setattr(timeline_module, "PART_BYTES", 2**30)  # the whole clip
+def test_each_frame_goes_through_the_network_once():
     network, frames = load()[0], []
     hook = network.base_model.backbone.register_forward_pre_hook(lambda _, args: frames.append(len(args[0])))
     other = network.base_model.detector.backbone.register_forward_pre_hook(lambda _, args: frames.append(1000))
@@ -64,7 +62,7 @@ def test_temporal_shift_cannot_share_features():
 
 def test_forgotten_frames_are_not_kept():
     shared = SharedFeatures(load()[0], 48)
-    for _ in range(10):
-        shared.add(torch.zeros(3, 48, 48, dtype=torch.uint8))
+    for number in range(10):
+        shared.add(number, torch.zeros(3, 48, 48, dtype=torch.uint8))
     shared.forget_before(8)
     assert sorted(shared._frames) == [8, 9]

@@ -128,14 +128,15 @@ def test_timeline_of_a_decoder_without_times_is_an_error_and_not_wrong(tmp_path)
         timeline(decoder)
 
 
-def test_timeline_reads_long_videos_in_parts(monkeypatch):
-    expected = timeline(CLIP, window=2.0, step=2.0)
-    monkeypatch.setattr(module, "PART_BYTES", 120 * 400 * 300 * 3)
-    parts = []
-    answer_part = module._answer_part
-    monkeypatch.setattr(module, "_answer_part", lambda part, *a: parts.append(part) or answer_part(part, *a))
+def test_timeline_tells_its_progress():
     progress = []
     windows = timeline(CLIP, window=2.0, step=2.0, progress=lambda done, total: progress.append((done, total)))
-    assert len(parts) > 5
-    assert progress == sorted(progress) and progress[-1] == (len(windows), len(windows))
-    assert [window.label for window in windows] == [window.label for window in expected]
+    assert len(windows) == 16 and progress == [(8, 16), (16, 16)]
+
+
+@pytest.mark.parametrize("window, step", [(4.0, 1.0), (3.0, 0.7), (6.0, 6.0)])
+def test_windows_of_more_frames_than_the_model_looks_at(window, step):
+    """Overlapping windows sample different frames."""
+    windows = timeline(CLIP, window=window, step=step)
+    assert {answer.num_frames for answer in windows} == {64}
+    assert windows[-1].end_seconds == pytest.approx(30.6, abs=0.1)
