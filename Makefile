@@ -50,10 +50,12 @@ demo: $(VENV)/.demo
 	@echo ">> Look at output/timeline.png, output/timeline.csv, and output/demo (confusion matrix, curves, sample table)"
 
 test: $(VENV)/.dev
+	$(BIN)/python -m tests.helpers.transformers_tests
 	@echo ">> Running the tests"
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
+	$(BIN)/python -m tests.helpers.transformers_tests
 	$(BIN)/python -m pytest
 
 # KEEP="torch torchvision torchcodec" takes the usual versions of these, where the lowest cannot be installed.

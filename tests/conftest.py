@@ -33,6 +33,17 @@ CHROMIUM_FLAGS = [
 torch.set_num_threads(1)
 
 
+def pytest_configure(config):
+    for name in (
+        "accelerate_tests",
+        "flash_attn_test",
+        "flash_attn_3_test",
+        "flash_attn_4_test",
+        "torch_compile_test",
+    ):
+        config.addinivalue_line("markers", f"{name}: of transformers' own tests")
+
+
 def pytest_runtest_setup(item):
     """Skips what needs a GPU where there is none, unless one is required: then a broken driver is not overlooked."""
     if item.get_closest_marker("needs_cuda") and not torch.cuda.is_available():

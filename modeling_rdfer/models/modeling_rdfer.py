@@ -225,8 +225,8 @@ class RDFERPreTrainedModel(VideoBackbonePreTrainedModel):
     base_model_prefix = "rdfer"
     backbone_names = ("backbone", "detector.backbone")
     _no_split_modules = ["RDFERKeyExpressionDetector", "RDFERLongTermLayer"]
-    # Quantizers, which match names from their start, leave these as they are: they cannot take a layer with one input.
-    _keep_in_fp32_modules = ["time_embedding", "rdfer.time_embedding"]
+    # Quantizers leave it as it is: they cannot take a layer with one input.
+    _keep_in_fp32_modules = ["time_embedding"]
 
     @classmethod
     def from_backbone_pretrained(
@@ -434,6 +434,9 @@ class RDFERForVideoClassification(RDFERPreTrainedModel):
     'neutral'
 
     ```"""
+
+    # Quantizers match names from their start.
+    _keep_in_fp32_modules = ["time_embedding", "rdfer.time_embedding"]
 
     def __init__(self, config: RDFERConfig):
         super().__init__(config)

@@ -32,6 +32,10 @@ class EpochCallback(TrainerCallback):
     def on_epoch_end(self, args, state, control, **kwargs):
         self.trainer.finish_epoch()
 
+    def on_train_end(self, args, state, control, **kwargs):
+        # Resumed from the checkpoint of the very last step, there is no epoch any more.
+        self.trainer.finish_epoch()
+
 
 class ShortLogsMixin:
     """Mixin for callbacks that print logs: leaves out the values of single labels, which would fill the screen."""

@@ -2,6 +2,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -330,6 +331,17 @@ def test_killed_and_resumed_training_equals_one_that_was_not(tmp_path, workers):
     for name, value in whole.items():
         assert torch.equal(resumed[name], value), name
     assert_same_tables(table_of(tmp_path / "whole"), table_of(tmp_path / "killed"), tolerance=0)
+
+
+def test_killed_after_the_last_checkpoint_the_last_epoch_is_in_the_table(tmp_path):
+    options = {"train_dataset": Videos(8), "num_train_epochs": 2, "save_strategy": "steps", "save_steps": 1}
+    make_trainer(tmp_path, **options).train()
+    expected = table_of(tmp_path)
+    # As it is between the checkpoint of the last step and the end of its epoch: the table is that of the first epoch.
+    shutil.copy(tmp_path / "checkpoint-3" / "sample_table.parquet", tmp_path)
+    assert table_of(tmp_path) != expected
+    make_trainer(tmp_path, **options).train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    assert_same_tables(table_of(tmp_path), expected, tolerance=0)
 
 
 def test_two_processes_equal_one(tmp_path):
