@@ -23,9 +23,11 @@ class TorchCodecVideo(VideoSource):
     Args:
         video (`PyAVVideo`): the same file, opened with PyAV.
         fall_back (`bool`): whether PyAV may read frames that it reads faster or that torchcodec cannot decode.
+        device (`str`, *optional*, defaults to `"cpu"`): `"cpu"`, or the GPU that decodes. A chunk of frames is resized
+            there, before it is copied.
     """
 
-    def __init__(self, video: PyAVVideo, fall_back: bool):
+    def __init__(self, video: PyAVVideo, fall_back: bool, device: str = "cpu"):
         super().__init__(
             video.name,
             "torchcodec",
@@ -36,7 +38,7 @@ class TorchCodecVideo(VideoSource):
             video.pts_seconds,
             video.duration_seconds,
         )
-        self._video, self._fall_back, self._decoder = video, fall_back, None
+        self._video, self._fall_back, self._device, self._decoder = video, fall_back, device, None
 
     @property
     def is_damaged(self) -> bool:
@@ -51,20 +53,20 @@ class TorchCodecVideo(VideoSource):
             stream_index=self._video.stream_index,
             num_ffmpeg_threads=self._video.num_threads,
             custom_frame_mappings=json.dumps(mapping),
-            device="cpu",
+            device=self._device,
         )
 
     def _split(self, wanted):
         if self._pyav_is_faster(wanted):
             return self._video._split(wanted)
         parts = self._video.parts(wanted)
-        if len(parts) == 1:
+        if len(parts) == 1 or self._device != "cpu":
             return [(self, wanted)]
         return [(TorchCodecVideo(self._video.copy(), self._fall_back), part) for part in parts]
 
     def _pyav_is_faster(self, wanted) -> bool:
         """Whether many frames can be skipped, which only PyAV can do."""
-        return self._fall_back and self._video.can_skip and is_sparse(wanted)
+        return self._device == "cpu" and self._fall_back and self._video.can_skip and is_sparse(wanted)
 
     def _read(self, wanted):
         if self._pyav_is_faster(wanted):
@@ -75,7 +77,7 @@ class TorchCodecVideo(VideoSource):
                 if self._decoder is None:
                     self._open()
                 batch = self._decoder.get_frames_at(indices=chunk)
-                pts = batch.pts_seconds.numpy()
+                pts = batch.pts_seconds.cpu().numpy()
                 if np.abs(pts - self.pts_seconds[chunk]).max() > 1e-3:
                     raise RuntimeError(f"the frames at {pts} s came instead of those at {self.pts_seconds[chunk]} s")
             except (RuntimeError, ValueError, IndexError) as error:
@@ -140,4 +142,4 @@ def _undecodable(video: VideoSource, chunk: list[int], error: Exception, expecte
 
 def _first_line(error: Exception) -> str:
     line = (str(error) or type(error).__name__).splitlines()[0]
-    return re.sub(r"^\w+, \S+\.cpp:\d+, ", "", line)  # without the place in torchcodec's source
+    return re.sub(r"^\w+, \S+\.(?:cpp|h):\d+, ", "", line)  # without the place in torchcodec's source

@@ -44,6 +44,7 @@ def open_video(
     layout: str | None = None,
     channel_order: str = "rgb",
     on_damage: str = "error",
+    device: str | torch.device | None = None,
 ) -> VideoSource:
     """Opens one video of any kind.
 
@@ -70,6 +71,9 @@ def open_video(
         on_damage (`str`, *optional*, defaults to `"error"`): what to do with a damaged or truncated video file.
             `"error"` refuses it as soon as the damage is found. `"use_readable"` leaves out the frames that cannot be
             decoded, with a warning; the whole file is decoded once to find them.
+        device (`str` or `torch.device`, *optional*): a GPU, `"cuda"` or `"cuda:1"`, decodes and resizes the frames of
+            files that torchcodec reads (colours can differ by a few steps from those of the CPU). If it cannot, or
+            with any other device, the CPU does. The frames come back on the CPU.
 
     Returns:
         `VideoSource`: the opened video.
@@ -88,25 +92,25 @@ def open_video(
         raise ValueError(f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'.")
     if isinstance(source, dict) and (source.get("bytes") is not None or source.get("path") is not None):
         if source.get("bytes") is None:
-            return open_video(source["path"], decoder, name=name, on_damage=on_damage)
+            return open_video(source["path"], decoder, name=name, on_damage=on_damage, device=device)
         data = bytes(source["bytes"])
-        return _open_file(data, source.get("path") or name or f"<{len(data)} bytes>", decoder, on_damage)
+        return _open_file(data, source.get("path") or name or f"<{len(data)} bytes>", decoder, on_damage, device)
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(os.fsdecode(source), decoder, on_damage)
+        return _open_path(os.fsdecode(source), decoder, on_damage, device)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
         if os.fsdecode(data[-8:]).lower().endswith((*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)):
             # It is not opened: bytes can come from strangers, who could have any file read.
             expected = "the content of a file; a name in bytes has to be decoded, os.fsdecode(name)"
             raise VideoReadError(name or repr(data[-100:]), f"{len(data)} bytes that end as a file's name", expected)
-        return _open_file(data, name or f"<{len(data)} bytes>", decoder, on_damage)
+        return _open_file(data, name or f"<{len(data)} bytes>", decoder, on_damage, device)
     if hasattr(source, "read") and hasattr(source, "seek"):
         source.seek(0)
         data = source.read()
         name = name or str(getattr(source, "name", None) or f"<file object of {len(data)} bytes>")
         if not isinstance(data, bytes):
             raise VideoReadError(name, "a file opened as text", "a file opened in binary mode, open(path, 'rb')")
-        return _open_file(data, name, decoder, on_damage)
+        return _open_file(data, name, decoder, on_damage, device)
     if hasattr(source, "get_frames_at") and hasattr(source, "metadata"):
         encoded = getattr(source, "_hf_encoded", None) or {}  # set by datasets.Video
         return UserDecoderVideo(source, encoded.get("path") or name or f"<{type(source).__name__}>")
@@ -122,16 +126,16 @@ def open_video(
     )
 
 
-def _open_path(path: str, decoder: str, on_damage: str) -> VideoSource:
+def _open_path(path: str, decoder: str, on_damage: str, device) -> VideoSource:
     if re.match(r"https?://", path, flags=re.IGNORECASE):
-        return _open_file(_download(path), path, decoder, on_damage)
+        return _open_file(_download(path), path, decoder, on_damage, device)
     if os.path.isdir(path):
         return ImageVideo(folder_images(path), path)
     if not os.path.exists(path):
         raise VideoNotFoundError(path, f"no such file or folder (working directory {os.getcwd()})")
     if not os.path.isfile(path):
         raise VideoReadError(path, "neither a file nor a folder")
-    return _open_file(path, path, decoder, on_damage)
+    return _open_file(path, path, decoder, on_damage, device)
 
 
 def _open_list(frames: list | tuple, name: str, layout: str | None, channel_order: str) -> VideoSource:
@@ -144,7 +148,7 @@ def _open_list(frames: list | tuple, name: str, layout: str | None, channel_orde
     return ImageVideo(frames, name, layout, channel_order)
 
 
-def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str) -> VideoSource:
+def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str, device) -> VideoSource:
     if _is_image(file, name):
         return ImageVideo([file], name)
     backend, reason = decoder_in_use(decoder)
@@ -158,7 +162,8 @@ def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str) -> Vi
     small = video.height * video.width <= PYAV_UP_TO_PIXELS
     if backend == "pyav" or not video.torchcodec_can or (small and not forced):
         return video
-    return TorchCodecVideo(video, fall_back=not forced)
+    on_gpu = device is not None and torch.device(device).type == "cuda"
+    return TorchCodecVideo(video, fall_back=not forced, device=str(device) if on_gpu else "cpu")
 
 
 def _is_image(file: str | bytes, name: str) -> bool:

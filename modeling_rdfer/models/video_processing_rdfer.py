@@ -256,7 +256,8 @@ class RDFERVideoProcessor(BaseVideoProcessor):
             videos: one video or a batch, of any kind that the class describes.
             return_tensors (`"pt"` or `"np"`, *optional*): type of the arrays returned.
             return_metadata (`bool`, *optional*): whether to return `video_metadata`.
-            device (`str` or `torch.device`, *optional*): where to put the frames.
+            device (`str` or `torch.device`, *optional*): where to put the frames. A GPU also decodes video files of
+                more than 256 x 256 pixels, if torchcodec can be used; colours can differ by a few steps then.
             kwargs: options of the class, for this call only.
 
         Returns:
@@ -286,13 +287,15 @@ class RDFERVideoProcessor(BaseVideoProcessor):
         layout = kwargs.get("input_data_format", self.input_data_format)
         channel_order = kwargs.get("channel_order", self.channel_order)
         on_damage = kwargs.get("on_damage", self.on_damage)
+        device = kwargs.get("device")
         sources = split_batch(videos)
         opened = []
         for number, source in enumerate(sources):
             name = f"videos[{number}]" if len(sources) > 1 else None
-            opened.append(
-                open_video(source, name=name, layout=layout, channel_order=channel_order, on_damage=on_damage)
+            video = open_video(
+                source, name=name, layout=layout, channel_order=channel_order, on_damage=on_damage, device=device
             )
+            opened.append(video)
         return super().preprocess(opened, **kwargs)
 
     def sample_frames(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from modeling_rdfer import RDFERVideoProcessor
 from modeling_rdfer.models import video_decoding_rdfer
 from modeling_rdfer.models.decoder_choice_rdfer import decoder_in_use
 from modeling_rdfer.models.video_decoding_rdfer import open_video
@@ -29,6 +30,31 @@ def test_real_clip_has_the_same_frames_with_both_decoders():
             assert torch.equal(video.get_frames(indices, size=size).float(), a)
             few, all_of_them = video.get_frames([14, 15]), video.get_frames(range(10, 20))
             assert (few.float() - all_of_them[4:6].float()).abs().mean() < 2
+
+
+@pytest.mark.needs_cuda
+def test_a_gpu_decodes_the_same_frames():
+    indices = list(range(5, 765, 40))
+    for size in (None, (112, 112)):
+        # With torchcodec forced, nothing else decodes if the GPU cannot.
+        gpu, cpu = (
+            open_video(CLIP, "torchcodec", device=device).get_frames(indices, size=size).float()
+            for device in ("cuda", "cpu")
+        )
+        assert gpu.device.type == "cpu" and (gpu - cpu).abs().mean((1, 2, 3)).max() < 3
+    inputs = RDFERVideoProcessor()(CLIP, return_tensors="pt", device="cuda")
+    expected = RDFERVideoProcessor()(CLIP, return_tensors="pt")["pixel_values_videos"]
+    assert inputs["pixel_values_videos"].is_cuda
+    assert (inputs["pixel_values_videos"].cpu().float() - expected.float()).abs().mean() < 3
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this GPU can decode")
+def test_frames_come_from_the_cpu_if_the_gpu_cannot_decode():
+    frames = open_video(CLIP, device="cuda").get_frames([5, 20])
+    assert torch.equal(frames, open_video(CLIP, "pyav").get_frames([5, 20]))
+    if decoder_in_use("torchcodec")[0] is not None:
+        with pytest.raises(VideoReadError, match=r"0..5 cannot all be decoded \([^/]*CUDA[^/]*\); expected"):
+            open_video(CLIP, "torchcodec", device="cuda").get_frames([0, 5])
 
 
 def test_both_decoders_are_named_if_both_fail(faststart_mp4, tmp_path, monkeypatch):
