@@ -3,8 +3,10 @@
 
 import json
 import re
+from typing import Any
 
 import numpy as np
+import torch
 from transformers.utils import logging
 
 from .decoder_choice_rdfer import load_torchcodec
@@ -38,7 +40,9 @@ class TorchCodecVideo(VideoSource):
             video.pts_seconds,
             video.duration_seconds,
         )
-        self._video, self._fall_back, self._device, self._decoder = video, fall_back, device, None
+        self._video, self._fall_back, self._device = video, fall_back, device
+        self._decoder: Any = None
+        self._one_by_one = False  # for videos whose size changes, which torchcodec cannot decode in batches
 
     @property
     def is_damaged(self) -> bool:
@@ -76,8 +80,7 @@ class TorchCodecVideo(VideoSource):
             try:
                 if self._decoder is None:
                     self._open()
-                batch = self._decoder.get_frames_at(indices=chunk)
-                pts = batch.pts_seconds.cpu().numpy()
+                parts, pts = self._decode(chunk)
                 if np.abs(pts - self.pts_seconds[chunk]).max() > 1e-3:
                     raise RuntimeError(f"the frames at {pts} s came instead of those at {self.pts_seconds[chunk]} s")
             except (RuntimeError, ValueError, IndexError) as error:
@@ -88,7 +91,21 @@ class TorchCodecVideo(VideoSource):
                 logger.info(f"torchcodec cannot decode {self.name!r}, PyAV continues: {error}")
                 yield from self._continue_with_pyav(wanted[done:], error)
                 return
-            yield batch.data
+            yield from parts
+
+    def _decode(self, chunk: list[int]) -> tuple[list[torch.Tensor], np.ndarray]:
+        """Frames in parts `(n, 3, H, W)` of one size each, and their times in seconds."""
+        if not self._one_by_one:
+            try:
+                batch = self._decoder.get_frames_at(indices=chunk)
+                return [batch.data], batch.pts_seconds.cpu().numpy()
+            except RuntimeError:
+                if self._fall_back:
+                    raise
+                self._one_by_one = True
+                self._open()  # after an error it does not know where it is
+        frames = [self._decoder.get_frame_at(index) for index in chunk]
+        return [frame.data[None] for frame in frames], np.array([frame.pts_seconds for frame in frames])
 
     def _continue_with_pyav(self, wanted, error: Exception):
         try:

@@ -147,7 +147,7 @@ def test_edit_list_hides_the_frames_before_its_start(decoder, video_folder, plai
 
 
 @pytest.mark.parametrize("name", ["size_200x150", "size_200x300"])
-def test_frames_keep_their_shape_where_the_size_changes(video_folder, name):
+def test_frames_keep_their_shape_where_the_size_changes(decoder, video_folder, name):
     video = open_video(make(name, video_folder))
     assert (video.num_frames, video.height, video.width) == (50, 300, 400)
     frames, expected = video.get_frames([3, 30, 49]).float(), open_video(CLIP).get_frames([3, 30, 49]).float()
