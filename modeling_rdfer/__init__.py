@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .inference.explain import Explanation, explain
     from .inference.export import export
     from .inference.face_stream import Window
+    from .inference.live import LiveRecognizer
     from .inference.loading import load
     from .inference.onnx import ONNXModel
     from .inference.predict import predict
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 # Public names that are imported on first use -> their modules.
 _LAZY_MODULES = {
     "Explanation": ".inference.explain",
+    "LiveRecognizer": ".inference.live",
     "ONNXModel": ".inference.onnx",
     "RDFERTrainer": ".trainer.trainer",
     "RDFERTrainingArguments": ".trainer.arguments",
@@ -140,6 +142,7 @@ __all__ = [
     "AENVideoClassifierOutput",
     "CardFacts",
     "Explanation",
+    "LiveRecognizer",
     "ONNXModel",
     "RDFERConfig",
     "RDFERFaceDetector",

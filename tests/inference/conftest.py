@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from modeling_rdfer import AENConfig, AENForVideoClassification, RDFERForVideoCl
 from modeling_rdfer.cli import main
 from modeling_rdfer.inference.onnx_cache import load_onnx_model
 from tests.helpers.paths import CHECKPOINT, DATA
+from tests.helpers.people_videos import LEFT, write_pictures
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +73,25 @@ def aen_file(aen, tmp_path_factory) -> Path:
     assert main(["export", "--model", str(folder / "checkpoint"), "--out", str(file)]) == 0
     assert [path.name for path in file.parent.iterdir()] == ["aen.onnx"]
     return file
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """75 frames of a face, 300 x 300 pixels."""
+    with av.open(str(DATA / "cap13_edit2.mp4")) as container:
+        return [f.to_ndarray(format="rgb24")[:, 50:350] for f, _ in zip(container.decode(video=0), range(75))]
+
+
+@pytest.fixture(scope="session")
+def meeting(faces, tmp_path_factory):
+    """6 s: the left person all the time; the right one leaves after 2 s and is back after 4 s."""
+    pictures = []
+    for number in range(150):
+        picture = np.full((300, 640, 3), 110, np.uint8)
+        picture[:, LEFT] = faces[number % 75]
+        if not 50 <= number < 100:
+            picture[25:275, 380:630] = faces[(number + 30) % 75][25:275, 275:25:-1]
+        pictures.append(picture)
+    path = tmp_path_factory.mktemp("people") / "meeting.mp4"
+    write_pictures(path, pictures)
+    return path

@@ -1,47 +1,13 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import csv
 
-import av
 import numpy as np
 import pytest
 
 from modeling_rdfer import timeline
 from modeling_rdfer.cli import main
 from modeling_rdfer.plots import plot_timeline
-from tests.helpers.paths import DATA
-
-LEFT = slice(0, 300)  # columns
-
-
-def write(path, pictures):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "veryfast"})
-        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-
-
-@pytest.fixture(scope="module")
-def faces():
-    """75 frames of a face, 300 x 300 pixels."""
-    with av.open(str(DATA / "cap13_edit2.mp4")) as container:
-        return [f.to_ndarray(format="rgb24")[:, 50:350] for f, _ in zip(container.decode(video=0), range(75))]
-
-
-@pytest.fixture(scope="module")
-def meeting(faces, tmp_path_factory):
-    """6 s: the left person all the time; the right one leaves after 2 s and is back after 4 s."""
-    pictures = []
-    for number in range(150):
-        picture = np.full((300, 640, 3), 110, np.uint8)
-        picture[:, LEFT] = faces[number % 75]
-        if not 50 <= number < 100:
-            picture[25:275, 380:630] = faces[(number + 30) % 75][25:275, 275:25:-1]
-        pictures.append(picture)
-    path = tmp_path_factory.mktemp("people") / "meeting.mp4"
-    write(path, pictures)
-    return path
+from tests.helpers.people_videos import LEFT, write_pictures
 
 
 def test_people_keep_their_numbers_when_they_come_back(meeting):
@@ -67,7 +33,7 @@ def test_after_a_cut_a_face_in_the_same_place_is_a_new_person(faces, tmp_path):
         picture = np.full((300, 640, 3), 20 if number < 40 else 235, np.uint8)
         picture[:, LEFT] = faces[number % 75]
         pictures.append(picture)
-    write(tmp_path / "cut.mp4", pictures)
+    write_pictures(tmp_path / "cut.mp4", pictures)
     windows = timeline(tmp_path / "cut.mp4", window=0.4, step=0.4, face="all")
     assert [(w.person, round(w.start_seconds, 1)) for w in windows if w.person == 1] == [
         (1, start) for start in (0.0, 0.4, 0.8, 1.2)
@@ -101,6 +67,6 @@ def test_windows_warn_of_others_and_of_cuts(meeting, faces, tmp_path):
     assert [window.warnings for window in windows] == [["several_faces"]] * 2 + [[]] * 2 + [["several_faces"]] * 2
     assert all(window.frame_size == [640, 300] and window.num_frames == 25 for window in windows)
     dark = [faces[number] // 8 if number < 18 else 255 - faces[number] // 8 for number in range(20)]
-    write(tmp_path / "dark.mp4", dark)
+    write_pictures(tmp_path / "dark.mp4", dark)
     (window,) = timeline(tmp_path / "dark.mp4", window=2.0)
     assert window.warnings == ["dark", "cut"] and window.num_frames == 18
