@@ -36,7 +36,7 @@ def same(window, answer) -> bool:
     return all(abs(window.scores[label] - answer.scores[label]) < 1e-3 for label in window.scores)
 
 
-@pytest.mark.parametrize("window, step", [(1.0, 0.5), (2.0, 0.7)])
+@pytest.mark.parametrize("window, step", [(1.0, 0.5), pytest.param(2.0, 0.7, marks=pytest.mark.slow)])
 def test_answers_are_those_of_the_timeline(window, step):
     recognizer = LiveRecognizer(window=window, step=step)
     answers = feed(recognizer, read(CLIP)) + recognizer.finish()
