@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoMetadata
-from .face_stream import WINDOWS_PER_BATCH, FaceStream, Stretches, Window
+from .face_stream import WINDOWS_PER_BATCH, FaceStream, Stretches, Window, frames_looked_at
 from .loading import Engine, load
 from .scores import check_min_confidence
 from .warning_codes import in_order
@@ -81,10 +81,13 @@ def timeline(
         spans = _windows(times, source.duration_seconds or times[-1], window, step)
         stream = FaceStream(network, processor, do_face_crop, small_faces=face == "all")
         frame_size = source.width, source.height
-        windows = [
-            (start, end, window_frames(start, end, frames, times[frames.start : frames.stop], processor, num_frames))
-            for start, end, frames in spans
-        ]
+        looked_at, windows = frames_looked_at(times), []
+        for start, end, frames in spans:
+            # Where none of the window's own frames is looked at, the last one before them.
+            first, stop = bisect_left(looked_at, frames.start), bisect_left(looked_at, frames.stop)
+            numbers = looked_at[min(first, stop - 1) : stop]
+            seconds = [times[number] for number in numbers]
+            windows.append((start, end, window_frames(start, end, numbers, seconds, processor, num_frames)))
         parts = _read(source, times, windows, Stretches(window, step), stream, do_face_crop)
         answers: dict[tuple[int, int], Window] = {}
         done = 0

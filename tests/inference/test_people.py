@@ -65,8 +65,8 @@ def test_the_picture_has_a_row_for_each_person(meeting, tmp_path):
 def test_windows_warn_of_others_and_of_cuts(meeting, faces, tmp_path):
     windows = timeline(meeting, window=1.0, step=1.0)
     assert [window.warnings for window in windows] == [["several_faces"]] * 2 + [[]] * 2 + [["several_faces"]] * 2
-    assert all(window.frame_size == [640, 300] and window.num_frames == 25 for window in windows)
+    assert all(window.frame_size == [640, 300] and window.num_frames in (12, 13) for window in windows)
     dark = [faces[number] // 8 if number < 18 else 255 - faces[number] // 8 for number in range(20)]
     write_pictures(tmp_path / "dark.mp4", dark)
     (window,) = timeline(tmp_path / "dark.mp4", window=2.0)
-    assert window.warnings == ["dark", "cut"] and window.num_frames == 18
+    assert window.warnings == ["dark", "cut"] and window.num_frames == 9

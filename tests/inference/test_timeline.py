@@ -8,6 +8,7 @@ import torch
 
 from modeling_rdfer import RDFERForVideoClassification, VideoReadError, timeline
 from modeling_rdfer.inference import timeline as module
+from modeling_rdfer.inference.face_stream import frames_looked_at
 from tests.helpers.faces import paste, turn_to_the_side
 from tests.helpers.paths import DATA
 
@@ -112,6 +113,18 @@ def test_windows_cover_the_video_and_none_is_empty():
     assert spans[4][2] == range(2, 3) and spans[-1][1] == 5.14
 
 
+def test_twelve_frames_a_second_are_looked_at():
+    times = [index / 25 for index in range(100)]
+    places = frames_looked_at(times)
+    assert len(places) == 48 and places[:7] == [0, 3, 5, 7, 9, 11, 13]  # the first in each twelfth of a second
+    # Frames that come a few at a time give the same.
+    parts = [(times[first : first + 7], times[first - 1] if first else None) for first in range(0, 100, 7)]
+    one_by_one = [7 * number + place for number, part in enumerate(parts) for place in frames_looked_at(*part)]
+    assert one_by_one == places
+    assert frames_looked_at([0.0, 0.5, 7.0]) == [0, 1, 2]
+    assert {answer.num_frames for answer in timeline(CLIP, window=1.0, step=10.0)} <= {12, 13}
+
+
 def test_windows_keep_only_their_key_frame_in_memory():
     """A view would keep every frame of the video in memory."""
     for window in timeline(CLIP, window=4.0, step=8.0):
@@ -134,7 +147,7 @@ def test_timeline_tells_its_progress():
     assert len(windows) == 16 and progress == [(8, 16), (16, 16)]
 
 
-@pytest.mark.parametrize("window, step", [(4.0, 1.0), (3.0, 0.7), (6.0, 6.0)])
+@pytest.mark.parametrize("window, step", [(8.0, 2.0), (6.0, 1.7), (6.0, 6.0)])
 def test_windows_of_more_frames_than_the_model_looks_at(window, step):
     """Overlapping windows sample different frames."""
     windows = timeline(CLIP, window=window, step=step)
