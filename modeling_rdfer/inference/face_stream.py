@@ -11,7 +11,7 @@ import torch
 from ..models.face_confidence_rdfer import face_confidence
 from ..models.face_tracking_rdfer import FaceTrack, crop_faces
 from .people import People
-from .scores import UNCERTAIN, probabilities
+from .scores import UNCERTAIN, answer_scores
 from .shared_features import SharedFeatures, can_share_features
 from .warning_codes import face_warnings, in_order
 
@@ -248,7 +248,7 @@ class FaceStream:
             _, num_clips, num_frames = outputs.key_frame_indices.shape
             keys = outputs.key_frame_indices[:, num_clips // 2, num_frames // 2].tolist()
             labels = [network.config.id2label[index] for index in range(outputs.logits.shape[-1])]
-            scores = probabilities(network, outputs.logits).tolist()
+            scores = answer_scores(network, outputs.logits).tolist()
             for row, numbers in enumerate(batch):
                 yield dict(zip(labels, scores[row])), outputs.agreement[row].item(), numbers[keys[row]]
 

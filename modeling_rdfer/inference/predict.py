@@ -14,7 +14,7 @@ from ..models.threads_rdfer import map_in_threads
 from ..models.video_processing_rdfer import split_batch
 from .explain import explain
 from .loading import Engine, load
-from .scores import UNCERTAIN, check_min_confidence, probabilities
+from .scores import UNCERTAIN, answer_scores, check_min_confidence
 from .warning_codes import face_warnings, in_order
 
 # Most threads of `predict` (never more than torch uses). Each may hold 180 MB of whole frames while it detects faces.
@@ -200,7 +200,7 @@ def _answer(
         return answers
     tensors = {key: torch.stack([row[key] for row in rows]).to(network.device) for key in rows[0]}
     outputs = network(**tensors)
-    scores, labels = probabilities(network, outputs.logits).sort(dim=-1, descending=True)
+    scores, labels = answer_scores(network, outputs.logits).sort(dim=-1, descending=True)
     if return_heatmaps:
         heatmaps = explain(network, tensors["pixel_values_videos"], tensors.get("frame_mask"), labels[:, 0]).heatmaps
     for row, answer in enumerate(answer for answer in answers if "error" not in answer):
@@ -248,7 +248,7 @@ def _facts(row: dict, metadata, face: int, by_face: bool, margin: float) -> dict
 
 def _clips(network, outputs, row: int, frames: torch.Tensor, times: list[float] | None) -> list[dict]:
     indices = outputs.key_frame_indices[row]
-    scores, labels = probabilities(network, outputs.clip_logits[row]).max(dim=-1)
+    scores, labels = answer_scores(network, outputs.clip_logits[row]).max(dim=-1)
     return [
         {
             "label": network.config.id2label[labels[clip].item()],

@@ -25,16 +25,17 @@ def probabilities(model, logits: torch.Tensor) -> torch.Tensor:
     Returns:
         `torch.FloatTensor` of shape `(..., C)`: softmax; sigmoid for multi-label classification; the logits themselves
         for regression.
-
-    Raises:
-        CheckpointReadError: if a score is not a number.
     """
     if model.config.problem_type == "regression":
-        scores = logits.float()
-    elif model.config.problem_type == "multi_label_classification":
-        scores = logits.float().sigmoid()
-    else:
-        scores = logits.float().softmax(-1)
+        return logits.float()
+    if model.config.problem_type == "multi_label_classification":
+        return logits.float().sigmoid()
+    return logits.float().softmax(-1)
+
+
+def answer_scores(model, logits: torch.Tensor) -> torch.Tensor:
+    """The `probabilities` of an answer; raises CheckpointReadError if they are not numbers."""
+    scores = probabilities(model, logits)
     if scores.isnan().any():
         raise CheckpointReadError(
             f"Cannot use the checkpoint {model.config._name_or_path!r}: its scores are not numbers; config.json or "
@@ -43,4 +44,4 @@ def probabilities(model, logits: torch.Tensor) -> torch.Tensor:
     return scores
 
 
-__all__ = ["UNCERTAIN", "check_min_confidence", "probabilities"]
+__all__ = ["UNCERTAIN", "answer_scores", "check_min_confidence", "probabilities"]

@@ -121,6 +121,11 @@ DIFFERENT = RDFERConfig(detector_backbone_config=FRAME_NET)
 
 @adapted
 class RDFERCommonTest(CommonModelTests, unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        # The long-term stream does attend: both implementations are compared.
+        self.has_attentions = self._testMethodName.startswith("test_eager_matches_sdpa")
+
     config_class = RDFERConfig
     all_model_classes = (RDFERModel, RDFERForVideoClassification)
     # Loading one of two nested configurations by its type from the file of the whole needs different types.
