@@ -11,6 +11,7 @@ import os
 import platform
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import PIL.Image
@@ -22,7 +23,10 @@ from .complete_files import write_atomically
 from .disclaimer import NOT_FOR
 from .inference.explain import overlay
 from .inference.export import SUFFIXES, export
-from .inference.json_answers import answers_document, model_facts, timeline_document
+from .inference.face_stream import Window
+from .inference.json_answers import answers_document, model_facts, timeline_document, window_document
+from .inference.live import LiveRecognizer
+from .inference.live_source import LiveSource
 from .inference.loading import load
 from .inference.predict import predict
 from .inference.predict_shards import SHARD_SIZE, predict_shards
@@ -154,6 +158,66 @@ def _print_table(answer: dict):
     for prediction in answer["predictions"]:
         bar = "#" * round(40 * prediction["score"])
         print(f"  {prediction['label']:<{width}}  {prediction['score']:.4f}  {bar}".rstrip())
+
+
+def _live(arguments) -> int:
+    if arguments.show and importlib.util.find_spec("cv2") is None:
+        raise ValueError("--show needs OpenCV: pip install opencv-python")
+    recognizer = LiveRecognizer(
+        arguments.model,
+        window=arguments.window,
+        step=arguments.step,
+        min_confidence=arguments.min_confidence,
+        device=arguments.device,
+        engine=arguments.engine,
+        do_face_crop=arguments.face_crop,
+    )
+    given = [name for name in ("source", "camera", "url") if getattr(arguments, name) is not None]
+    if len(given) > 1:
+        raise ValueError("give one source: --camera, --url or -")
+    camera = arguments.camera if given else "0"
+    count, shown = 0, []
+    with closing(LiveSource(camera, arguments.url)) as source:
+        print(f"reading {source.name}; Ctrl-C ends", file=sys.stderr)
+        try:
+            for frame, seconds in source:
+                count += 1
+                answers = recognizer.update(frame, seconds)
+                _print_live(answers, arguments.json)
+                shown = answers or shown
+                if arguments.show and not _show(frame, shown):
+                    break
+        except KeyboardInterrupt:
+            pass
+        _print_live(recognizer.finish(), arguments.json)
+        dropped = source.num_dropped + recognizer.num_dropped
+    print(f"{count} frames, {dropped} dropped", file=sys.stderr)
+    return 0
+
+
+def _print_live(answers: list[Window], as_json: bool):
+    for answer in answers:
+        if as_json:
+            line = json.dumps(window_document(answer))
+        else:
+            person = "whole frame" if answer.person is None else f"person {answer.person}"
+            score = max((answer.scores or {}).values())
+            line = f"{answer.end_seconds:8.1f} s  {person}  {answer.label} {score:.2f}"
+            line += f"  agreement {answer.agreement:.2f}" + "".join(f"  ({code})" for code in answer.warnings)
+        print(line, flush=True)
+
+
+def _show(frame, answers: list[Window]) -> bool:
+    """Shows a frame with the latest answers in a window of OpenCV. False once the key q was pressed."""
+    import cv2
+
+    picture = frame[..., ::-1].copy()
+    for answer in answers:
+        x1, y1, x2, y2 = (round(edge) for edge in answer.box or (0, 0, 0, 0))
+        cv2.rectangle(picture, (x1, y1), (x2, y2), (80, 200, 80), 2)
+        cv2.putText(picture, answer.label, (x1, max(20, y1 - 8)), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (80, 200, 80), 2)
+    cv2.imshow("rdfer live", picture)
+    return cv2.waitKey(1) & 0xFF != ord("q")
 
 
 def _timeline(arguments) -> int:
@@ -435,6 +499,39 @@ def _parser() -> argparse.ArgumentParser:
         default="largest",
         help="the largest person of the whole video, or all (default: largest)",
     )
+    add_min_confidence(command)
+    add_model_options(command)
+
+    command = add_command(
+        "live",
+        _live,
+        "recognise expressions in a camera, a stream or a pipe, as the frames come",
+        [
+            "rdfer live                                           the first camera",
+            "rdfer live --url rtsp://192.168.0.9/stream           a stream; also http://... and a file that grows",
+            "ffmpeg -i talk.mp4 -f matroska - | rdfer live -      standard input",
+            "rdfer live --json > answers.jsonl                    a JSON line for each answer",
+            "rdfer live --show                                    in a window, if OpenCV is installed",
+        ],
+    )
+    command.add_argument(
+        "source", nargs="?", choices=["-"], metavar="-", help="read standard input (MPEG-TS, Matroska, MJPEG, ...)"
+    )
+    command.add_argument("--camera", help="number of the camera (default: 0); on Windows its name")
+    command.add_argument("--url", help="stream or file to read instead of a camera")
+    command.add_argument(
+        "--window", type=_positive(float), default=1.0, help="seconds that an answer is about (default: 1)"
+    )
+    command.add_argument(
+        "--step",
+        type=_positive(float),
+        default=1.0,
+        help="seconds from answer to answer, at most --window (default: 1)",
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print a JSON object a line; the schema is that of windows"
+    )
+    command.add_argument("--show", action="store_true", help="show the picture with the answers; q ends")
     add_min_confidence(command)
     add_model_options(command)
 

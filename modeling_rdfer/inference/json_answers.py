@@ -78,11 +78,12 @@ def timeline_document(windows: list[Window], facts: dict, file: str, window: flo
         "file": file,
         "window_seconds": window,
         "step_seconds": step,
-        "windows": [_window_document(window) for window in windows],
+        "windows": [window_document(window) for window in windows],
     }
 
 
-def _window_document(window: Window) -> dict:
+def window_document(window: Window) -> dict:
+    """One window of a timeline or a live stream, as a document that `json.dumps` takes."""
     scores = sorted((window.scores or {}).items(), key=lambda item: -item[1])
     return {
         "person": window.person,
@@ -99,4 +100,4 @@ def _window_document(window: Window) -> dict:
     }
 
 
-__all__ = ["SCHEMA_VERSION", "answers_document", "model_facts", "timeline_document"]
+__all__ = ["SCHEMA_VERSION", "answers_document", "model_facts", "timeline_document", "window_document"]

@@ -1,0 +1,134 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Reads the frames of a camera, a stream, a pipe or a growing file as they come."""
+
+import errno
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ..models.video_decoding_rdfer import VideoReadError
+
+# Frames that wait for the recogniser. When more come from a camera or stream, the oldest are dropped.
+MAX_WAITING = 32
+# Seconds without data after which a source has ended: opening, reading.
+TIMEOUT = 10.0, 10.0
+# Of a file that no longer grows.
+END_OF_FILE = 3.0
+CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+STREAM_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
+
+
+class LiveSource:
+    """Frames of a source as they come. They are read in a thread of their own.
+
+    A camera or stream goes on while the recogniser works: when `MAX_WAITING` frames wait, the oldest are dropped. A
+    pipe or file waits instead, so nothing of it is dropped.
+
+    Args:
+        camera (`str`, *optional*): number or name of a camera: 0 is `/dev/video0` on Linux, the first camera on
+            macOS; on Windows it is the name that the system shows.
+        url (`str`, *optional*): a stream (`rtsp://`, `http://`, ...), or a file, which is read as it grows, until it
+            does not for 3 seconds. Standard input if there is neither camera nor url.
+
+    Attributes:
+        name (`str`): what it reads.
+        num_dropped (`int`): frames that were dropped.
+
+    Raises:
+        VideoReadError: if the source cannot be opened or read as a video.
+    """
+
+    def __init__(self, camera: str | None = None, url: str | None = None):
+        self.num_dropped = 0
+        self._drops = camera is not None or (url is not None and not Path(url).exists())
+        self._waiting: deque[av.VideoFrame] = deque()
+        self._changed = threading.Condition()
+        self._ended, self._error = False, None
+        self.name, self._is_growing = url or "<standard input>", url is not None and not self._drops
+        try:
+            if camera is not None:
+                self.name = f"camera {camera}"
+                self._container = _open_camera(camera)
+            elif url is not None:
+                options = {"follow": "1"} if self._is_growing else STREAM_OPTIONS
+                if url.startswith("rtsp"):
+                    options = {**options, "rtsp_transport": "tcp"}  # no lost packets
+                timeout = (END_OF_FILE, END_OF_FILE) if self._is_growing else TIMEOUT
+                self._container = av.open(url, options=options, timeout=timeout)
+            else:
+                self._container = av.open(sys.stdin.buffer)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise VideoReadError(self.name, _reason(error), "a camera, a stream or a video that grows") from error
+        if not self._container.streams.video:
+            raise VideoReadError(self.name, "no video in it", "a stream with video")
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
+        """Yields frames, uint8 RGB `(height, width, 3)`, with their times in seconds, if the source has any."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if not self._waiting:
+                    break
+                frame = self._waiting.popleft()
+                self._changed.notify_all()
+            yield frame.to_ndarray(format="rgb24"), frame.time
+        if self._error is not None:
+            raise VideoReadError(self.name, _reason(self._error), "a video without damage") from self._error
+
+    def close(self):
+        """Stops reading."""
+        with self._changed:
+            self._ended = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._thread.join(timeout=2 * TIMEOUT[1])
+        self._container.close()
+
+    def _read(self):
+        try:
+            for frame in self._container.decode(video=0):
+                with self._changed:
+                    if not self._drops:
+                        self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._ended)
+                    if self._ended:
+                        return
+                    if len(self._waiting) == MAX_WAITING:
+                        self._waiting.popleft()
+                        self.num_dropped += 1
+                    self._waiting.append(frame)
+                    self._changed.notify_all()
+        except av.error.ExitError:  # nothing came for a while
+            if not self._is_growing:
+                self._error = TimeoutError(f"no frame for {TIMEOUT[1]:g} seconds")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            # A stream whose sender ends the connection is at its end.
+            if not (self._drops and getattr(error, "errno", None) == errno.EIO):
+                self._error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+
+def _open_camera(camera: str):
+    kind = CAMERA_FORMATS.get(sys.platform, "v4l2")
+    name = camera
+    if kind == "v4l2" and camera.isdecimal():
+        name = f"/dev/video{camera}"
+    elif kind == "dshow":
+        name = f"video={camera}"
+    return av.open(name, format=kind, options={"framerate": "30"}, timeout=TIMEOUT)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+__all__ = ["LiveSource"]

@@ -1,0 +1,143 @@
+# Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+"""Real sources: a pipe, a file that grows, a stream over HTTP."""
+
+import io
+import json
+import os
+import threading
+from contextlib import closing
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import av
+import pytest
+
+from modeling_rdfer import VideoReadError, timeline
+from modeling_rdfer.cli import main
+from modeling_rdfer.inference.live_source import MAX_WAITING, LiveSource
+from tests.helpers.paths import DATA
+
+PIECE = 20_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def stream() -> bytes:
+    """Three seconds of the clip as MPEG-TS, 75 frames."""
+    file = io.BytesIO()
+    with av.open(str(DATA / "cap13_edit2.mp4")) as clip, av.open(file, "w", format="mpegts") as out:
+        video = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "18", "g": "25"})
+        video.width, video.height, video.pix_fmt = 400, 300, "yuv420p"
+        for frame, number in zip(clip.decode(video=0), range(75)):
+            picture = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(picture))
+        out.mux(video.encode())
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def expected(stream, tmp_path_factory):
+    path = tmp_path_factory.mktemp("live") / "stream.ts"
+    path.write_bytes(stream)
+    return timeline(path, window=1.0, step=0.5, face="all")
+
+
+def pieces(stream: bytes):
+    return (stream[start : start + PIECE] for start in range(0, len(stream), PIECE))
+
+
+def check(lines: str, expected):
+    answers = {answer["end_seconds"]: answer for answer in map(json.loads, lines.splitlines())}
+    for window in expected:
+        answer = next(answers[end] for end in answers if abs(end - window.end_seconds) < 0.01)
+        assert answer["label"] == window.label and answer["person"] == 0
+        scores = {prediction["label"]: prediction["score"] for prediction in answer["predictions"]}
+        assert scores == pytest.approx(window.scores, abs=1e-3)
+
+
+def test_a_pipe(stream, expected, monkeypatch, capsys):
+    reader, writer = os.pipe()
+
+    def write():
+        with open(writer, "wb") as file:
+            for piece in pieces(stream):
+                file.write(piece)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    with open(reader, "rb") as file:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
+        assert main(["live", "-", "--step", "0.5", "--json"]) == 0
+    thread.join()
+    output = capsys.readouterr()
+    check(output.out, expected)
+    assert "75 frames, 0 dropped" in output.err
+
+
+def test_a_file_that_grows(stream, expected, tmp_path, capsys):
+    path, (first, *rest) = tmp_path / "growing.ts", pieces(stream)
+    path.write_bytes(first)
+
+    def write():
+        for piece in rest:
+            with open(path, "ab") as file:
+                file.write(piece)
+
+    thread = threading.Timer(0.3, write)
+    thread.start()
+    assert main(["live", "--url", str(path), "--step", "0.5", "--json"]) == 0
+    thread.join()
+    output = capsys.readouterr()
+    check(output.out, expected)
+    assert "75 frames, 0 dropped" in output.err
+
+
+@pytest.fixture
+def server(stream):
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for piece in (*pieces(stream), b""):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/live.ts"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_stream_that_nobody_takes_in_time_loses_its_oldest_frames(server):
+    with closing(LiveSource(url=server)) as source:
+        source._thread.join()  # all frames have come
+        frames = list(source)
+        assert len(frames) == MAX_WAITING and source.num_dropped == 75 - MAX_WAITING
+    picture, seconds = frames[-1]
+    assert picture.shape == (300, 400, 3) and seconds - frames[0][1] == pytest.approx((MAX_WAITING - 1) / 25)
+
+
+def test_the_command_prints_a_line_for_each_answer(server, capsys):
+    assert main(["live", "--url", server]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines and all(" s  person 0  " in line and "agreement" in line for line in lines)
+
+
+def test_what_cannot_be_read_is_one_error(tmp_path, capsys):
+    (tmp_path / "text.ts").write_text("no video " * 1000)
+    for url in (str(tmp_path / "text.ts"), "http://127.0.0.1:9/nothing"):
+        with pytest.raises(VideoReadError, match="Cannot read video"):
+            LiveSource(url=url)
+    with pytest.raises(VideoReadError, match="camera 77"):
+        LiveSource(camera="77")
+    assert main(["live", "-", "--camera", "0"]) == 1
+    assert "one source" in capsys.readouterr().err
+    assert main(["live", "--camera", "77", "--step", "2", "--window", "1"]) == 1
+    assert "step must be" in capsys.readouterr().err
