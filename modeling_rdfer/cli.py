@@ -190,8 +190,7 @@ def _live(arguments) -> int:
         except KeyboardInterrupt:
             pass
         _print_live(recognizer.finish(), arguments.json)
-        dropped = source.num_dropped + recognizer.num_dropped
-    print(f"{count} frames, {dropped} dropped", file=sys.stderr)
+    print(f"{count} frames, {source.num_dropped} more dropped", file=sys.stderr)
     return 0
 
 

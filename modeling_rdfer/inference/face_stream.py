@@ -116,10 +116,9 @@ class _Frame:
 class FaceStream:
     """Follows faces through a stream of frames, stretch by stretch, and classifies windows of them (ours).
 
-    Only `FRAMES_PER_SECOND` frames are looked at, the others are passed over. A frame is looked at once: its faces are
-    cropped when it is added, and their features are computed when a window first needs them. Of a frame only the crops
-    are kept. The answers for a window depend on the frames since the first stretch that it touches, and on the people
-    seen before.
+    A frame is looked at once: its faces are cropped when it is added, and their features are computed when a window
+    first needs them. Of a frame only the crops are kept. The answers for a window depend on the frames since the first
+    stretch that it touches, and on the people seen before.
 
     Args:
         network: the model, as `load` returns it.
@@ -141,8 +140,7 @@ class FaceStream:
         self._do_face_crop, self._small_faces = do_face_crop, small_faces
         self._faces: dict[int, dict[int, _Frame]] = {}  # person -> frame -> face
         self._features: dict[int, SharedFeatures] = {}  # of each person
-        self._times: dict[int, float] = {}  # of the frames that were looked at
-        self._last_time: float | None = None  # of all frames
+        self._times: dict[int, float] = {}
 
     def add(self, images: torch.Tensor, numbers: list[int], times: list[float], scale: float = 1.0):
         """Adds the frames of a stretch.
@@ -154,13 +152,6 @@ class FaceStream:
             times (`list[float]`): their times in seconds.
             scale (`float`, *optional*, defaults to 1.0): pixels of the video for a pixel of the images.
         """
-        chosen = frames_looked_at(times, self._last_time)
-        self._last_time = times[-1]
-        if len(chosen) < len(numbers):
-            numbers, times = [numbers[place] for place in chosen], [times[place] for place in chosen]
-            images = images[chosen]
-        if not numbers:
-            return
         self._times.update(zip(numbers, times))
         if not self._do_face_crop:
             for number, image in zip(numbers, images):
@@ -200,14 +191,13 @@ class FaceStream:
         """Classifies windows whose frames were added.
 
         Args:
-            windows (`list`): start and end in seconds, and the numbers of its frames.
+            windows (`list`): start and end in seconds, and the numbers of the frames to look at.
             frame_size (`tuple[int, int]`): width and height of the video.
 
         Yields:
             `tuple[int, int, Window]`: the person, the place of the window in `windows`, and the answer, for windows
-            in which at least half of the frames that are looked at show the person.
+            in which at least half of the frames show the person.
         """
-        windows = [(start, end, [n for n in numbers if n in self._times]) for start, end, numbers in windows]
         for person, faces in self._faces.items():
             shown = {}
             for place, (_, _, numbers) in enumerate(windows):

@@ -12,15 +12,12 @@ from transformers.utils import logging
 
 from ..models.video_processing_rdfer import FACE_MAX_SIDE
 from ..models.video_source_rdfer import resize_frames
-from .face_stream import STRETCH_FRAMES, FaceStream, Stretches, Window
+from .face_stream import STRETCH_FRAMES, FaceStream, Stretches, Window, frames_looked_at
 from .loading import Engine, load
 from .scores import check_min_confidence
 from .timeline import window_frames
 
 logger = logging.get_logger(__name__)
-
-# Frames that come faster than this many in a second are dropped: expressions do not change so fast.
-MAX_FRAMES_PER_SECOND = 60
 
 
 class LiveRecognizer:
@@ -28,11 +25,12 @@ class LiveRecognizer:
 
     It answers every `step` seconds about the last `window` seconds, which smooths the probabilities; at first about
     what there is. The answers are those that [`timeline`] with `face="all"` gives for the same windows of the same
-    frames, up to rounding, if a window has at most as many frames as the model looks at (64), and a second at most 60.
-    Only the numbers of people can differ: here they count from 0 in the order in which people come.
+    frames, up to rounding, where `window` is at most 5 seconds. Only the numbers of people can differ: here they count
+    from 0 in the order in which people come.
 
-    Memory and the cost of a frame do not grow: of each frame only the faces are kept, and only for the last window.
-    Answers come with the first frame after the window.
+    Like a timeline it looks at twelve frames a second, and passes over the others. Memory and the cost of a frame do
+    not grow: of each frame only the faces are kept, and only for the last window. Answers come with the first frame
+    after the window.
 
     Args:
         model (`str`, *optional*): folder or name on the Hub; the embedded checkpoint by default.
@@ -43,9 +41,6 @@ class LiveRecognizer:
         engine (`"torch"` or `"onnx"`, *optional*, defaults to `"torch"`): as in [`timeline`].
         do_face_crop (`bool`, *optional*): whether to find and follow faces, or to classify whole frames; by default
             the checkpoint's setting.
-
-    Attributes:
-        num_dropped (`int`): frames that were dropped, since more than 60 came in a second.
 
     Raises:
         ValueError: if a number is not in its range.
@@ -80,12 +75,11 @@ class LiveRecognizer:
         self._window, self._step, self._min_confidence = window, step, min_confidence
         self._stretches = Stretches(window, step)
         self._stream = FaceStream(self._network, self._processor, self._do_face_crop, small_faces=True)
-        self.num_dropped = 0
-        self._num_frames = 0
         self._start: float | None = None  # time of the first frame, as it was given
-        self._numbers: list[int] = []  # of the frames that windows to come can need
-        self._times: list[float] = []  # of these frames
-        self._open: list[torch.Tensor] = []  # the frames of the stretch that is not complete
+        self._num_frames = 0
+        self._times: dict[int, float] = {}  # of the frames that windows to come can need, by number
+        self._looked_at: list[int] = []  # those of them that are looked at
+        self._open: list[torch.Tensor] = []  # frames of the stretch that is not complete
         self._frame_size = (0, 0)
         # Windows end at window + n * step. The first end is above 0.
         self._next = 1 - math.ceil(window / step - 1e-6)
@@ -111,39 +105,39 @@ class LiveRecognizer:
         """
         image = _to_image(frame, channel_order)
         moment = self._moment(time.monotonic() if time_seconds is None else float(time_seconds))
-        if self._times and moment - self._times[-1] < 1 / MAX_FRAMES_PER_SECOND - 1e-3:
-            self.num_dropped += 1
-            return []
         frame_size = image.shape[2], image.shape[1]
-        is_complete = bool(self._open) and (
-            self._stretches.number_of(moment) != self._stretches.number_of(self._times[-1])
-            or len(self._open) == STRETCH_FRAMES
-            or frame_size != self._frame_size
-        )
-        if is_complete:
-            self._close_stretch()
+        if self._open:
+            opened = self._times[self._looked_at[-1]]
+            is_over = self._stretches.number_of(moment) != self._stretches.number_of(opened)
+            if is_over or len(self._open) == STRETCH_FRAMES or frame_size != self._frame_size:
+                self._close_stretch()
         answers = []
         if self._times:
             answers = self._answer(self._ends_until(moment))
             self._forget(moment)
         self._frame_size = frame_size
-        self._open.append(self._prepare(image))
-        self._numbers.append(self._num_frames)
-        self._times.append(moment)
+        if frames_looked_at([moment], before=self._last_time()):
+            self._open.append(self._prepare(image))
+            self._looked_at.append(self._num_frames)
+        self._times[self._num_frames] = moment
         self._num_frames += 1
         return answers
 
     def finish(self) -> list[Window]:
         """Ends the stream. Returns the answers for the last `window` seconds, unless they were given."""
-        if not self._times:
+        last = self._last_time()
+        if last is None:
             return []
         if self._open:
             self._close_stretch()
-        end = self._times[-1] + (self._times[-1] - self._times[-2] if len(self._times) > 1 else 0.0)
+        end = last + (last - self._times.get(self._num_frames - 2, last))
         ends = self._ends_until(end)
         if not ends or ends[-1] < end - 1e-3:
             ends.append(end)
         return self._answer(ends)
+
+    def _last_time(self) -> float | None:
+        return self._times.get(self._num_frames - 1)
 
     def _moment(self, given: float) -> float:
         """Seconds since the first frame, always rising."""
@@ -152,9 +146,10 @@ class LiveRecognizer:
         if self._start is None:
             self._start = given
         moment = given - self._start
-        if self._times and moment <= self._times[-1]:
-            later = self._times[-1] + 1 / 30
-            if moment < self._times[-1] - 1:
+        last = self._last_time()
+        if last is not None and moment <= last:
+            later = last + 1 / 30
+            if moment < last - 1:
                 logger.warning("The times of the frames went back by more than a second. They are counted on.")
                 self._start = given - later
             moment = later
@@ -169,15 +164,15 @@ class LiveRecognizer:
         return image.clone()  # who gives frames may use their memory again
 
     def _close_stretch(self):
-        count = len(self._open)
+        numbers = self._looked_at[-len(self._open) :]
         scale = self._frame_size[0] / self._open[0].shape[-1]
-        self._stream.add(torch.stack(self._open), self._numbers[-count:], self._times[-count:], scale)
+        self._stream.add(torch.stack(self._open), numbers, [self._times[number] for number in numbers], scale)
         self._open = []
 
     def _ends_until(self, moment: float) -> list[float]:
         """Ends of the windows that are complete at a time and were not before."""
         ends = []
-        until = min(moment, self._times[-1] + self._window)
+        until = min(moment, self._times[self._num_frames - 1] + self._window)
         while (end := self._window + self._next * self._step) <= until + 1e-6:
             ends.append(end)
             self._next += 1
@@ -187,21 +182,29 @@ class LiveRecognizer:
 
     def _forget(self, moment: float):
         """Forgets the frames that neither the next window needs, nor one that ends now."""
-        start = min(self._next * self._step, moment - self._window)
-        first = max(0, bisect_right(self._times, start + 1e-6) - 1)
-        self._numbers, self._times = self._numbers[first:], self._times[first:]
-        self._stream.forget_before(self._numbers[0])
+        first = self._frames(min(self._next * self._step, moment - self._window), moment).start
+        place = max(0, bisect_right(self._looked_at, first) - 1)
+        self._looked_at = self._looked_at[place:]
+        first = min(first, self._looked_at[0])
+        self._times = {number: moment for number, moment in self._times.items() if number >= first}
+        self._stream.forget_before(first)
+
+    def _frames(self, start: float, end: float) -> range:
+        """Numbers of the frames of a window, with the one that is shown at its start."""
+        times = list(self._times.values())
+        first = max(0, bisect_right(times, start + 1e-6) - 1)
+        last = max(first + 1, bisect_left(times, end - 1e-6))
+        offset = self._num_frames - len(times)
+        return range(offset + first, offset + last)
 
     def _answer(self, ends: list[float]) -> list[Window]:
         """The answers for windows, by their ends."""
         windows = []
         for end in ends:
             start = max(0.0, end - self._window)
-            first = max(0, bisect_right(self._times, start + 1e-6) - 1)
-            last = max(first + 1, bisect_left(self._times, end - 1e-6))
-            numbers, times = self._numbers[first:last], self._times[first:last]
-            count = self._network.config.num_frames
-            windows.append((start, end, window_frames(start, end, numbers, times, self._processor, count)))
+            frames, count = self._frames(start, end), self._network.config.num_frames
+            numbers = window_frames(start, end, frames, self._looked_at, self._times, self._processor, count)
+            windows.append((start, end, numbers))
         answers = []
         for person, _, answer in self._stream.classify(windows, self._frame_size):
             answer.person = person if self._do_face_crop else None

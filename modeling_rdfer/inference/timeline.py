@@ -2,7 +2,7 @@
 """Classifies the emotion in windows along one video."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Literal
 
@@ -81,13 +81,11 @@ def timeline(
         spans = _windows(times, source.duration_seconds or times[-1], window, step)
         stream = FaceStream(network, processor, do_face_crop, small_faces=face == "all")
         frame_size = source.width, source.height
-        looked_at, windows = frames_looked_at(times), []
-        for start, end, frames in spans:
-            # Where none of the window's own frames is looked at, the last one before them.
-            first, stop = bisect_left(looked_at, frames.start), bisect_left(looked_at, frames.stop)
-            numbers = looked_at[min(first, stop - 1) : stop]
-            seconds = [times[number] for number in numbers]
-            windows.append((start, end, window_frames(start, end, numbers, seconds, processor, num_frames)))
+        looked_at = frames_looked_at(times)
+        windows = [
+            (start, end, window_frames(start, end, frames, looked_at, times, processor, num_frames))
+            for start, end, frames in spans
+        ]
         parts = _read(source, times, windows, Stretches(window, step), stream, do_face_crop)
         answers: dict[tuple[int, int], Window] = {}
         done = 0
@@ -150,20 +148,24 @@ def _windows(times: list[float], duration: float, window: float, step: float) ->
 
 
 def window_frames(
-    start: float, end: float, frames: Sequence[int], times: Sequence[float], processor, num_frames: int
+    start: float, end: float, frames: range, looked_at: list[int], times, processor, num_frames: int
 ) -> list[int]:
     """Numbers of the frames that the model looks at in a window.
 
     Args:
         start, end (`float`): the window in seconds.
-        frames (sequence of `int`): numbers of its frames.
-        times (sequence of `float`): times of these frames in seconds.
+        frames (`range`): numbers of all its frames.
+        looked_at (`list[int]`): numbers of the frames that may be looked at, ascending, see `frames_looked_at`.
+        times (sequence or mapping): the time of each of these in seconds.
         processor ([`RDFERVideoProcessor`]): decides how frames are sampled.
         num_frames (`int`): number of frames that the model looks at.
     """
-    metadata = RDFERVideoMetadata(total_num_frames=len(frames), duration=end - start)
-    metadata.pts_seconds = [max(time, start) for time in times]
-    return [frames[i] for i in processor.sample_frames(metadata, num_frames)]
+    # Where none of the window's own frames may be looked at, the last one before them.
+    first, stop = bisect_left(looked_at, frames.start), bisect_left(looked_at, frames.stop)
+    numbers = looked_at[min(first, stop - 1) : stop]
+    metadata = RDFERVideoMetadata(total_num_frames=len(numbers), duration=end - start)
+    metadata.pts_seconds = [max(times[number], start) for number in numbers]
+    return [numbers[i] for i in processor.sample_frames(metadata, num_frames)]
 
 
 def _read(source, times, windows, stretches: Stretches, stream: FaceStream, do_face_crop: bool) -> Iterator[list]:
