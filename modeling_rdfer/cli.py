@@ -287,7 +287,8 @@ def _demo(arguments) -> int:
 
 
 def _serve(arguments) -> int:
-    missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if importlib.util.find_spec(name) is None]
+    needed = ("fastapi", "uvicorn", "python_multipart", "websockets")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(f"the service needs {' and '.join(missing)}: pip install 'modeling-rdfer[serve]'")
     from .serve.app import serve
@@ -306,6 +307,7 @@ def _serve(arguments) -> int:
             workers=arguments.workers,
             max_waiting=arguments.max_waiting,
             timeout=arguments.timeout,
+            live_sessions=arguments.live_sessions,
         ),
     )
     return 0
@@ -584,6 +586,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--max-seconds", type=_positive(float), default=120, help="longest video (default: 120)")
     command.add_argument(
         "--timeout", type=_positive(float), default=60, help="seconds for the analysis of a video (default: 60)"
+    )
+    command.add_argument(
+        "--live-sessions", type=_positive(int), default=2, help="clients that send live frames (default: 2)"
     )
 
     command = add_command(

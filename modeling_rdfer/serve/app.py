@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
@@ -29,6 +29,7 @@ from ..inference.loading import Engine
 from ..models.package_data_rdfer import required_file
 from .download import check_prefixes, download
 from .limits import REASONS, Limits, Refused
+from .live import LiveSessions
 from .metrics import Metrics
 from .workers import Worker
 
@@ -69,6 +70,7 @@ class Service:
         except ValueError:
             self.close()
             raise
+        self.live = LiveSessions(limits, model, device, engine, self.facts)
         self._threads = ThreadPoolExecutor(limits.workers)
         # None instead of a worker wakes up a request that waits when the service stops.
         self._free: asyncio.Queue[Worker | None] = asyncio.Queue()
@@ -131,14 +133,15 @@ class Service:
 
     def stop(self):
         """Refuses new requests and those that wait. Those that are being analysed go on."""
-        self.is_stopping = True
+        self.is_stopping = self.live.is_stopping = True
         for _ in range(self.inside - self.running):
             self._free.put_nowait(None)
 
     def metrics_text(self) -> str:
         """Returns all numbers in the text format of Prometheus."""
         restarts = sum(worker.restarts for worker in self.workers)
-        return self.metrics.text(self.running, self.inside - self.running, restarts)
+        live = self.live.running, self.live.num_frames, self.live.num_dropped
+        return self.metrics.text(self.running, self.inside - self.running, restarts, live)
 
     def close(self):
         """Ends the processes."""
@@ -259,6 +262,18 @@ def build_app(service: Service, allow_urls: list[str]) -> FastAPI:
 
             return await service.reply(request, receive, options)
 
+    @app.websocket("/v1/live")
+    async def live(
+        socket: WebSocket,
+        window: Annotated[float, Query(gt=0, le=10)] = 1.0,
+        step: Annotated[float, Query(gt=0, le=10)] = 0.5,
+        min_confidence: Annotated[float | None, Query(gt=0, le=1)] = None,
+        face_crop: bool | None = None,
+    ):
+        """Answers about frames as they come."""
+        options = {"window": window, "step": step, "min_confidence": min_confidence, "do_face_crop": face_crop}
+        await service.live.run(socket, options)
+
     @app.get("/health")
     async def health() -> JSONResponse:
         """Says whether the service takes videos, and which model answers."""
@@ -322,6 +337,8 @@ def serve(
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=grace,
+                ws_max_size=limits.live_frame_bytes,
+                ws_max_queue=4,  # what waits beyond these stays with the client
             )
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # after the server has stopped
             address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"

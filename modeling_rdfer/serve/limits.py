@@ -45,6 +45,9 @@ class Limits:
         workers (`int`): processes, each of which answers one video at a time.
         max_waiting (`int`): requests that may wait beside those; further ones are refused at once.
         timeout (`float`): seconds for one video, after which its process is ended; also for receiving it.
+        live_sessions (`int`): clients that may send live frames at the same time; further ones are refused.
+        live_frame_bytes (`int`): largest image of a live frame.
+        live_idle (`float`): seconds without a frame after which a session ends.
     """
 
     max_bytes: int = 100 * 1024 * 1024
@@ -53,6 +56,9 @@ class Limits:
     workers: int = 2
     max_waiting: int = 32
     timeout: float = 60.0
+    live_sessions: int = 2
+    live_frame_bytes: int = 2 * 1024 * 1024
+    live_idle: float = 30.0
 
 
 __all__ = ["REASONS", "Limits", "Refused"]

@@ -32,12 +32,13 @@ class Metrics:
             self._seconds = [self._seconds[0] + 1, self._seconds[1] + seconds]
             self._buckets.update(bucket for bucket in _BUCKETS if seconds <= bucket)
 
-    def text(self, running: int, waiting: int, restarts: int) -> str:
+    def text(self, running: int, waiting: int, restarts: int, live: tuple[int, int, int]) -> str:
         """Returns all numbers.
 
         Args:
             running, waiting, restarts (`int`): requests that are being analysed; requests that are received or wait;
                 processes that were replaced.
+            live (`tuple[int, int, int]`): live sessions; frames of sessions that ended; dropped ones among them.
 
         Returns:
             `str`: text format 0.0.4 of Prometheus.
@@ -58,6 +59,9 @@ class Metrics:
             ("rdfer_running", "gauge", "Videos that are being analysed.", running),
             ("rdfer_waiting", "gauge", "Videos that are being received or wait.", waiting),
             ("rdfer_process_restarts_total", "counter", "Processes that were replaced.", restarts),
+            ("rdfer_live_sessions", "gauge", "Clients that send live frames.", live[0]),
+            ("rdfer_live_frames_total", "counter", "Live frames of sessions that ended.", live[1]),
+            ("rdfer_live_dropped_total", "counter", "Dropped ones among these frames.", live[2]),
         ):
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", f"{name} {value}"]
         return "\n".join(lines) + "\n"
