@@ -42,6 +42,7 @@ from .models.video_decoding_rdfer import VideoReadError
 from .models.video_processing_rdfer import RDFERVideoProcessor
 
 if TYPE_CHECKING:
+    from .inference.errors import CheckpointReadError
     from .inference.explain import Explanation, explain
     from .inference.export import export
     from .inference.face_stream import Window
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 # Public names that are imported on first use -> their modules.
 _LAZY_MODULES = {
+    "CheckpointReadError": ".inference.errors",
     "Explanation": ".inference.explain",
     "LiveRecognizer": ".inference.live",
     "ONNXModel": ".inference.onnx",
@@ -141,6 +143,7 @@ __all__ = [
     "AENPreTrainedModel",
     "AENVideoClassifierOutput",
     "CardFacts",
+    "CheckpointReadError",
     "Explanation",
     "LiveRecognizer",
     "ONNXModel",

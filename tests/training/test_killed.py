@@ -59,12 +59,17 @@ def audited_in_sample(out: Path, root: Path, frames_root: Path) -> list[str]:
     return ["--dataset", str(root), "--output-dir", str(out), "--in-sample", "--no-face-crop", *FAST]
 
 
-# Which script, its arguments, and which of its files are the same in every run.
+# Which script, its arguments, which of its files are the same in every run, and which are never made again.
 JOBS = {
-    "train": (train.main, trained, ["model.safetensors", "sample_table.parquet"]),
-    "prepare": (prepare.main, prepared, ["**/*"]),
-    "audit by folds": (audit.main, audited_by_folds, ["audit.parquet", "audit.csv", "fold_*/*.safetensors"]),
-    "audit in sample": (audit.main, audited_in_sample, ["audit.parquet", "audit.csv", "audit.html"]),
+    "train": (train.main, trained, ["model.safetensors", "sample_table.parquet"], "checkpoint-*/model.safetensors"),
+    "prepare": (prepare.main, prepared, ["**/*"], "data/*.parquet"),
+    "audit by folds": (
+        audit.main,
+        audited_by_folds,
+        ["audit.parquet", "audit.csv", "fold_*/*.safetensors"],
+        "fold_*/held_out.safetensors",
+    ),
+    "audit in sample": (audit.main, audited_in_sample, ["audit.parquet", "audit.csv", "audit.html"], "none"),
 }
 
 
@@ -101,7 +106,7 @@ def assert_whole(out: Path):
 
 @pytest.mark.parametrize("job", JOBS)
 def test_killed_at_random_moments(job, root, frames_root, tmp_path):
-    main, arguments_for, patterns = JOBS[job]
+    main, arguments_for, patterns, kept = JOBS[job]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["training.train", "training.prepare", "training.audit", "tests.training.test_killed"]
@@ -125,6 +130,7 @@ def test_killed_at_random_moments(job, root, frames_root, tmp_path):
     duration = time.monotonic() - begin
     assert expected
     out, chance, kills = tmp_path / "killed", random.Random(0), 0
+    finished: dict[Path, int] = {}
     while kills < NUM_KILLS:
         process = start(out)
         process.join(chance.uniform(0, duration))
@@ -134,9 +140,13 @@ def test_killed_at_random_moments(job, root, frames_root, tmp_path):
         assert process.exitcode in (0, -signal.SIGKILL)
         if out.exists():
             assert_whole(out)
+        now = {path: path.stat().st_mtime_ns for path in out.glob(kept)}
+        assert finished.items() <= now.items()
+        finished = now
         if process.exitcode == 0:
             assert same_files(out, patterns) == expected
             shutil.rmtree(out)
+            finished = {}
         else:
             kills += 1
     assert finish(out) == expected
