@@ -2,6 +2,7 @@
 """Files that are complete or not there at all: written beside their place, and moved when complete."""
 
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def write_atomically(file: Path | str, contents: Callable | str):
         OSError: if there is no room for it.
     """
     file = Path(file)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED_SUFFIX}")
+    # Machines that share a folder can have processes of the same number.
+    unfinished = file.with_name(f"{file.name}.{uuid.uuid4().hex[:12]}{UNFINISHED_SUFFIX}")
     try:
         with open(unfinished, "wb") as handle:
             if isinstance(contents, str):

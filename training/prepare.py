@@ -24,6 +24,8 @@ EXAMPLES = """examples:
   Videos of whole scenes: faces are found and cropped; clips without a face are left out and counted:
     python -m training.prepare --dataset crema_d --root D --output-dir prepared/crema_d \\
       --dataset-options label_source=face_vote --on-bad-video skip
+  On a Ray cluster of machines that see the same files (extra ray):
+    python -m training.prepare --dataset dfew --root D --output-dir prepared/dfew --ray 10.0.0.1:6379
   If it is interrupted, the same command continues. Then:
     datasets.load_dataset("prepared/dfew", "fold_1", split="train", streaming=True)
   With pseudo-labels of each frame by rdfer-small, or by your own checkpoint, for AEN or --frame-guidance-weight:
@@ -72,6 +74,14 @@ def build_parser() -> ScriptParser:
         help="store predictions of this RDFER or AEN checkpoint for each frame (without a name: the embedded "
         "rdfer-small; default: no pseudo-labels)",
     )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="prepare on the Ray cluster at ADDRESS, or on that of this computer, or on all its cores, a shard at a "
+        "time on each core; the files are the same",
+    )
     return parser
 
 
@@ -85,7 +95,7 @@ def main(argv: list[str] | None = None) -> dict:
         options = chosen_options(source)
         found = find_source(source.dataset, source.root)
         manifest = prepare_dataset(found.loader, found.location, dataset_options=options, **vars(arguments))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"error: {error}") from error
     written = sum(shard["rows"] for shard in manifest["shards"])
     size = sum(shard["bytes"] for shard in manifest["shards"]) / 2**20

@@ -6,8 +6,8 @@ import os
 import sys
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import fsspec
 from tqdm.auto import tqdm
@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ..models.labels_rdfer import class_names
 from .loading import load
 from .predict import predict
+from .ray_shards import map_on_ray, require_package
 from .video_list import VideoList, absolute
 
 SHARD_SIZE = 100
@@ -162,7 +163,7 @@ def predict_shards(
         ValueError: if `source` names no video, or `out` has answers for other videos or of other settings.
         ImportError: if pyarrow or, with `ray`, Ray is not installed.
     """
-    _require("pyarrow")
+    require_package("pyarrow")
     # Workers of Ray have other working folders.
     source, out = absolute(source), absolute(out)
     if options.get("model") is not None and os.path.isdir(options["model"]):
@@ -184,7 +185,7 @@ def predict_shards(
     if ray is None:
         parts: Iterable[Counts] = map(ShardPredictor(videos, out, options), missing)
     else:
-        parts = _on_ray(videos, out, options, missing, ray)
+        parts = (Counts(**row) for row in map_on_ray(ShardPredictor, (videos, out, options), missing, ray))
     total = Counts(0, 0)
     with tqdm(total=len(missing), unit="file", disable=not progress) as bar:
         for part in parts:
@@ -204,57 +205,6 @@ def _keep_plan(filesystem, file: str, plan: dict, out: str):
         return
     with filesystem.open(file, "wb") as handle:
         handle.write(json.dumps(plan, indent=2).encode())
-
-
-def _require(package: str):
-    try:
-        __import__(package)
-    except ImportError as error:
-        raise ImportError(f"This needs {package}: pip install 'modeling-rdfer[ray]'") from error
-
-
-class _RowPredictor:
-    """What an actor of Ray keeps: it loads the model once, and predicts a shard for each row."""
-
-    def __init__(self, *arguments):
-        self.predict_shard = ShardPredictor(*arguments)
-
-    def __call__(self, row: dict) -> dict:
-        return self.predict_shard(int(row["shard"]))._asdict()
-
-
-def _on_ray(videos: VideoList, out: str, options: dict, missing: list[int], address: str) -> Iterator[Counts]:
-    """Yields the counts of the shards as they are done. Each actor has one core or one GPU."""
-    _require("ray")
-    import ray
-    from ray.data import ActorPoolStrategy
-
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        # None: the cluster that RAY_ADDRESS names or that runs on this computer, or a new one.
-        ray.init(None if address == "auto" else address, log_to_driver=False, include_dashboard=False)
-    try:
-        resources = ray.cluster_resources()
-        num_gpus = int(resources.get("GPU", 0))
-        num_actors = max(1, min(num_gpus or int(resources.get("CPU", 1)), len(missing)))
-        # A block is what an actor gets at a time, and what is repeated if a machine dies.
-        shards = ray.data.from_items([{"shard": number} for number in missing], override_num_blocks=len(missing))
-        shards.context.enable_progress_bars = False
-        # The rows are tiny. With the default of 128 MB, small object stores have no room for the results of a task.
-        shards.context.target_max_block_size = 2**20
-        predictor: Any = _RowPredictor  # Ray's types know functions only
-        counts = shards.map(
-            predictor,
-            fn_constructor_args=(videos, out, options),
-            num_cpus=0 if num_gpus else 1,
-            num_gpus=1 if num_gpus else 0,
-            compute=ActorPoolStrategy(min_size=1, max_size=num_actors),
-        )
-        for row in counts.iter_rows():
-            yield Counts(row["videos"], row["failed"])
-    finally:
-        if is_ours:
-            ray.shutdown()
 
 
 __all__ = ["Counts", "ShardPredictor", "predict_shards"]

@@ -2,6 +2,7 @@
 """A Ray cluster of two nodes with one core each on this machine."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -28,6 +29,8 @@ class RayCluster:
         self.address = f"127.0.0.1:{port}"
         # Ray lowers the priority of its workers; beside other programs they would then hardly run.
         self.environment = os.environ | {"RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
+        # Its own: if a cluster was ever started here, Ray finds a token in the home folder, and `ray.init` ignores it.
+        self.environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         head = ["--head", "--port", str(port), "--include-dashboard", "false", "--temp-dir", folder]
         self.nodes = [self._start(*head)]

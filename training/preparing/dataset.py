@@ -1,20 +1,25 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Prepares a whole dataset, or continues where an interrupted run stopped."""
 
+import json
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from modeling_rdfer.hub.card_files import write_card
 from modeling_rdfer.hub.dataset_card import dataset_card
 from modeling_rdfer.hub.public_names import public_name
+from modeling_rdfer.inference.ray_shards import map_on_ray, require_package
 from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.models.video_decoding_rdfer import VideoReadError
@@ -52,6 +57,7 @@ def prepare_dataset(
     shard_size: int = 256,
     num_workers: int | None = None,
     frame_teacher: str | None = None,
+    ray: str | None = None,
 ) -> dict:
     """Prepares a dataset for training, or continues where an interrupted run stopped.
 
@@ -75,6 +81,9 @@ def prepare_dataset(
         num_workers (`int`, *optional*): clips at a time; one for each core by default. The files do not depend on it.
         frame_teacher (`str`, *optional*): RDFER or AEN checkpoint whose predictions for each frame are stored as
             pseudo-labels.
+        ray (`str`, *optional*): address of a Ray cluster, or `"auto"` for the one that runs on this computer, or else
+            a new one with all its cores. Each core prepares one shard after the other; `num_workers` is not used. All
+            machines need this package and see the same files. The files written are the same.
 
     Returns:
         `dict`: the manifest.
@@ -84,8 +93,14 @@ def prepare_dataset(
             split can be read, or the checkpoint cannot be a frame teacher.
         OSError: if the checkpoint is not there.
         VideoReadError: if a clip cannot be read and `on_bad_video="error"`.
+        ImportError: if `ray` is given and Ray is not installed.
     """
     output_dir, options = Path(output_dir), dataset_options or {}
+    if ray is not None:
+        require_package("ray")
+        # Workers of Ray have other working folders.
+        output_dir = output_dir.absolute()
+        root = Path(root).absolute() if Path(root).exists() else root
     if shard_size < 1:
         raise ValueError(f"shard_size is {shard_size}, expected at least 1.")
     processor = _load_processor(model, size, num_frames, on_missing_face, on_damage)
@@ -100,13 +115,19 @@ def prepare_dataset(
     manifest = begin_or_continue(output_dir, start_manifest(dataset, source, settings))
 
     missing = [shard for shard in shards if not shard.file.exists()]
+    total = sum(len(shard.numbers) for shard in shards)
     faces = "found and cropped" if processor.do_face_crop else "not looked for (--face-crop does)"
     logger.warning(
-        f"{sum(len(shard.numbers) for shard in shards)} clips of {dataset} go into {len(shards)} shards, of which "
-        f"{len(shards) - len(missing)} are there already; faces are {faces}."
+        f"{total} clips of {dataset} go into {len(shards)} shards, of which {len(shards) - len(missing)} are there "
+        f"already; faces are {faces}."
     )
-    writer = _ShardWriter(source, partial(prepare_clip, processor, teacher=network), teacher, on_bad_video, output_dir)
-    writer.write(missing, sum(len(shard.numbers) for shard in shards), num_workers or os.cpu_count() or 1)
+    arguments = (source, processor, teacher, network, on_bad_video, output_dir)
+    num_missing = sum(len(shard.numbers) for shard in missing)
+    with tqdm(total=total, initial=total - num_missing, desc="preparing", unit="clip") as bar:
+        if ray is None:
+            _ShardWriter(*arguments).write(missing, num_workers or os.cpu_count() or 1, bar.update)
+        elif missing:
+            _write_on_ray(missing, arguments, ray, bar.update)
     return _finish(output_dir, manifest, source, shards, on_bad_video)
 
 
@@ -133,31 +154,38 @@ class _ShardWriter:
     """Prepares the clips of shards, several at a time, and writes one shard after the other."""
 
     def __init__(
-        self, source: ClipSource, prepare: Callable, teacher: FrameTeacher | None, on_bad_video: str, output_dir: Path
+        self,
+        source: ClipSource,
+        processor: RDFERVideoProcessor,
+        teacher: FrameTeacher | None,
+        network: PreTrainedModel | None,
+        on_bad_video: str,
+        output_dir: Path,
     ):
-        self.source, self.prepare, self.teacher = source, prepare, teacher
+        self.source, self.processor, self.teacher, self.network = source, processor, teacher, network
         self.on_bad_video, self.output_dir = on_bad_video, output_dir
 
-    def write(self, missing: list[PlannedShard], total: int, num_workers: int):
-        """Writes the missing shards; `total` clips with those that are there, for the progress bar."""
+    def write(self, missing: list[PlannedShard], num_workers: int, on_clip: Callable[[], object]):
+        """Writes the missing shards, and calls `on_clip` after each clip."""
         clips = [(shard.group, number) for shard in missing for number in shard.numbers]
         sources = (self.source.groups[group][number][self.source.column] for group, number in clips)
         # Threads, because decoders, torch and the encoder release Python's lock. On two cores they are as fast as
         # processes, which need as long to start as dozens of clips. Each thread opens its own decoder.
         executor, threads = ThreadPoolExecutor(num_workers), torch.get_num_threads()
-        results = _map_in_order(executor, self.prepare, sources, ahead=3 * num_workers)
-        bar = tqdm(total=total, initial=total - len(clips), desc="preparing", unit="clip")
+        prepare = partial(prepare_clip, self.processor, teacher=self.network)
+        results = _map_in_order(executor, prepare, sources, ahead=3 * num_workers)
         try:
             torch.set_num_threads(1)  # the workers share the cores
             for shard in missing:
-                rows, skipped = self._rows(shard, results, bar)
+                rows, skipped = self._rows(shard, results, on_clip)
                 write_shard(shard.file, rows, skipped, self.source.features(self.teacher))
         finally:
             torch.set_num_threads(threads)
-            bar.close()
             executor.shutdown(cancel_futures=True)
 
-    def _rows(self, shard: PlannedShard, results: Iterator[dict], bar: tqdm) -> tuple[list[dict], list[dict]]:
+    def _rows(
+        self, shard: PlannedShard, results: Iterator[dict], on_clip: Callable[[], object]
+    ) -> tuple[list[dict], list[dict]]:
         dataset = self.source.groups[shard.group]
         described, label = dataset.remove_columns([self.source.column]), dataset.features["label"]
         rows, skipped = [], []
@@ -174,8 +202,47 @@ class _ShardWriter:
                 video = {"bytes": made.pop("video"), "path": str(Path(row["path"]).with_suffix(".mp4"))}
                 own = {} if self.teacher is None else {"frame_teacher": self.teacher.name}
                 rows.append({**row, **made, **own, "video": video, "prepared": True})
-            bar.update()
+            on_clip()
         return rows, skipped
+
+
+class _PreparedShard(NamedTuple):
+    """What an actor of Ray says of a shard: its number of clips, and the error of a clip that cannot be read, if any,
+    as JSON.
+    """
+
+    clips: int
+    error: str
+
+
+class _RayPreparer:
+    """What an actor of Ray keeps: it prepares whole shards, unless their files exist."""
+
+    def __init__(self, shards: list[PlannedShard], *arguments):
+        self.shards, self.writer = shards, _ShardWriter(*arguments)
+        if self.writer.network is not None and torch.cuda.is_available():
+            self.writer.network.cuda()
+
+    def __call__(self, number: int) -> _PreparedShard:
+        shard = self.shards[number]
+        try:
+            if not shard.file.exists():  # Ray repeats what ran on a machine that died
+                self.writer.write([shard], 1, lambda: None)
+        except VideoReadError as error:
+            return _PreparedShard(len(shard.numbers), json.dumps(error.args))
+        return _PreparedShard(len(shard.numbers), "")
+
+
+def _write_on_ray(missing: list[PlannedShard], arguments: tuple, address: str, on_clips: Callable[[int], object]):
+    """Writes the missing shards on a Ray cluster; `arguments` are those of [`_ShardWriter`]."""
+    network = arguments[3]
+    if network is not None:
+        network.cpu()  # to be pickled
+    with closing(map_on_ray(_RayPreparer, (missing, *arguments), range(len(missing)), address)) as results:
+        for result in results:
+            if result["error"]:
+                raise VideoReadError(*json.loads(result["error"]))
+            on_clips(result["clips"])
 
 
 def _map_in_order(executor: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:

@@ -1,5 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 
+import importlib.util
 import json
 import logging
 import multiprocessing
@@ -8,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import datasets
@@ -19,9 +22,11 @@ from modeling_rdfer import RDFERVideoProcessor, VideoReadError
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from tests.helpers.paths import CHECKPOINT, DATA
 from tests.helpers.prepared_sets import ACTORS, LABELS, SETTINGS, clip_names, contents, hub_videos
+from tests.helpers.ray_cluster import RayCluster
 from training.data.labelled_videos import LabelledVideos
 from training.data.video_shards import load_shards
 from training.datasets import load
+from training.prepare import main
 from training.preparing.dataset import prepare_dataset
 
 
@@ -204,3 +209,47 @@ def test_faces_in_still_images_are_cropped(tmp_path):
             crop = video.get_frames(range(len(video))).float()
         photo = processor(tmp_path / "photos" / label / "a.png", return_tensors="pt")["pixel_values_videos"][0]
         assert len(crop) == 1 and (crop - photo).abs().mean() < 3
+
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra ray)")
+
+
+def prepare_on_ray(cluster, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.prepare", *arguments, "--ray", cluster.address],
+        env=cluster.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@needs_ray
+@pytest.mark.slow
+def test_ray_writes_the_same_bytes_though_a_node_is_killed(frames_root, teacher, tmp_path):
+    root, cut = tmp_path / "root", clip_names()[7]
+    shutil.copytree(frames_root, root)
+    (root / "face_aligned" / cut / "00.png").write_bytes(b"no image")
+    arguments = ["--dataset", "crema_d", "--root", str(root), "--frame-teacher", str(teacher)]
+    arguments += [f"--{name.replace('_', '-')}={value}" for name, value in {**SETTINGS, "shard_size": 1}.items()]
+    skipping = [*arguments, "--on-bad-video", "skip"]
+    main([*skipping, "--output-dir", str(tmp_path / "local")])
+    out, folder = tmp_path / "ray", tempfile.mkdtemp(prefix="ray-")
+    cluster = RayCluster(folder)
+    try:
+        driver = prepare_on_ray(cluster, *skipping, "--output-dir", str(out))
+        while len(list(out.glob("data/*.parquet"))) < 4:
+            assert driver.poll() is None, driver.stdout.read()[-4000:]
+            time.sleep(0.02)
+        cluster.kill_node()
+        output, _ = driver.communicate()
+        assert driver.returncode == 0, output[-4000:]
+        assert contents(out) == contents(tmp_path / "local")
+        assert f"1 clips cannot be read and are left out: face_aligned/{cut}" in output
+        driver = prepare_on_ray(cluster, *arguments, "--output-dir", str(tmp_path / "strict"))
+        output, _ = driver.communicate()
+        assert driver.returncode == 1
+        assert f"error: Cannot read video 'face_aligned/{cut}'" in output and "--on-bad-video skip" in output
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
