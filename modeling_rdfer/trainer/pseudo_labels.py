@@ -74,7 +74,7 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
         OSError: if there is no such checkpoint.
         ValueError: if it has no classifier for single frames.
     """
-    teacher = AutoModelForVideoClassification.from_pretrained(checkpoint)
+    teacher = AutoModelForVideoClassification.from_pretrained(checkpoint, use_safetensors=True)
     if not hasattr(teacher, "classify_frames") or getattr(teacher.config, "temporal_shift", False):
         raise ValueError(
             f"{checkpoint} cannot be a frame teacher: expected an RDFER or AEN checkpoint without temporal shift, "

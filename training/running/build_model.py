@@ -112,7 +112,9 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
             "replaced by new ones for the data's labels."
         )
         config.id2label = dict(enumerate(labels))
-    model = AutoModelForVideoClassification.from_pretrained(name, config=config, ignore_mismatched_sizes=True)
+    model = AutoModelForVideoClassification.from_pretrained(
+        name, config=config, ignore_mismatched_sizes=True, use_safetensors=True
+    )
     processor = RDFERVideoProcessor.from_pretrained(name, num_frames=config.num_frames)
     return model, processor
 

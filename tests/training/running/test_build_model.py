@@ -1,8 +1,13 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import shutil
+from pathlib import Path
+
 import pytest
+import torch
 
 from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
+from modeling_rdfer.trainer.pseudo_labels import load_teacher
 from training.running.arguments import ModelArguments
 from training.running.build_model import build_model, parse_overrides
 
@@ -36,3 +41,14 @@ def test_wrong_overrides_are_named():
 def test_new_heads_follow_the_order_of_the_dataset():
     model, _ = build_model(ModelArguments(), ["happy", "sad", "boredom"])
     assert list(model.config.label2id) == ["happy", "sad", "boredom"]
+
+
+def test_pickled_weights_are_no_start(tmp_path):
+    checkpoint = Path(shutil.copytree(embedded_checkpoint(), tmp_path / "checkpoint"))
+    (checkpoint / "model.safetensors").unlink()
+    weights = RDFERForVideoClassification.from_pretrained(embedded_checkpoint()).state_dict()
+    torch.save(weights, checkpoint / "pytorch_model.bin")
+    with pytest.raises(OSError, match="no file named model.safetensors"):
+        build_model(ModelArguments(model=str(checkpoint)), ["happy", "sad"])
+    with pytest.raises(OSError, match="no file named model.safetensors"):
+        load_teacher(str(checkpoint))
