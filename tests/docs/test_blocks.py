@@ -18,7 +18,7 @@ from training.synthetic.dataset import write_dataset
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 # Programs that are not ours: nothing to check.
-OTHERS = {"apt-get", "cd", "curl", "docker", "git", "hf", "sudo", "ls", "python3", "source", "tensorboard"}
+OTHERS = {"apt-get", "cd", "curl", "docker", "ffmpeg", "git", "hf", "sudo", "ls", "python3", "source", "tensorboard"}
 # What `settings_of` parses before the options that were given, to know the defaults.
 DEFAULTS, PARSE = ["--output-dir", "unused"], ScriptParser.parse_args_into_dataclasses
 MODULES = {"training.synthetic": "training.synthetic.__main__"}
