@@ -93,7 +93,7 @@ class LiveSessions:
                     document["windows"] = [window_document(window) for window in windows]
                 except Refused as refused:
                     document |= _error(refused)
-                document["num_dropped"] = session.num_dropped + recognizer.num_dropped
+                document["num_dropped"] = session.num_dropped
                 await socket.send_text(json.dumps(document))
 
         tasks = {asyncio.create_task(session.receive()), asyncio.create_task(reply())}
@@ -106,7 +106,7 @@ class LiveSessions:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.num_frames += session.num_frames
-            self.num_dropped += session.num_dropped + recognizer.num_dropped
+            self.num_dropped += session.num_dropped
 
     async def _in_thread(self, function: Callable, *arguments):
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
