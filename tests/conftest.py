@@ -106,14 +106,19 @@ def hub(_running_hub, monkeypatch) -> HubServer:
     _running_hub.cut_above = None
 
 
+def chromium() -> str | None:
+    """Path of the browser."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Chromium, driven by playwright."""
     playwright = pytest.importorskip("playwright.sync_api", reason="the driver of the browser is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    executable = chromium()
+    if executable is None:
         pytest.skip("no Chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        browser = driver.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()

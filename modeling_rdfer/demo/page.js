@@ -163,5 +163,108 @@ window.rdfer = (() => {
     watch("value", bind);
   }
 
-  return { input, output, send };
+  // Sends pictures of the camera, each after the answer to the one before, and shows what the server says.
+  function live(element) {
+    const SIDE = 480, PAUSE = 80; // longer side of a picture in pixels; milliseconds, about twelve pictures a second
+    const canvas = element.querySelector("canvas");
+    const button = element.querySelector("[data-do=live]");
+    const tell = (text) => { element.querySelector(".rdfer-name").textContent = text; };
+    const answer = element.querySelector(".rdfer-answer");
+    const camera = document.createElement("video");
+    const picture = document.createElement("canvas");
+    [camera.muted, camera.playsInline] = [true, true];
+    let socket = null, stream = null, box = null;
+
+    function stop(text) {
+      if (stream) stream.getTracks().forEach((track) => track.stop());
+      if (socket) { socket.onclose = socket.onmessage = null; socket.close(); }
+      socket = stream = box = null;
+      canvas.hidden = answer.hidden = true;
+      element.querySelector(".rdfer-drop").classList.remove("filled");
+      button.textContent = "Start the camera";
+      button.classList.remove("recording");
+      tell(text);
+    }
+
+    function draw() {
+      if (!stream) return;
+      [canvas.width, canvas.height] = [camera.videoWidth || 640, camera.videoHeight || 480];
+      const context = canvas.getContext("2d");
+      context.drawImage(camera, 0, 0, canvas.width, canvas.height);
+      if (box) {
+        const [scale, [x1, y1, x2, y2]] = [canvas.width / box.width, box.edges];
+        [context.lineWidth, context.strokeStyle] = [3, "#56B4E9"];
+        context.strokeRect(scale * x1, scale * y1, scale * (x2 - x1), scale * (y2 - y1));
+      }
+      requestAnimationFrame(draw);
+    }
+
+    function sendPicture() {
+      if (!socket || socket.readyState !== WebSocket.OPEN) return;
+      const scale = Math.min(1, SIDE / Math.max(camera.videoWidth, camera.videoHeight));
+      [picture.width, picture.height] = [camera.videoWidth, camera.videoHeight].map((n) => Math.round(scale * n));
+      picture.getContext("2d").drawImage(camera, 0, 0, picture.width, picture.height);
+      const mine = socket;
+      picture.toBlob((blob) => { if (mine === socket) mine.send(blob); }, "image/jpeg", 0.85);
+    }
+
+    function show(all) {
+      const newest = Math.max(...all.map((window) => window.end_seconds));
+      const windows = all.filter((window) => window.end_seconds === newest); // one for each person
+      const window = windows.reduce((a, b) => (area(b) > area(a) ? b : a));
+      box = window.box && { edges: window.box, width: window.frame_size[0] };
+      answer.hidden = false;
+      answer.dataset.label = window.label;
+      answer.querySelector("h2").textContent = window.label;
+      answer.querySelector("ol").replaceChildren(...window.predictions.slice(0, 8).map(({ label, score }) => {
+        const [item, name, bar, fill, number] = ["li", "span", "i", "b", "em"].map((tag) => document.createElement(tag));
+        name.textContent = label;
+        fill.style.width = `${100 * score}%`;
+        fill.style.background = "var(--color-accent)";
+        number.textContent = percent(score);
+        bar.append(fill);
+        item.append(name, bar, number);
+        return item;
+      }));
+      tell(windows.length > 1 ? `${windows.length} people; the answer is about the largest face.` : "");
+    }
+
+    const area = ({ box: edges }) => (edges ? (edges[2] - edges[0]) * (edges[3] - edges[1]) : 0);
+
+    async function start() {
+      button.disabled = true;
+      try {
+        stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
+      } catch (error) {
+        stop("The camera cannot be used. There is none, or the browser does not allow it.");
+        return;
+      } finally {
+        button.disabled = false;
+      }
+      camera.srcObject = stream;
+      await camera.play();
+      canvas.hidden = false;
+      element.querySelector(".rdfer-drop").classList.add("filled");
+      button.textContent = "Stop the camera";
+      button.classList.add("recording");
+      tell("Looking for a face.");
+      draw();
+      const address = new URL("rdfer/live", document.baseURI);
+      address.protocol = address.protocol.replace("http", "ws");
+      socket = new WebSocket(address);
+      let quietSince = Date.now();
+      socket.onclose = () => stop("The connection to the server ended.");
+      socket.onmessage = (event) => {
+        const message = JSON.parse(event.data);
+        if (message.error && !("frame" in message)) { stop(message.error.message); return; }
+        if ((message.windows || []).length) { show(message.windows); quietSince = Date.now(); }
+        else if (Date.now() - quietSince > 2000) { answer.hidden = true; box = null; tell("No face is seen."); }
+        setTimeout(sendPicture, PAUSE); // the first message is a greeting
+      };
+    }
+
+    button.addEventListener("click", () => (stream ? stop("") : start()));
+  }
+
+  return { input, output, send, live };
 })();

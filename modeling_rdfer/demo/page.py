@@ -15,11 +15,15 @@ import torch
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from ..disclaimer import NOT_FOR
+from ..inference.json_answers import model_facts
 from ..inference.loading import load
 from ..models.package_data_rdfer import required_file
+from ..serve.limits import Limits
+from ..serve.live import LiveSessions
 from .answer import analyse
 from .limits import MAX_BYTES, MAX_SECONDS, Refused, message_html
 from .uploads import RefuseForms, Uploads
@@ -29,6 +33,8 @@ logger = logging.getLogger(__name__)
 # Videos that are analysed at the same time, and videos that may wait. Both limit time and memory.
 MAX_ANALYSES = 2
 MAX_WAITING = 100
+# Visitors whose cameras are looked at at the same time.
+MAX_LIVE = 2
 
 EMBEDDED = "rdfer-small (embedded)"
 
@@ -57,6 +63,17 @@ INPUT = f"""
 <p class="rdfer-name" aria-live="polite"></p>
 <p class="rdfer-small">Up to {MAX_BYTES >> 20} MB and {MAX_SECONDS / 60:.0f} minutes. The video is sent when you
 press the button below. It is deleted from the server after the analysis, also if that fails.</p></div>"""
+
+
+LIVE = """
+<div class="rdfer-input rdfer-live">
+<div class="rdfer-drop"><canvas width="640" height="480" hidden></canvas>
+<div class="rdfer-invite"><b>Your camera</b><div class="rdfer-buttons">
+<button type="button" class="rdfer-button" data-do="live">Start the camera</button></div></div></div>
+<p class="rdfer-name" aria-live="polite"></p>
+<div class="rdfer-answer" hidden><section><h2></h2><ol class="rdfer-bars"></ol></section></div>
+<p class="rdfer-small">Pictures of the camera are sent to the server from when you start it until you stop it. It has
+the faces of the last second in memory, and stores nothing.</p></div>"""
 
 
 def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
@@ -90,7 +107,7 @@ def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
 
     with gradio.Blocks(title="RDFER: emotion in a video of a face", analytics_enabled=False) as demo:
         gradio.HTML(NOTICE)
-        with gradio.Row(elem_classes="rdfer-columns"):
+        with gradio.Tab("Video"), gradio.Row(elem_classes="rdfer-columns"):
             with gradio.Column(scale=2, min_width=300):
                 gradio.HTML(INPUT, js_on_load=f"rdfer.input(element, {MAX_BYTES}, {MAX_SECONDS})")
                 checkpoint = gradio.Dropdown(
@@ -104,6 +121,8 @@ def build_demo(models: list[str], uploads: Uploads) -> gradio.Blocks:
                 answer = gradio.HTML(
                     WAITING, elem_id="answer", min_height=240, js_on_load="rdfer.output(element, watch)"
                 )
+        with gradio.Tab("Live camera"):
+            gradio.HTML(LIVE, js_on_load="rdfer.live(element)")
         upload = gradio.Textbox(visible=False)
         button.click(
             analyse_upload,
@@ -146,7 +165,15 @@ def launch_demo(models: list[str] | None = None, **launch_options):
         async def example(request: Request):
             return FileResponse(required_file("example/cap13_edit2.mp4"), media_type="video/mp4")
 
+        # The pictures of the cameras are answered about by the model that is the default.
+        model = models[0] if models else None
+        sessions = LiveSessions(Limits(live_sessions=MAX_LIVE), model, None, "torch", model_facts(model))
+
+        async def live(socket: WebSocket):
+            await sessions.run(socket, {"window": 1.0, "step": 0.25})
+
         routes = [
+            WebSocketRoute("/rdfer/live", live),
             Route("/rdfer/upload", uploads.receive, methods=["POST"]),
             Route("/rdfer/example.mp4", example),
         ]

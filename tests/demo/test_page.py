@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from modeling_rdfer.cli import main
+from tests.conftest import CHROMIUM_FLAGS, chromium
 from tests.helpers.paths import DATA, ROOT
 
 CLIP = DATA / "cap13_edit2.mp4"
@@ -320,6 +321,53 @@ def test_a_recording_of_the_camera(visit):
     page.wait_for_function("document.querySelector('.rdfer-name').textContent.startsWith('Recording, ')")
     page.wait_for_function("document.querySelector('.rdfer-drop video').src.startsWith('blob:')")
     analyse(page, wait_for=f"{MESSAGE}[data-reason=no_face]")
+
+
+@pytest.fixture
+def camera(server, browser, stretches, tmp_path):
+    """The page in a browser whose camera shows a surprised face."""
+    film = tmp_path / "film.y4m"
+    with av.open(str(stretches["surprise"])) as source, av.open(str(film), "w", format="yuv4mpegpipe") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 300, 400, "yuv420p"
+        for frame in source.decode(video=0):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    flags = [*CHROMIUM_FLAGS, f"--use-file-for-fake-video-capture={film}"]
+    other = browser.browser_type.launch(executable_path=chromium(), args=flags)
+    page = other.new_page(permissions=["camera"])
+    page.set_default_timeout(TIMEOUT)
+    trouble = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.goto(server.url)
+    page.click("role=tab[name='Live camera']")
+    yield page
+    other.close()
+    assert trouble == []
+
+
+def test_the_live_camera(camera, server):
+    camera.click("text=Start the camera")
+    camera.wait_for_selector(".rdfer-live .rdfer-answer[data-label=surprise]")
+    assert camera.inner_text(".rdfer-live h2") == "surprise"
+    assert camera.inner_text(".rdfer-live .rdfer-bars li:first-child span") == "surprise"
+    assert camera.evaluate("document.querySelector('.rdfer-live canvas').width") == 400
+    assert server.files() == []
+    camera.click("text=Stop the camera")
+    camera.wait_for_selector("text=Start the camera")
+    assert camera.locator(".rdfer-live .rdfer-answer").is_hidden()
+    # It can be started again: the session before has ended.
+    camera.click("text=Start the camera")
+    camera.wait_for_selector(".rdfer-live .rdfer-answer[data-label=surprise]")
+
+
+def test_without_a_face_the_live_camera_says_so(visit):
+    page = visit()
+    page.click("role=tab[name='Live camera']")
+    page.click("text=Start the camera")
+    page.wait_for_selector("text=No face is seen.")
+    page.click("text=Stop the camera")
+    page.wait_for_selector("text=Start the camera")
 
 
 def test_phone(visit, tmp_path, stretches):
