@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> dict:
         shares[0] -= sum(shares[1:])
     except (ValueError, OSError, RuntimeError) as error:
         raise SystemExit(f"error: {error}") from error
-    classifier = FrameClassifier(model)
+    classifier = FrameClassifier(model.rdfer.backbone, model.classifier)
     trainer = FrameTrainer(classifier, args, combine(sets, shares), len(votes), size)
     result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trainer.log_metrics("train", result.metrics)

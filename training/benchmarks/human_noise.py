@@ -257,7 +257,7 @@ def _name(method: str) -> str:
 
 
 def _recognition_table(results: dict[str, dict]) -> str:
-    header = ("loss", "mean recall, crowd", "WAR, crowd", "mean recall, FER-2013", "WAR, FER-2013", "minutes")
+    header = ("loss", "mean recall, crowd", "WAR, crowd", "mean recall, FER-2013", "WAR, FER-2013")
     rows = [
         (
             _name(method),
@@ -266,7 +266,6 @@ def _recognition_table(results: dict[str, dict]) -> str:
                 for reference in ("crowd", "fer2013")
                 for metric in ("uar", "war")
             ),
-            f"{np.mean(_values(results, method, 'minutes') or [np.nan]):.1f}",
         )
         for method in METHODS
     ]

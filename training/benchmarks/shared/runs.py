@@ -65,6 +65,7 @@ class Run:
     config: dict = dataclasses.field(default_factory=dict)  # of RDFERConfig
     muted: tuple[str, ...] = ()  # streams whose heads stay zero
     start: str = "action_units"  # what the backbones know, see `load_backbones`
+    summary: str = "all"  # what the detecting network tells the long-term stream, see `tell_identity_only`
 
 
 def _draw_face(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +134,17 @@ def mute(model: RDFERForVideoClassification, streams: tuple[str, ...]):
     model.fusion_classifier.weight.register_hook(lambda gradient: gradient * fused)
 
 
+def tell_identity_only(model: RDFERForVideoClassification):
+    """The detecting network tells the long-term stream which expression it sees, and nothing else."""
+
+    def keep_identity(module, arguments, outputs):
+        detector_logits, frame_logits, summary, states = outputs
+        identity = F.one_hot(detector_logits.argmax(-1), summary.shape[-1]).to(summary.dtype)
+        return detector_logits, frame_logits, identity, states
+
+    model.rdfer.detector.register_forward_hook(keep_identity)
+
+
 # Parts of the names of weights that only belong to the later stages of a backbone.
 LATER_STAGES = ("stages.1", "stages.2")
 
@@ -164,6 +176,8 @@ def new_model(run: Run) -> RDFERForVideoClassification:
     load_backbones(run.start, backbone=model.rdfer.backbone, detector_backbone=model.rdfer.detector.backbone)
     if run.muted:
         mute(model, run.muted)
+    if run.summary == "identity":
+        tell_identity_only(model)
     return model
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from modeling_rdfer import RDFERForVideoClassification
-from training.benchmarks.shared.runs import mute, new_config
+from training.benchmarks.shared.runs import mute, new_config, tell_identity_only
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,16 @@ def test_a_muted_stream_stays_at_zero(muted, short, long):
     weights = model.fusion_classifier.weight
     assert bool(model.short_term_classifier.weight.any()) == short
     assert (bool(weights[:, :size].any()), bool(weights[:, size:].any())) == (short, long)
+
+
+def test_an_identity_summary_tells_the_expression_only():
+    torch.manual_seed(0)
+    model = RDFERForVideoClassification(new_config(image_size=32, detector_image_size=32)).eval()
+    tell_identity_only(model)
+    told = []
+    model.rdfer.summary_projection.register_forward_pre_hook(lambda module, arguments: told.append(arguments[0]))
+    with torch.no_grad():
+        outputs = model(torch.randint(0, 256, (3, 8, 3, 32, 32), dtype=torch.uint8))
+    expected = torch.zeros(3, model.config.detector_hidden_size)
+    expected[torch.arange(3), outputs.detector_logits.argmax(-1)] = 1
+    assert torch.equal(told[0], expected)
