@@ -19,6 +19,10 @@ from .timeline import window_frames
 
 logger = logging.get_logger(__name__)
 
+# Seconds by which a frame follows the one before it where its time does not: less than from frame to frame of a fast
+# camera, so that one repeated time does not make all later frames late.
+CLOCK_STEP = 1 / 120
+
 
 class LiveRecognizer:
     """Recognises the expressions of all people in frames as they come (ours).
@@ -148,7 +152,7 @@ class LiveRecognizer:
         moment = given - self._start
         last = self._last_time()
         if last is not None and moment <= last:
-            later = last + 1 / 30
+            later = last + CLOCK_STEP
             if moment < last - 1:
                 logger.warning("The times of the frames went back by more than a second. They are counted on.")
                 self._start = given - later
@@ -217,7 +221,12 @@ def _to_image(frame, channel_order: str) -> torch.Tensor:
     """A frame as uint8 RGB `(3, height, width)`, in the memory of the frame where possible."""
     if channel_order not in ("rgb", "bgr"):
         raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}.")
-    image = frame if isinstance(frame, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(frame))
+    image = frame
+    if not isinstance(frame, torch.Tensor):
+        pixels = np.require(frame, requirements=["C", "W"])  # a copy only of what torch cannot share
+        if pixels.dtype.kind not in "uifb":  # such as None, which OpenCV gives when a camera ends
+            raise ValueError(f"A frame must be uint8 of shape (height, width, 3), got {type(frame).__name__}.")
+        image = torch.from_numpy(pixels)
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != torch.uint8 or not image.numel():
         raise ValueError(
             f"A frame must be uint8 of shape (height, width, 3), got {image.dtype} of shape {tuple(image.shape)}."

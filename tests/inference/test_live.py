@@ -103,6 +103,17 @@ def test_answers_go_on_after_gaps_clock_jumps_and_other_sizes(clip, caplog):
     assert ends == sorted(ends)
 
 
+def test_a_repeated_time_does_not_make_all_later_frames_late(clip):
+    """A camera of 60 frames a second whose clock stands still once, and goes back by half a second once."""
+    times = [number / 60 for number in range(200)]
+    times[30] = times[29]
+    recognizer = LiveRecognizer()
+    feed(recognizer, [(clip[number // 2][0], time) for number, time in enumerate(times)])
+    assert recognizer._last_time() == pytest.approx(199 / 60)
+    feed(recognizer, [(clip[0][0], 199 / 60 - 0.5 + number / 60) for number in range(100)])
+    assert recognizer._last_time() == pytest.approx(199 / 60 - 0.5 + 99 / 60)
+
+
 def test_only_the_last_window_is_kept(clip):
     recognizer = LiveRecognizer(window=0.4, step=0.2)
     for start in range(5):
@@ -131,7 +142,8 @@ def test_min_confidence(clip):
 
 def test_what_is_no_frame_or_no_time_is_refused(clip):
     recognizer, (picture, _) = LiveRecognizer(), clip[0]
-    for wrong in (picture[..., 0], picture.astype(np.float32), picture.transpose(2, 0, 1), picture[:0]):
+    # OpenCV gives None when a camera ends.
+    for wrong in (picture[..., 0], picture.astype(np.float32), picture.transpose(2, 0, 1), picture[:0], None, "a.jpg"):
         with pytest.raises(ValueError, match=r"uint8 of shape \(height, width, 3\)"):
             recognizer.update(wrong)
     with pytest.raises(ValueError, match="finite"):
