@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ..models.pyav_reader_rdfer import Display
 from ..models.video_decoding_rdfer import VideoReadError
 
 # Frames that wait for the recogniser. When more come from a camera or stream, the oldest are dropped.
@@ -20,6 +21,8 @@ TIMEOUT = 10.0, 10.0
 # Of a file that no longer grows.
 END_OF_FILE = 3.0
 CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+# Titles and other texts are not used, so their encoding does not matter.
+ANY_TEXT = {"metadata_errors": "ignore"}
 STREAM_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
 
 
@@ -59,18 +62,20 @@ class LiveSource:
                 if url.startswith("rtsp"):
                     options = {**options, "rtsp_transport": "tcp"}  # no lost packets
                 timeout = (END_OF_FILE, END_OF_FILE) if self._is_growing else TIMEOUT
-                self._container = av.open(url, options=options, timeout=timeout)
+                self._container = av.open(url, options=options, timeout=timeout, **ANY_TEXT)
             else:
-                self._container = av.open(sys.stdin.buffer)
+                self._container = av.open(sys.stdin.buffer, **ANY_TEXT)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise VideoReadError(self.name, _reason(error), "a camera, a stream or a video that grows") from error
-        if not self._container.streams.video:
+        self._stream = self._container.streams.best("video")
+        if self._stream is None:
             raise VideoReadError(self.name, "no video in it", "a stream with video")
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        """Yields frames, uint8 RGB `(height, width, 3)`, with their times in seconds, if the source has any."""
+        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds, if there are any."""
+        display, reformatter = None, av.video.reformatter.VideoReformatter()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -78,7 +83,8 @@ class LiveSource:
                     break
                 frame = self._waiting.popleft()
                 self._changed.notify_all()
-            yield frame.to_ndarray(format="rgb24"), frame.time
+            display = display or Display(self._stream, frame)
+            yield display.to_rgb(frame, reformatter), frame.time
         if self._error is not None:
             raise VideoReadError(self.name, _reason(self._error), "a video without damage") from self._error
 
@@ -93,7 +99,7 @@ class LiveSource:
 
     def _read(self):
         try:
-            for frame in self._container.decode(video=0):
+            for frame in self._frames():
                 with self._changed:
                     if not self._drops:
                         self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._ended)
@@ -104,17 +110,27 @@ class LiveSource:
                         self.num_dropped += 1
                     self._waiting.append(frame)
                     self._changed.notify_all()
-        except av.error.ExitError:  # nothing came for a while
-            if not self._is_growing:
-                self._error = TimeoutError(f"no frame for {TIMEOUT[1]:g} seconds")
         except (av.FFmpegError, OSError, ValueError) as error:
-            # A stream whose sender ends the connection is at its end.
-            if not (self._drops and getattr(error, "errno", None) == errno.EIO):
-                self._error = error
+            self._error = error
         finally:
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
+
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        """Decodes frames until the end, which a file that no longer grows and a stream whose sender has left do not
+        mark.
+        """
+        try:
+            yield from self._container.decode(self._stream)
+            return
+        except av.error.ExitError as error:  # nothing came for a while
+            if not self._is_growing:
+                raise TimeoutError(f"no frame for {TIMEOUT[1]:g} seconds") from error
+        except (av.FFmpegError, OSError) as error:
+            if not (self._drops and error.errno == errno.EIO):
+                raise
+        yield from self._stream.codec_context.decode(None)  # what the decoder has held back
 
 
 def _open_camera(camera: str):

@@ -43,6 +43,57 @@ DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 MIN_READABLE_SHARE = 0.25
 
 
+class Display:
+    """How the frames of a stream are shown on a usual screen.
+
+    Args:
+        stream (`av.VideoStream`): the stream.
+        frame (`av.VideoFrame`): its first frame.
+
+    Attributes:
+        size (`tuple[int, int]`): height and width of that frame as displayed.
+        is_plain (`bool`): whether its pixels are shown as they are stored, apart from the format of the colours.
+    """
+
+    def __init__(self, stream, frame):
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        self._orientation = Orientation() if matrix is None else Orientation.from_bytes(bytes(matrix))
+        self._pixel_aspect = float(stream.sample_aspect_ratio or 1)
+        height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
+        self.size = (width, height) if self._orientation.transposed else (height, width)
+        self._has_alpha = any(component.is_alpha for component in frame.format.components)
+        context = stream.codec_context
+        self._tone_map = (
+            ToneMap(context.color_trc, context.color_primaries) if context.color_trc in (PQ, HLG) else None
+        )
+        is_special = self._has_alpha or self._tone_map is not None or frame.interlaced_frame
+        is_special |= not self._orientation.is_identity
+        self.is_plain = not is_special and (height, width) == (frame.height, frame.width)
+
+    def to_rgb(self, frame, reformatter) -> np.ndarray:
+        """Converts a frame.
+
+        Args:
+            frame (`av.VideoFrame`): a frame of the stream.
+            reformatter (`av.video.reformatter.VideoReformatter`): one for all frames: by default each frame makes its
+                own, which costs more than converting a small frame.
+
+        Returns:
+            `np.ndarray` of shape `(H, W, 3)`: uint8 RGB with square pixels, turned and mirrored as the container asks.
+        """
+        height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
+        # FFmpeg 8.0 makes wrong pixels of rgb48.
+        pixel_format = "gbrp16le" if self._tone_map is not None else "rgba" if self._has_alpha else "rgb24"
+        pixels = reformatter.reformat(frame, width, height, pixel_format).to_ndarray()
+        if self._tone_map is not None:
+            pixels = self._tone_map.apply(pixels)
+        elif self._has_alpha:
+            pixels = over_black(pixels)
+        if frame.interlaced_frame:
+            pixels = first_field(pixels)
+        return self._orientation.apply(pixels)
+
+
 class PyAVVideo(VideoSource):
     """A container file or its bytes, decoded with PyAV.
 
@@ -76,7 +127,6 @@ class PyAVVideo(VideoSource):
         self._is_strict = True
         # What its readers say of this file, see `is_damaged`: shared by its copies.
         self._damage: list[str] = []
-        # One for all frames: by default each frame makes its own, which costs more than converting a small frame.
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         size = len(file) if isinstance(file, bytes) else os.path.getsize(file)
         if size == 0:
@@ -251,20 +301,10 @@ class PyAVVideo(VideoSource):
     def _frame_size(self) -> tuple[int, int]:
         """Height and width as displayed, from the first decoded frame: the header can be wrong or incomplete."""
         frame = self._decode_up_to(0)
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        self._orientation = Orientation() if matrix is None else Orientation.from_bytes(bytes(matrix))
-        self._pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
-        height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
-        self._has_alpha = any(component.is_alpha for component in frame.format.components)
-        context = self._stream.codec_context
-        self._tone_map = (
-            ToneMap(context.color_trc, context.color_primaries) if context.color_trc in (PQ, HLG) else None
-        )
-        # torchcodec ignores all of these, older versions also rotation.
-        is_special = self._has_alpha or self._tone_map is not None or frame.interlaced_frame
-        if is_special or not self._orientation.is_identity or (height, width) != (frame.height, frame.width):
+        self._display = Display(self._stream, frame)
+        if not self._display.is_plain:  # torchcodec ignores all of it, older versions also rotation
             self.torchcodec_can = False
-        return (width, height) if self._orientation.transposed else (height, width)
+        return self._display.size
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -385,27 +425,13 @@ class PyAVVideo(VideoSource):
         parts = self.parts(wanted)
         return [(self, wanted)] if len(parts) == 1 else [(self.copy(), part) for part in parts]
 
-    def _to_rgb(self, frame) -> np.ndarray:
-        """uint8 `(H, W, 3)` as displayed: with square pixels, turned and mirrored as the container asks."""
-        height, width = square_pixel_size(frame.height, frame.width, self._pixel_aspect)
-        # FFmpeg 8.0 makes wrong pixels of rgb48.
-        pixel_format = "gbrp16le" if self._tone_map is not None else "rgba" if self._has_alpha else "rgb24"
-        pixels = self._reformatter.reformat(frame, width, height, pixel_format).to_ndarray()
-        if self._tone_map is not None:
-            pixels = self._tone_map.apply(pixels)
-        elif self._has_alpha:
-            pixels = over_black(pixels)
-        if frame.interlaced_frame:
-            pixels = first_field(pixels)
-        return self._orientation.apply(pixels)
-
     def _read(self, wanted):
         if self.can_skip:
             self._wanted_pts = {self.index.pts[index] for index in wanted}
             self._last_wanted_pts = self.index.pts[wanted[-1]]
         # Frames stay (H, W, 3) in memory, as torchcodec returns them, too: resizing is fastest then.
         for index in wanted:
-            frame = np.ascontiguousarray(self._to_rgb(self._decode_up_to(index)))
+            frame = np.ascontiguousarray(self._display.to_rgb(self._decode_up_to(index), self._reformatter))
             yield torch.from_numpy(frame)[None].permute(0, 3, 1, 2)
 
     def close(self):

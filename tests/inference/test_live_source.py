@@ -11,12 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import av
+import numpy as np
 import pytest
 
 from modeling_rdfer import VideoReadError, timeline
 from modeling_rdfer.cli import main
+from modeling_rdfer.inference import live_source
 from modeling_rdfer.inference.live_source import MAX_WAITING, LiveSource
+from modeling_rdfer.models.video_decoding_rdfer import open_video
 from tests.helpers.paths import DATA
+from tests.helpers.video_fixtures import make
 
 PIECE = 20_000  # bytes
 
@@ -91,6 +95,26 @@ def test_a_file_that_grows(stream, expected, tmp_path, capsys):
     output = capsys.readouterr()
     check(output.out, expected)
     assert "75 frames, 0 more dropped" in output.err
+
+
+@pytest.mark.decoding
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("matrix_0_1_-1_0", "wide_pixels", "interlaced", "pq", "alpha_qtrle"),
+        *("second_stream", "thumbnail", "latin1_title"),
+    ],
+)
+def test_frames_are_those_that_are_read_from_the_file(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(live_source, "END_OF_FILE", 0.2)
+    path = make(name, tmp_path)
+    with closing(LiveSource(url=str(path))) as source:
+        live = [frame for frame, _ in source]
+    with open_video(path, "pyav") as video:
+        expected = video.get_frames(list(range(len(video))))
+    assert len(live) == len(expected)
+    for frame, of_file in zip(live, expected):
+        np.testing.assert_array_equal(frame, of_file.permute(1, 2, 0).numpy())
 
 
 @pytest.fixture
