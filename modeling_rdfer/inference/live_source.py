@@ -74,7 +74,7 @@ class LiveSource:
         self._thread.start()
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds, if there are any."""
+        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds, if any."""
         display, reformatter = None, av.video.reformatter.VideoReformatter()
         while True:
             with self._changed:
