@@ -142,27 +142,34 @@ class FaceStream:
         self._features: dict[int, SharedFeatures] = {}  # of each person
         self._times: dict[int, float] = {}
 
-    def add(self, images: torch.Tensor, numbers: list[int], times: list[float], scale: float = 1.0):
-        """Adds the frames of a stretch.
+    def add(self, images: torch.Tensor, stretches: list[list[int]], times: list[float], scale: float = 1.0):
+        """Adds the frames of one stretch, or of several that follow each other.
 
         Args:
             images (`torch.Tensor` of shape `(N, 3, H, W)`): uint8 RGB frames in time order; with whole frames as the
                 model takes them.
-            numbers (`list[int]`): their numbers, above those of all frames before.
-            times (`list[float]`): their times in seconds.
+            stretches (`list[list[int]]`): the numbers of the frames of each stretch, above those of all frames before.
+            times (`list[float]`): the times of the frames in seconds.
             scale (`float`, *optional*, defaults to 1.0): pixels of the video for a pixel of the images.
         """
+        numbers = [number for stretch in stretches for number in stretch]
         self._times.update(zip(numbers, times))
         if not self._do_face_crop:
             for number, image in zip(numbers, images):
                 self._keep(0, number, _Frame(image.clone(), torch.zeros(4), 0.0, True))
             return
-        for face in self.people.follow(images, numbers, self._processor.face_detector(), self._small_faces):
-            track, part = face.track, slice(face.start, face.stop)
-            crops = crop_faces(images[part], track.boxes, track.rolls, self.size, self._processor.face_margin)
-            rows = zip(numbers[part], crops, track.boxes * scale, track.yaws.tolist(), track.visible().tolist())
-            for number, *row in rows:
-                self._keep(face.person, number, _Frame(*row))
+        ends = list(itertools.accumulate(map(len, stretches)))
+        # Detecting in several frames at once takes less time.
+        detector, net = self._processor.face_detector(), "back" if self._small_faces else "front"
+        detections = detector.detect(images, net, [end - 1 for end in ends])
+        for stretch, end, last_boxes in zip(stretches, ends, detections):
+            frames = images[end - len(stretch) : end]
+            for face in self.people.follow(frames, stretch, detector, self._small_faces, last_boxes):
+                track, part = face.track, slice(face.start, face.stop)
+                crops = crop_faces(frames[part], track.boxes, track.rolls, self.size, self._processor.face_margin)
+                rows = zip(stretch[part], crops, track.boxes * scale, track.yaws.tolist(), track.visible().tolist())
+                for number, *row in rows:
+                    self._keep(face.person, number, _Frame(*row))
 
     def _keep(self, person: int, number: int, frame: _Frame):
         if person not in self._faces:

@@ -170,7 +170,7 @@ class LiveRecognizer:
     def _close_stretch(self):
         numbers = self._looked_at[-len(self._open) :]
         scale = self._frame_size[0] / self._open[0].shape[-1]
-        self._stream.add(torch.stack(self._open), numbers, [self._times[number] for number in numbers], scale)
+        self._stream.add(torch.stack(self._open), [numbers], [self._times[number] for number in numbers], scale)
         self._open = []
 
     def _ends_until(self, moment: float) -> list[float]:

@@ -56,7 +56,12 @@ class People:
     _last: _LastFrame | None = None
 
     def follow(
-        self, images: torch.Tensor, numbers: list[int], detector: RDFERFaceDetector, small_faces: bool
+        self,
+        images: torch.Tensor,
+        numbers: list[int],
+        detector: RDFERFaceDetector,
+        small_faces: bool,
+        last_boxes: torch.Tensor,
     ) -> list[Appearance]:
         """Finds the people in the next part of a video.
 
@@ -65,6 +70,8 @@ class People:
             numbers (`list[int]`): their numbers in the video, above those of all parts before.
             detector (`RDFERFaceDetector`): the detector.
             small_faces (`bool`): whether to look for small faces beside large ones, too.
+            last_boxes (`torch.Tensor` of shape `(n, 11)`): what the detector finds in the last frame, with the back
+                net if `small_faces`, else with the front net.
 
         Returns:
             `list[Appearance]`: an entry for each face of each shot.
@@ -87,6 +94,8 @@ class People:
                 frames, detections = torch.cat([last.image, frames]), {0: last.boxes}
                 frame_numbers = [last.number, *frame_numbers]
             before = len(frames) - (stop - start)
+            if stop == len(images):
+                detections[len(frames) - 1] = last_boxes
             net: Literal["auto", "back"] = "back" if small_faces else "auto"
             tracks = track_faces(frames, detector, net, NUM_DETECTIONS, detections=detections, across_cuts=False)
             seen = []

@@ -18,6 +18,9 @@ from .warning_codes import in_order
 
 logger = logging.get_logger(__name__)
 
+# So many stretches are read at once: their last frames are one batch of the face detector.
+STRETCHES_PER_READ = 4
+
 
 def timeline(
     video,
@@ -177,9 +180,12 @@ def _read(source, times, windows, stretches: Stretches, stream: FaceStream, do_f
         part = windows[first : first + WINDOWS_PER_BATCH]
         stream.forget_before(min(numbers[0] for _, _, numbers in part))
         until = bisect_right(needed, max(numbers[-1] for _, _, numbers in part))
-        for stretch in stretches.divide(needed[added:until], times):
-            images = source.get_frames(stretch, **size)
-            stream.add(images, stretch, [times[number] for number in stretch], source.width / images.shape[-1])
+        divided = list(stretches.divide(needed[added:until], times))
+        for start in range(0, len(divided), STRETCHES_PER_READ):
+            together = divided[start : start + STRETCHES_PER_READ]
+            numbers = [number for stretch in together for number in stretch]
+            images = source.get_frames(numbers, **size)
+            stream.add(images, together, [times[number] for number in numbers], source.width / images.shape[-1])
         added = until
         yield part
 

@@ -355,7 +355,7 @@ def _make_tracks(found, num_frames, steadiness, across_cuts):
             continue
         is_examined, is_detected = torch.zeros(2, num_frames, dtype=torch.bool)
         is_examined[examined], is_detected[times] = True, True
-        path = _interpolate(segments, num_frames, steadiness)
+        path = torch.from_numpy(_interpolate(segments, num_frames, steadiness))
         boxes, rolls, yaws = path[:, :4], path[:, 4], path[:, 5]
         presence = sum(weights[t] for t in times) / num_frames
         tracks.append(FaceTrack(boxes, rolls, yaws, is_examined, is_detected, presence, sum(scores) / len(scores)))
@@ -408,36 +408,32 @@ def _link_segments(found):
 
 
 def _interpolate(segments, num_frames, steadiness):
-    """Box, roll and yaw of every frame from those of a track's segments, smoothed: (num_frames, 6)."""
+    """Box, roll and yaw of every frame from those of a track's segments, smoothed: float32 (num_frames, 6)."""
     starts = [0] + [(a[-1][0] + b[0][0] + 1) // 2 for a, b in pairwise(segments)] + [num_frames]
     parts = []
     for segment, start, stop in zip(segments, starts, starts[1:]):
-        times = torch.tensor([float(t) for t, _ in segment])
-        rows = torch.from_numpy(np.stack([row for _, row in segment]))
+        times = np.array([t for t, _ in segment])
+        rows = np.stack([row for _, row in segment]).astype(np.float64)
         centres, sizes = (rows[:, :2] + rows[:, 2:4]) / 2, rows[:, 2:4] - rows[:, :2]
         # The logarithm of the size makes a zoom as smooth as a move; a unit vector has no jump where an angle has one.
-        knots = torch.cat([centres, sizes.clamp(min=1e-3).log(), _pose(rows[:, 5:])], 1)
-        grid = torch.arange(start, stop, dtype=torch.float32).clamp(times[0], times[-1])
-        right = torch.searchsorted(times, grid).clamp(1, max(1, len(times) - 1))
-        if len(times) == 1:
-            path = knots.expand(len(grid), -1)
-        else:
-            share = ((grid - times[right - 1]) / (times[right] - times[right - 1]))[:, None]
-            path = knots[right - 1] * (1 - share) + knots[right] * share
-        path = _smooth(path, max(1.0, float(times[-1] - times[0]) / max(1, len(times) - 1)), steadiness)
-        half, roll = path[:, 2:4].exp() / 2, torch.atan2(path[:, 5], path[:, 4])
-        parts.append(torch.cat([path[:, :2] - half, path[:, :2] + half, roll[:, None], path[:, 6:]], 1))
-    return torch.cat(parts)
+        knots = np.concatenate([centres, np.log(np.maximum(sizes, 1e-3)), _pose(rows[:, 5:])], 1)
+        frames = np.arange(start, stop)
+        path = np.stack([np.interp(frames, times, values) for values in knots.T], 1)
+        path = _smooth(path, max(1.0, (times[-1] - times[0]) / max(1, len(times) - 1)), steadiness)
+        half, roll = np.exp(path[:, 2:4]) / 2, np.arctan2(path[:, 5], path[:, 4])
+        parts.append(np.concatenate([path[:, :2] - half, path[:, :2] + half, roll[:, None], path[:, 6:]], 1))
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _pose(key_points):
     """Cosine and sine of the roll, and the yaw in radians, from key points (n, 6) of the detector: (n, 3)."""
-    right_eye, left_eye, nose = key_points.unflatten(1, (3, 2)).unbind(1)
+    right_eye, left_eye, nose = key_points[:, :2], key_points[:, 2:4], key_points[:, 4:]
     eyes = left_eye - right_eye
-    axis = F.normalize(eyes)
+    distance = np.hypot(eyes[:, 0], eyes[:, 1])
+    axis = eyes / np.maximum(distance, 1e-12)[:, None]
     # The nose stands out about as far as the eyes are from the middle: at 45 degrees it covers one of them.
     offset = ((nose - (right_eye + left_eye) / 2) * axis).sum(1)
-    return torch.cat([axis, torch.atan2(offset, eyes.norm(dim=1) / 2)[:, None]], 1)
+    return np.concatenate([axis, np.arctan2(offset, distance / 2)[:, None]], 1)
 
 
 def _smooth(path, step, steadiness):
@@ -449,12 +445,13 @@ def _smooth(path, step, steadiness):
     """
     sigma = 1.5 * step
     radius = min(int(3 * sigma), 4096)
-    kernel = torch.exp(-(torch.arange(-radius, radius + 1.0) ** 2) / (2 * sigma**2))
-    padded = F.pad(path.T[None], (radius, radius), mode="replicate")
-    smooth = F.conv1d(padded.transpose(0, 1), (kernel / kernel.sum())[None, None])[:, 0].T
-    unit = torch.cat([path[:, 2:4].exp(), torch.ones_like(path[:, 2:])], 1) * steadiness
+    kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    padded = np.pad(path, ((radius, radius), (0, 0)), mode="edge")
+    smooth = np.stack([np.convolve(values, kernel, mode="valid") for values in padded.T], 1)
+    unit = np.concatenate([np.exp(path[:, 2:4]), np.ones_like(path[:, 2:])], 1) * steadiness
     rest = path - smooth
-    return smooth + rest.sign() * (rest.abs() - unit).clamp(min=0)
+    return smooth + np.sign(rest) * np.maximum(np.abs(rest) - unit, 0)
 
 
 __all__ = ["FaceTrack", "choose_faces", "crop_faces", "detect_ahead", "track_faces"]
