@@ -163,7 +163,8 @@ def predict_shards(
         ValueError: if `source` names no video, or `out` has answers for other videos or of other settings.
         ImportError: if pyarrow or, with `ray`, Ray is not installed.
     """
-    require_package("pyarrow")
+    for package in ("pyarrow", *(["ray"] if ray is not None else [])):
+        require_package(package)
     # Workers of Ray have other working folders.
     source, out = absolute(source), absolute(out)
     if options.get("model") is not None and os.path.isdir(options["model"]):
@@ -175,8 +176,9 @@ def predict_shards(
     # The device and the engine change answers by rounding only.
     plan = {"videos": len(videos), "digest": videos.digest, "shard_size": shard_size}
     plan |= {"options": {k: str(v) for k, v in sorted(options.items()) if k not in ("device", "engine", "batch_size")}}
-    _keep_plan(filesystem, f"{folder}/{PLAN_NAME}", plan, out)
     present = {name.rsplit("/", 1)[-1] for name in filesystem.ls(folder, detail=False)}
+    has_answers = any(name.endswith(".parquet") for name in present)
+    _keep_plan(filesystem, f"{folder}/{PLAN_NAME}", plan, out, has_answers)
     missing = [number for number in range(videos.num_shards) if SHARD_NAME.format(number=number) not in present]
     if missing and len(missing) < videos.num_shards:
         print(f"{out} has {videos.num_shards - len(missing)} of {videos.num_shards} files already.", file=sys.stderr)
@@ -194,8 +196,9 @@ def predict_shards(
     return total
 
 
-def _keep_plan(filesystem, file: str, plan: dict, out: str):
-    if filesystem.exists(file):
+def _keep_plan(filesystem, file: str, plan: dict, out: str, has_answers: bool):
+    """Writes the plan. That of a call which gave no answers, for example as its checkpoint was missing, is replaced."""
+    if has_answers and filesystem.exists(file):
         with filesystem.open(file, "rb") as handle:
             before = json.load(handle)
         if different := [name for name in plan if before.get(name) != plan[name]]:

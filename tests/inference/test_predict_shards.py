@@ -79,6 +79,18 @@ def test_goes_on_with_what_is_missing(images, tmp_path, capsys):
             predict_shards(source, str(out), **change)
 
 
+def test_a_call_without_answers_does_not_bind_the_next_one(images, tmp_path, monkeypatch):
+    out, source = tmp_path / "out", write_list(images, ["0.jpg"])
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ray", None)  # as if it were not installed
+        with pytest.raises(ImportError, match=r"pip install 'modeling-rdfer\[ray\]'"):
+            predict_shards(source, str(out), ray="auto")
+    assert not out.exists()
+    with pytest.raises(OSError, match="no-such-model"):
+        predict_shards(source, str(out), model=str(tmp_path / "no-such-model"))
+    assert predict_shards(source, str(out)) == (1, 0)
+
+
 def test_a_row_for_each_face(images, tmp_path):
     predict_shards(write_list(images, ["0.jpg", "0.jpg", "broken.jpg"]), str(tmp_path / "out"), face="all")
     assert [row["face"] for row in rows_of(tmp_path / "out")] == [0, 0, None]
