@@ -23,8 +23,8 @@ from modeling_rdfer.trainer.verdicts import VerdictThresholds
 from training.auditing.arguments import AuditArguments
 from training.auditing.folds import score_by_folds
 from training.auditing.from_sample_table import read_sample_table
+from training.auditing.in_sample import score_in_sample
 from training.auditing.report import judge, print_summary, write_outputs
-from training.auditing.scoring import score_in_sample
 from training.data.dataset_argument import find_source
 from training.data.known_labels import read_truth
 from training.reports.card_facts import dataset_title
@@ -34,6 +34,7 @@ from training.running.script_parser import ScriptParser
 EXAMPLES = """examples:
   python -m training.audit --dataset crema_d --root D --output-dir audit --folds 5 --num-train-epochs 30
   python -m training.audit --dataset D/train --output-dir audit --model user/model --in-sample
+  python -m training.audit --dataset D/train --output-dir audit --model user/model --in-sample --ray 10.0.0.1:6379
   python -m training.audit --sample-table out/sample_table.parquet --dataset D/train --output-dir audit
   python -m training.audit --dataset D/train --output-dir audit --truth-file D/truth.csv
 Then open audit/audit.html, decide, save decisions.csv, and
@@ -61,6 +62,7 @@ def parse_arguments(
         model, data and training arguments in it.
     """
     parser = ScriptParser("audit", __doc__, EXAMPLES, (AuditArguments, VerdictThresholds))
+    parser.allow_bare("--ray", "auto")
     namespace, rest = parser.parse_known_args(argv)
     try:
         arguments, thresholds = (
@@ -106,7 +108,7 @@ def main(argv: list[str] | None = None) -> dict:
         title = dataset_title(find_source(data.dataset, data.root)) if data.dataset else None
         record = judge(audit, thresholds)
         summary = write_outputs(audit, record, output_dir, title, data.split, args.seed, arguments.max_cards, truth)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"error: {error}") from error
     print_summary(summary, output_dir)
     return summary

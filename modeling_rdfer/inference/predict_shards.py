@@ -197,7 +197,7 @@ def predict_shards(
 
 
 def _keep_plan(filesystem, file: str, plan: dict, out: str, has_answers: bool):
-    """Writes the plan. That of a call which gave no answers, for example as its checkpoint was missing, is replaced."""
+    """Writes the plan. That of a call which gave no answers, e.g. as its checkpoint was missing, is replaced."""
     if has_answers and filesystem.exists(file):
         with filesystem.open(file, "rb") as handle:
             before = json.load(handle)

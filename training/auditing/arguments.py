@@ -19,6 +19,14 @@ class AuditArguments:
     in_sample: bool = field(
         default=False, metadata={"help": "In sample: score with --model as it is (default: rdfer-small)."}
     )
+    ray: str | None = field(
+        default=None,
+        metadata={
+            "metavar": "ADDRESS",
+            "help": "With --in-sample: score on the Ray cluster at this address; without a value on that of this "
+            "computer, or on all its cores. The scores are the same.",
+        },
+    )
     sample_table: str | None = field(
         default=None, metadata={"help": "In sample: take the scores from the sample_table.parquet of a training."}
     )
@@ -44,6 +52,8 @@ class AuditArguments:
         given = [name for name, is_given in modes.items() if is_given]
         if len(given) > 1:
             raise ValueError(f"{given[0]} is not allowed with {given[1]}: give one of them.")
+        if self.ray is not None and not self.in_sample:
+            raise ValueError("--ray needs --in-sample: the trainings of an audit by folds run in one process.")
         if (self.folds is not None and self.folds < 2) or self.max_cards < 0:
             raise ValueError("--folds must be at least 2 and --max-cards at least 0.")
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Scores of an audit's videos: by a model as it is, and what all ways of scoring share."""
+"""Scores of an audit's videos: what all ways of scoring share."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,21 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from modeling_rdfer.hub.public_names import public_name
 from modeling_rdfer.inference.loading import load
 from modeling_rdfer.models.agreement_rdfer import distinct_clips
-from modeling_rdfer.models.labels_rdfer import class_names
 from modeling_rdfer.trainer.arguments import RDFERTrainingArguments
 from modeling_rdfer.trainer.sample_record import SamplePredictions
-from training.auditing.arguments import AuditArguments
 from training.auditing.video_cards import Cards, make_card
-from training.auditing.videos import open_audit_videos
-from training.data.checks import report_bad_videos
 from training.data.labelled_videos import LabelledVideos
 from training.data.scoring_batches import ScoringBatches
 from training.data.video_dataset import ScoringVideoDataset
 from training.running.arguments import DataArguments
-from training.running.video_sets import load_split, map_videos
 
 
 @dataclass
@@ -135,33 +129,4 @@ def make_cards(model, processor, videos: LabelledVideos, numbers: list[int], arg
     return cards.cards
 
 
-def score_in_sample(
-    arguments: AuditArguments, model_name: str | None, data: DataArguments, args: RDFERTrainingArguments
-) -> Audit:
-    """`--in-sample`: scores all videos with the model as it is.
-
-    Raises:
-        ValueError, OSError: if model or videos cannot be loaded, or labels do not fit.
-    """
-    videos = load_split(data, [data.split])
-    model, processor = load_scoring_model(model_name, data, args)
-    videos, _ = map_videos(videos, model.config.label2id, arguments.on_unknown_label)
-    errors = open_audit_videos(videos, data.on_bad_video, data.on_damage)
-    numbers = [number for number in range(len(videos)) if number not in errors]
-    cards = Cards(arguments.max_cards)
-    predictions, further = score(model, processor, videos, numbers, args, data.still_views, cards)
-    report_bad_videos(list(further.values()), len(numbers), data.on_bad_video)
-    return Audit(
-        videos,
-        class_names(model.config),
-        predictions,
-        {number: str(error) for number, error in (errors | further).items()},
-        model=public_name(model.name_or_path) or "a local checkpoint",
-        revision=getattr(model.config, "_commit_hash", None),
-        out_of_sample=False,
-        cards=cards,
-        missing_cards=lambda wanted: make_cards(model, processor, videos, wanted, args, data.still_views),
-    )
-
-
-__all__ = ["Audit", "load_scoring_model", "make_cards", "score", "score_in_sample"]
+__all__ = ["Audit", "load_scoring_model", "make_cards", "score"]
