@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""The `rdfer` command: predict, timeline, demo, serve, export, env."""
+"""The `rdfer` command: predict, timeline, live, demo, serve, export, env."""
 
 import argparse
 import functools
@@ -385,6 +385,7 @@ def _parser() -> argparse.ArgumentParser:
             help="find and crop the face; --no-face-crop is for videos of cropped faces (default: the checkpoint's)",
         )
 
+    def add_on_damage(command):
         command.add_argument(
             "--on-damage",
             choices=["error", "use_readable"],
@@ -419,6 +420,7 @@ def _parser() -> argparse.ArgumentParser:
         "videos", nargs="+", metavar="VIDEO", help="video or image file, URL, folder of videos or frames"
     )
     add_model_options(command)
+    add_on_damage(command)
     command.add_argument("--top-k", type=_positive(int), help="number of labels in an answer (default: all)")
     add_min_confidence(command)
     command.add_argument(
@@ -502,6 +504,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_min_confidence(command)
     add_model_options(command)
+    add_on_damage(command)
 
     command = add_command(
         "live",
@@ -519,7 +522,7 @@ def _parser() -> argparse.ArgumentParser:
         "source", nargs="?", choices=["-"], metavar="-", help="read standard input (MPEG-TS, Matroska, MJPEG, ...)"
     )
     command.add_argument("--camera", help="number of the camera (default: 0); on Windows its name")
-    command.add_argument("--url", help="stream or file to read instead of a camera")
+    command.add_argument("--url", help="stream, or file that may still grow, to read instead of a camera")
     command.add_argument(
         "--window", type=_positive(float), default=1.0, help="seconds that an answer is about (default: 1)"
     )
@@ -530,9 +533,13 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds from answer to answer, at most --window (default: 1)",
     )
     command.add_argument(
-        "--json", action="store_true", help="print a JSON object a line; the schema is that of windows"
+        "--json",
+        action="store_true",
+        help="print a JSON object a line, as in windows of `rdfer timeline --out x.json`",
     )
-    command.add_argument("--show", action="store_true", help="show the picture with the answers; q ends")
+    command.add_argument(
+        "--show", action="store_true", help="show the picture with the answers; q ends (needs OpenCV)"
+    )
     add_min_confidence(command)
     add_model_options(command)
 
