@@ -177,8 +177,9 @@ def _live(arguments) -> int:
         raise ValueError("give one source: --camera, --url or -")
     camera = arguments.camera if given else "0"
     count, shown = 0, []
+    print("waiting for the first frames; Ctrl-C ends", file=sys.stderr)
     with closing(LiveSource(camera, arguments.url)) as source:
-        print(f"reading {source.name}; Ctrl-C ends", file=sys.stderr)
+        print(f"reading {source.name}", file=sys.stderr)
         try:
             for frame, seconds in source:
                 count += 1
@@ -189,7 +190,8 @@ def _live(arguments) -> int:
                     break
         except KeyboardInterrupt:
             pass
-        _print_live(recognizer.finish(), arguments.json)
+        finally:  # also of a source that breaks off
+            _print_live(recognizer.finish(), arguments.json)
     print(f"{count} frames, {source.num_dropped} more dropped", file=sys.stderr)
     return 0
 
@@ -649,7 +651,7 @@ def main(argv: list[str] | None = None) -> int:
         argv (`list[str]`, *optional*): arguments; those of the process by default.
 
     Returns:
-        `int`: exit status, 0 or, after an error, 1.
+        `int`: exit status, 0; after an error 1; after Ctrl-C 130.
     """
     arguments = _parser().parse_args(argv)
     logging.disable_progress_bar()  # loading 3 MB of weights needs none
@@ -657,6 +659,9 @@ def main(argv: list[str] | None = None) -> int:
         status = arguments.function(arguments)
         sys.stdout.flush()
         return status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130  # as shells count it
     except BrokenPipeError:
         # Whoever reads the answers has seen enough, such as `head`. Nothing must be written any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -51,31 +51,23 @@ class LiveSource:
         self._drops = camera is not None or (url is not None and not Path(url).exists())
         self._waiting: deque[av.VideoFrame] = deque()
         self._changed = threading.Condition()
-        self._ended, self._error = False, None
+        self._display: Display | None = None  # once there is a frame
+        self._is_open = self._ended = False
+        self._error: VideoReadError | None = None
         self.name, self._is_growing = url or "<standard input>", url is not None and not self._drops
-        try:
-            if camera is not None:
-                self.name = f"camera {camera}"
-                self._container = _open_camera(camera)
-            elif url is not None:
-                options = {"follow": "1"} if self._is_growing else STREAM_OPTIONS
-                if url.startswith("rtsp"):
-                    options = {**options, "rtsp_transport": "tcp"}  # no lost packets
-                timeout = (END_OF_FILE, END_OF_FILE) if self._is_growing else TIMEOUT
-                self._container = av.open(url, options=options, timeout=timeout, **ANY_TEXT)
-            else:
-                self._container = av.open(sys.stdin.buffer, **ANY_TEXT)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise VideoReadError(self.name, _reason(error), "a camera, a stream or a video that grows") from error
-        self._stream = self._container.streams.best("video")
-        if self._stream is None:
-            raise VideoReadError(self.name, "no video in it", "a stream with video")
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        if camera is not None:
+            self.name = f"camera {camera}"
+        # Also opened there: Ctrl-C cannot interrupt FFmpeg, but this thread while it waits.
+        self._thread = threading.Thread(target=self._read, args=(camera, url), daemon=True)
         self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_open or self._ended)
+        if self._error is not None and not self._is_open:
+            raise self._error
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds, if any."""
-        display, reformatter = None, av.video.reformatter.VideoReformatter()
+        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds if any."""
+        reformatter = av.video.reformatter.VideoReformatter()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -83,10 +75,10 @@ class LiveSource:
                     break
                 frame = self._waiting.popleft()
                 self._changed.notify_all()
-            display = display or Display(self._stream, frame)
-            yield display.to_rgb(frame, reformatter), frame.time
+            assert self._display is not None  # as there is a frame
+            yield self._display.to_rgb(frame, reformatter), frame.time
         if self._error is not None:
-            raise VideoReadError(self.name, _reason(self._error), "a video without damage") from self._error
+            raise self._error
 
     def close(self):
         """Stops reading."""
@@ -94,43 +86,68 @@ class LiveSource:
             self._ended = True
             self._waiting.clear()
             self._changed.notify_all()
-        self._thread.join(timeout=2 * TIMEOUT[1])
-        self._container.close()
+        # A thread that waits for data cannot be woken up; it ends later, or with the process.
+        self._thread.join(timeout=2)
 
-    def _read(self):
+    def _read(self, camera: str | None, url: str | None):
+        expected = "a camera, a stream or a video that grows"
         try:
-            for frame in self._frames():
+            with self._open(camera, url) as container:
+                stream = container.streams.best("video")
+                if stream is None:
+                    raise VideoReadError(self.name, "no video in it", "a stream with video")
                 with self._changed:
-                    if not self._drops:
-                        self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._ended)
-                    if self._ended:
-                        return
-                    if len(self._waiting) == MAX_WAITING:
-                        self._waiting.popleft()
-                        self.num_dropped += 1
-                    self._waiting.append(frame)
+                    self._is_open, expected = True, "a video without damage"
                     self._changed.notify_all()
-        except (av.FFmpegError, OSError, ValueError) as error:
+                for frame in self._frames(container, stream):
+                    self._display = self._display or Display(stream, frame)
+                    with self._changed:
+                        if not self._drops:
+                            self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._ended)
+                        if self._ended:
+                            return
+                        if len(self._waiting) == MAX_WAITING:
+                            self._waiting.popleft()
+                            self.num_dropped += 1
+                        self._waiting.append(frame)
+                        self._changed.notify_all()
+        except VideoReadError as error:
             self._error = error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._error = VideoReadError(self.name, _reason(error), expected)
         finally:
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _frames(self) -> Iterator[av.VideoFrame]:
+    def _open(self, camera: str | None, url: str | None):
+        if camera is not None:
+            return _open_camera(camera)
+        if url is None:
+            # Without the buffer, which waits until it is full.
+            return av.open(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), **ANY_TEXT)
+        options = {"follow": "1"} if self._is_growing else STREAM_OPTIONS
+        if url.startswith("rtsp"):
+            options = {**options, "rtsp_transport": "tcp"}  # no lost packets
+        timeout = (END_OF_FILE, END_OF_FILE) if self._is_growing else TIMEOUT
+        return av.open(url, options=options, timeout=timeout, **ANY_TEXT)
+
+    def _frames(self, container, stream) -> Iterator[av.VideoFrame]:
         """Decodes frames until the end, which a file that no longer grows and a stream whose sender has left do not
         mark.
         """
         try:
-            yield from self._container.decode(self._stream)
+            yield from container.decode(stream)
             return
-        except av.error.ExitError as error:  # nothing came for a while
+        except av.error.ExitError:  # nothing came for a while
             if not self._is_growing:
-                raise TimeoutError(f"no frame for {TIMEOUT[1]:g} seconds") from error
-        except (av.FFmpegError, OSError) as error:
-            if not (self._drops and error.errno == errno.EIO):
                 raise
-        yield from self._stream.codec_context.decode(None)  # what the decoder has held back
+        except (av.FFmpegError, OSError) as error:
+            # FFmpeg takes the end of a stream of JPEG images over HTTP for damage.
+            is_end = container.format.name == "mpjpeg" and isinstance(error, av.error.InvalidDataError)
+            if not is_end and not (self._drops and error.errno == errno.EIO):
+                raise
+        yield from stream.codec_context.decode(None)  # what the decoder has held back
 
 
 def _open_camera(camera: str):
@@ -144,6 +161,8 @@ def _open_camera(camera: str):
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, av.error.ExitError):
+        return "that nothing came for a while"
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -4,7 +4,11 @@
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from contextlib import closing
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +23,7 @@ from modeling_rdfer.cli import main
 from modeling_rdfer.inference import live_source
 from modeling_rdfer.inference.live_source import MAX_WAITING, LiveSource
 from modeling_rdfer.models.video_decoding_rdfer import open_video
-from tests.helpers.paths import DATA
+from tests.helpers.paths import DATA, ROOT
 from tests.helpers.video_fixtures import make
 
 PIECE = 20_000  # bytes
@@ -166,3 +170,68 @@ def test_what_cannot_be_read_is_one_error(tmp_path, capsys):
     assert "one source" in capsys.readouterr().err
     assert main(["live", "--camera", "77", "--step", "2", "--window", "1"]) == 1
     assert "step must be" in capsys.readouterr().err
+
+
+def test_jpeg_images_over_http_end_without_an_error(capsys):
+    """As network cameras send them."""
+    images = []
+    with av.open(str(DATA / "cap13_edit2.mp4")) as clip:
+        for frame, _ in zip(clip.decode(video=0), range(30)):
+            file = io.BytesIO()
+            frame.to_image().save(file, "JPEG")
+            images.append(file.getvalue())
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for image in images:
+                head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(image)
+                self.wfile.write(head + image + b"\r\n")
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert main(["live", "--url", f"http://127.0.0.1:{server.server_port}/video.mjpg"]) == 0
+        server.shutdown()
+    assert "person 0  neutral" in capsys.readouterr().out
+
+
+def test_a_source_that_breaks_off_loses_no_answer(stream, tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken.ts").write_bytes(stream)
+    with open(tmp_path / "broken.ts", "rb") as file:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=_BreaksOff(file, len(stream) // 2)))
+        assert main(["live", "-"]) == 1
+    output = capsys.readouterr()
+    assert "person 0" in output.out and "Cannot read video '<standard input>'" in output.err
+
+
+class _BreaksOff:
+    """A file that fails after some bytes."""
+
+    def __init__(self, file, length: int):
+        self._file, self._length = file, length
+
+    def read(self, size: int) -> bytes:
+        if self._file.tell() > self._length:
+            raise OSError("the sender is gone")
+        return self._file.read(size)
+
+
+@pytest.mark.parametrize("num_bytes", [0, 20_000])
+def test_ctrl_c_ends_a_pipe_that_nothing_comes_from(stream, num_bytes):
+    """Of a few bytes FFmpeg does not know yet what they are."""
+    command = [sys.executable, "-m", "modeling_rdfer", "live", "-"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        process.stdin.write(stream[:num_bytes])
+        process.stdin.flush()
+        while b"waiting for the first frames" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(0.5)  # it waits
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read().strip() == b"interrupted"
