@@ -220,22 +220,26 @@ def crop_faces(
     lefts, rights = _clip(centres.real - reaches, centres.real + reaches, width)
     tops, bottoms = _clip(centres.imag - reaches, centres.imag + reaches, height)
     offsets = centres - ((lefts + rights) / 2 + 0.5j * (tops + bottoms))
-    # To -1 to 1, from the part's left and upper border to the others.
-    scales = torch.from_numpy(np.stack([2 / (rights - lefts), 2 / (bottoms - tops)], 1)).float().to(frames.device)
     # Turning blurs a little: with 1.2 pixels for a pixel of the crop the result is as sharp as a reduced picture.
     reductions = np.minimum(1.2 * max(size) / sides, 1)
+    # Affine maps from places in the crop, -0.5 to 0.5, to places in the part, -1 to 1 as `grid_sample` takes them.
+    turns = np.stack([sides * axis, 1j * sides * axis, offsets], 1)
+    maps = np.stack([turns.real * (2 / (rights - lefts))[:, None], turns.imag * (2 / (bottoms - tops))[:, None]], 2)
+    maps = torch.from_numpy(maps).float().to(frames.device)
     down, across = ((torch.arange(n, device=frames.device) + 0.5) / n - 0.5 for n in size)
-    places = torch.complex(across.expand(1, *size), down[:, None].expand(1, *size))
+    places = torch.stack([across.expand(size), down[:, None].expand(size), torch.ones_like(across.expand(size))], 2)
 
     crops = frames.new_empty(len(frames), 3, *size)
-    geometry = (values.tolist() for values in (lefts, rights, tops, bottoms, reductions, sides * axis, offsets))
-    for i, (x1, x2, y1, y2, reduction, factor, offset) in enumerate(zip(*geometry)):
-        part = frames[i : i + 1, :, y1:y2, x1:x2].contiguous()  # much faster than resizing a view
+    geometry = (values.tolist() for values in (lefts, rights, tops, bottoms, reductions))
+    for i, (x1, x2, y1, y2, reduction) in enumerate(zip(*geometry)):
+        part = frames[i : i + 1, :, y1:y2, x1:x2]
         if reduction < 0.87:
             reduced = math.ceil((y2 - y1) * reduction), math.ceil((x2 - x1) * reduction)
+            # With the colours of a pixel beside each other this takes half the time.
+            part = part.contiguous(memory_format=torch.channels_last)
             part = F.interpolate(part, reduced, mode="bilinear", antialias=True)
-        grid = torch.view_as_real(places * factor + offset).mul_(scales[i])
         # Outside of the part, thus of the frame, the border is repeated.
+        grid = (places @ maps[i])[None]
         crop = F.grid_sample(part.float(), grid, padding_mode="border", align_corners=False)
         crops[i] = crop[0].add_(0.5)  # rounded
     return crops
