@@ -333,9 +333,9 @@ def _version(package: str) -> str:
 
 def _env(arguments) -> int:
     try:
-        decoder, reason = decoder_in_use()
+        decoder, problem = decoder_in_use()
     except ValueError as error:  # a wrong value of RDFER_VIDEO_DECODER
-        decoder, reason = None, str(error)
+        decoder, problem = None, str(error)
     lines = {"platform": platform.platform(), "python": platform.python_version()}
     for package in (
         *("modeling-rdfer", "torch", "torchvision", "transformers", "torchcodec", "av", "numpy", "safetensors"),
@@ -345,9 +345,8 @@ def _env(arguments) -> int:
     lines["GPU"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     lines["CPU threads"] = str(torch.get_num_threads())
     lines["embedded checkpoint"] = embedded_checkpoint()
-    lines["video decoder"] = decoder or "none: videos cannot be read"
-    if reason:
-        lines["torchcodec not used"] = reason
+    lines["video decoder"] = decoder or f"none, videos cannot be read: {problem}"
+    lines["torchcodec finds FFmpeg"] = decoder_in_use("torchcodec")[1] or "yes"
     width = max(map(len, lines))
     for name, value in lines.items():
         print(f"{name:<{width}}  {value}")

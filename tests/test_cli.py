@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -275,7 +276,10 @@ def test_env_names_versions_and_the_decoder(capsys, monkeypatch):
     assert lines["torch"] == torch.__version__.split("+")[0] or lines["torch"] == torch.__version__
     assert main(["env"]) == 0
     out = capsys.readouterr().out
-    assert "video decoder" in out and "pyav" in out and "RDFER_VIDEO_DECODER" in out
+    assert re.search("^video decoder +pyav$", out, re.M) and "torchcodec finds FFmpeg" in out
+    monkeypatch.setenv("RDFER_VIDEO_DECODER", "opencv")
+    assert main(["env"]) == 1
+    assert "none, videos cannot be read: RDFER_VIDEO_DECODER is 'opencv'" in capsys.readouterr().out
 
 
 def test_ports_that_the_demo_cannot_use_are_named(capsys):

@@ -12,6 +12,7 @@ import torch
 from transformers import TrainingArguments, set_seed
 
 from modeling_rdfer import RDFERConfig, RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer.checkpoint_weights import load_network
 from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.models.labels_rdfer import canonical_label
 from modeling_rdfer.trainer.metrics import expected_calibration_error, fit_temperature, recognition_metrics
@@ -164,7 +165,7 @@ def _parse(argv: list[str]) -> tuple[FrameArguments, TrainingArguments]:
 def _start(checkpoint: str | None) -> tuple[RDFERForVideoClassification, RDFERVideoProcessor]:
     """The model to train and its processor."""
     if checkpoint:
-        model = RDFERForVideoClassification.from_pretrained(checkpoint)
+        model = load_network(checkpoint)
         model.config.calibration_temperature = None
         return model, RDFERVideoProcessor.from_pretrained(checkpoint)
     config = RDFERConfig.from_preset("small", id2label=dict(enumerate(LABELS)))

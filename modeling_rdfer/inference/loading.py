@@ -3,14 +3,13 @@
 
 import copy
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import AutoConfig, AutoModelForVideoClassification, AutoVideoProcessor, PreTrainedModel
+from transformers import AutoConfig, AutoVideoProcessor, PreTrainedModel
 
+from ..checkpoint_weights import load_network, reading
 from ..models.package_data_rdfer import embedded_checkpoint
 from ..models.video_processing_rdfer import RDFERVideoProcessor
 from .errors import CheckpointReadError
@@ -34,18 +33,6 @@ def checkpoint_of(model: str | None) -> str:
     if model is None or (str(model) == EMBEDDED and not Path(EMBEDDED).is_dir()):
         return embedded_checkpoint()
     return str(model)
-
-
-@contextmanager
-def _reading(model: str, file: str) -> Iterator[None]:
-    """Makes every exception of transformers, torch and safetensors one about this file of a checkpoint."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, OSError) and not Path(model).is_dir():
-            raise  # the Hub's, of a name that it does not know
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointReadError(f"Cannot use the checkpoint {model!r}: {file}: {reason[:500]}") from error
 
 
 def load(
@@ -100,31 +87,17 @@ def load(
 
 @functools.lru_cache(maxsize=2)
 def _load(model: str, device: str, modified: int) -> tuple[PreTrainedModel, RDFERVideoProcessor]:
-    with _reading(model, "config.json"):
+    with reading(model, "config.json"):
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
         for part in (config, *(getattr(config, name) for name in config.sub_configs)):
             part.return_dict = True
-    with _reading(model, "config.json and model.safetensors"):
-        network, found = AutoModelForVideoClassification.from_pretrained(
-            model,
-            config=config,
-            use_safetensors=True,  # pickles can run code
-            ignore_mismatched_sizes=True,  # reported below
-            output_loading_info=True,
-        )
-        # They would stay random.
-        unfit = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
-        if unfit:
-            raise ValueError(f"{len(unfit)} of the model's tensors are not there in its shapes, e.g. {unfit[0]}")
-        for name, tensor in network.state_dict().items():
-            if not tensor.isfinite().all():
-                raise ValueError(f"{name} has numbers that are not finite")
-    with _reading(model, "video_preprocessor_config.json"):
+    network = load_network(model, config)
+    with reading(model, "video_preprocessor_config.json"):
         processor = AutoVideoProcessor.from_pretrained(model, trust_remote_code=False)
-    with _reading(model, "face_detector.safetensors"):
+    with reading(model, "face_detector.safetensors"):
         if processor.do_face_crop:
             processor.face_detector()
-    with _reading(model, "video_preprocessor_config.json"):
+    with reading(model, "video_preprocessor_config.json"):
         # Its options are checked when it is called.
         trial = {"input_data_format": "channels_first", "do_face_crop": False, "return_tensors": "pt"}
         frame = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)

@@ -1,5 +1,5 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
-"""Chooses the video decoder: torchcodec or PyAV."""
+"""Chooses the video decoder: PyAV or torchcodec."""
 
 import functools
 import os
@@ -49,12 +49,10 @@ def decoder_in_use(decoder: str = "auto") -> tuple[str | None, str | None]:
 
     Args:
         decoder (`str`, *optional*, defaults to `"auto"`): `"auto"`, `"torchcodec"` or `"pyav"`. With `"auto"` the
-            environment variable `RDFER_VIDEO_DECODER` decides; if it is not set, torchcodec is used if possible, else
-            PyAV.
+            environment variable `RDFER_VIDEO_DECODER` decides; if it is not set, PyAV is used, on the CPU.
 
     Returns:
-        `tuple[str | None, str | None]`: the decoder's name, `None` if none can be used; and why torchcodec is not in
-        use (why it cannot be loaded, or which setting asks for another decoder), `None` if it is in use.
+        `tuple[str | None, str | None]`: the decoder's name, and `None`; or `None`, and why it cannot be used.
 
     Raises:
         ValueError: if `decoder` or the variable has another value.
@@ -64,10 +62,5 @@ def decoder_in_use(decoder: str = "auto") -> tuple[str | None, str | None]:
         asked, decoder = DECODER_VARIABLE, os.environ[DECODER_VARIABLE]
     if decoder not in DECODERS:
         raise ValueError(f"{asked} is {decoder!r}; expected one of {', '.join(DECODERS)}.")
-    if decoder == "pyav":
-        module, problem = load_pyav()
-        return ("pyav", f"{asked} is 'pyav'") if module is not None else (None, f"PyAV cannot be used: {problem}")
-    module, problem = load_torchcodec()
-    if module is not None:
-        return "torchcodec", None
-    return "pyav" if decoder == "auto" and load_pyav()[0] is not None else None, problem
+    name, (module, problem) = ("torchcodec", load_torchcodec()) if decoder == "torchcodec" else ("pyav", load_pyav())
+    return (None, f"{name} cannot be used: {problem}") if module is None else (name, None)

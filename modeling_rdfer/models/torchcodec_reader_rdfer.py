@@ -11,7 +11,6 @@ from transformers.utils import logging
 
 from .decoder_choice_rdfer import load_torchcodec
 from .frame_geometry_rdfer import square_pixel_size
-from .frame_index_rdfer import is_sparse
 from .image_reader_rdfer import to_uint8
 from .pyav_reader_rdfer import PyAVVideo
 from .video_source_rdfer import VideoReadError, VideoSource, resize_frames
@@ -24,7 +23,7 @@ class TorchCodecVideo(VideoSource):
 
     Args:
         video (`PyAVVideo`): the same file, opened with PyAV.
-        fall_back (`bool`): whether PyAV may read frames that it reads faster or that torchcodec cannot decode.
+        fall_back (`bool`): whether PyAV may read frames that torchcodec cannot decode.
         device (`str`, *optional*, defaults to `"cpu"`): `"cpu"`, or the GPU that decodes. A chunk of frames is resized
             there, before it is copied.
     """
@@ -61,21 +60,12 @@ class TorchCodecVideo(VideoSource):
         )
 
     def _split(self, wanted):
-        if self._pyav_is_faster(wanted):
-            return self._video._split(wanted)
         parts = self._video.parts(wanted)
         if len(parts) == 1 or self._device != "cpu":
             return [(self, wanted)]
         return [(TorchCodecVideo(self._video.copy(), self._fall_back), part) for part in parts]
 
-    def _pyav_is_faster(self, wanted) -> bool:
-        """Whether many frames can be skipped, which only PyAV can do."""
-        return self._device == "cpu" and self._fall_back and self._video.can_skip and is_sparse(wanted)
-
     def _read(self, wanted):
-        if self._pyav_is_faster(wanted):
-            yield from self._video._read(wanted)
-            return
         for done, chunk in self._chunks(wanted):
             try:
                 if self._decoder is None:

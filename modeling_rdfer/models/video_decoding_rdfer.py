@@ -3,9 +3,10 @@
 
 A still image is a video of one frame.
 
-Container files are read by torchcodec if it can be used, else by PyAV, whose wheels include FFmpeg. In both cases the
-list of frames and their times comes from PyAV, which reads the packets without decoding, so index i is the same frame
-with both. The environment variable `RDFER_VIDEO_DECODER` ("auto", "torchcodec" or "pyav") forces one of them.
+Container files are read by PyAV, whose wheels include FFmpeg. torchcodec is not faster on the CPU, and tells neither
+damage that it conceals nor that a frame is interlaced; it reads what a GPU is to decode, or all files if the
+environment variable `RDFER_VIDEO_DECODER` ("auto", "torchcodec" or "pyav") forces it. In both cases the list of frames
+and their times comes from PyAV, which reads the packets without decoding, so index i is the same frame with both.
 """
 
 import os
@@ -18,7 +19,7 @@ import PIL.Image
 import torch
 
 from .container_checks_rdfer import HEAD_BYTES, image_type
-from .decoder_choice_rdfer import DECODER_VARIABLE, decoder_in_use, load_pyav
+from .decoder_choice_rdfer import DECODER_VARIABLE, decoder_in_use, load_pyav, load_torchcodec
 from .image_reader_rdfer import IMAGE_SUFFIXES, ArrayVideo, ImageVideo, folder_images, is_frame
 from .pyav_reader_rdfer import PyAVVideo
 from .torchcodec_reader_rdfer import TorchCodecVideo, UserDecoderVideo
@@ -30,10 +31,6 @@ VIDEO_SUFFIXES = (
     *(".vob", ".ts", ".mts", ".m2ts", ".mxf", ".h264", ".h265", ".hevc"),
 )
 URL_TIMEOUT_SECONDS = 60
-# PyAV reads frames up to this size even if torchcodec can be used: setting up torchcodec takes longer than reading
-# them. Measured with 64 frames of 112x112: torchcodec 8.8 ms, PyAV 7.5 ms (13.1 and 8.2 ms on busy cores); with
-# 400x300 both take the same time.
-PYAV_UP_TO_PIXELS = 256 * 256
 
 
 def open_video(
@@ -158,12 +155,12 @@ def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str, devic
     if pyav is None:
         raise RuntimeError(f"PyAV (`pip install av`) is needed to read {name!r} and cannot be used: {problem}.")
     video = PyAVVideo(file if isinstance(file, bytes) else os.path.abspath(file), name, on_damage)
-    forced = "torchcodec" in (decoder, os.environ.get(DECODER_VARIABLE))
-    small = video.height * video.width <= PYAV_UP_TO_PIXELS
-    if backend == "pyav" or not video.torchcodec_can or (small and not forced):
-        return video
+    asked = os.environ.get(DECODER_VARIABLE) or "auto" if decoder == "auto" else decoder
     on_gpu = device is not None and torch.device(device).type == "cuda"
-    return TorchCodecVideo(video, fall_back=not forced, device=str(device) if on_gpu else "cpu")
+    use_torchcodec = asked == "torchcodec" or (asked == "auto" and on_gpu and load_torchcodec()[0] is not None)
+    if not (use_torchcodec and video.torchcodec_can):
+        return video
+    return TorchCodecVideo(video, fall_back=asked == "auto", device=str(device) if on_gpu else "cpu")
 
 
 def _is_image(file: str | bytes, name: str) -> bool:

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
-from transformers import AutoModelForVideoClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
+from ..checkpoint_weights import load_network
 from ..models.labels_rdfer import canonical_label, class_names
 from ..models.loss_aen import UNKNOWN
 
@@ -71,10 +72,10 @@ def load_teacher(checkpoint: str, device=None) -> PreTrainedModel:
         `PreTrainedModel`: in evaluation mode.
 
     Raises:
-        OSError: if there is no such checkpoint.
+        OSError: if there is no such checkpoint, or tensors of it are missing.
         ValueError: if it has no classifier for single frames.
     """
-    teacher = AutoModelForVideoClassification.from_pretrained(checkpoint, use_safetensors=True)
+    teacher = load_network(str(checkpoint))
     if not hasattr(teacher, "classify_frames") or getattr(teacher.config, "temporal_shift", False):
         raise ValueError(
             f"{checkpoint} cannot be a frame teacher: expected an RDFER or AEN checkpoint without temporal shift, "

@@ -143,6 +143,13 @@ FILES = {
         "-show_entries stream=field_order",
         "field_order=tt",
     ),
+    "interlaced_later": VideoFile(
+        f"-ss 2.95 -t 0.4 -i {CLIP} -vf crop=320:300 -crf 14 -pix_fmt yuv420p",
+        "-show_entries frame=interlaced_frame -of csv",
+        "frame,0\nframe,1",
+        followed_by=f"-ss 2.95 -t 0.6 -i {CLIP} -vf fps=50,crop=320:300:40+15*sin(t*20):0,"
+        "tinterlace=mode=interleave_top -flags +ilme+ildct -crf 14 -pix_fmt yuv420p",
+    ),
     "deinterlaced": VideoFile(
         f"-ss 2.95 -t 0.6 -i {CLIP} -vf fps=50,crop=320:300:40+15*sin(t*20):0,fps=25 -crf 14 -pix_fmt yuv420p",
         "-show_entries stream=field_order",

@@ -58,6 +58,13 @@ def test_interlaced_frames_show_one_moment(decoder, video_folder):
     assert scores[0]["score"] == pytest.approx(scores[1]["score"], abs=0.05)
 
 
+def test_interlacing_that_begins_later_in_a_file(video_folder):
+    frames = open_video(make("interlaced_later", video_folder)).get_frames(range(10, 24)).float()
+    moments = open_video(make("deinterlaced", video_folder)).get_frames(range(14)).float()
+    combs, smooth = ((f[:, :, 1:-1] - (f[:, :, :-2] + f[:, :, 2:]) / 2).abs().mean() for f in (frames, moments))
+    assert combs < 1.2 * smooth and (frames - moments).abs().mean() < 5
+
+
 def test_first_field_is_of_every_second_line():
     frame = np.zeros((7, 6, 3), np.uint8)
     frame[::2] = 90

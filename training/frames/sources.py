@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling_rdfer import RDFERForVideoClassification, RDFERVideoProcessor
+from modeling_rdfer import RDFERVideoProcessor
+from modeling_rdfer.checkpoint_weights import load_network
 from modeling_rdfer.models.face_detection_rdfer import RDFERFaceDetector
 from modeling_rdfer.models.labels_rdfer import canonical_label
 from modeling_rdfer.models.video_decoding_rdfer import open_video
@@ -135,7 +136,7 @@ def read_unlabelled(
         VideoReadError: if a video cannot be read.
         ValueError: if no frame shows a face.
     """
-    model, processor = (part.from_pretrained(teacher) for part in (RDFERForVideoClassification, RDFERVideoProcessor))
+    model, processor = load_network(str(teacher)), RDFERVideoProcessor.from_pretrained(teacher)
     names = map_labels(list(model.config.id2label.values()), label_names)
     order = [next(i for i, name in model.config.id2label.items() if names[name] == label) for label in label_names]
     faces, targets = [], []

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import yaml
-from transformers import AutoConfig, AutoModelForVideoClassification, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging
 
 from modeling_rdfer import (
@@ -15,6 +15,7 @@ from modeling_rdfer import (
     RDFERForVideoClassification,
     RDFERVideoProcessor,
 )
+from modeling_rdfer.checkpoint_weights import load_network
 from modeling_rdfer.models.labels_rdfer import group_labels
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from training.data.labels import map_labels
@@ -64,6 +65,8 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
 
     Raises:
         ValueError: if a setting or a label does not fit the model.
+        CheckpointReadError: if tensors of the checkpoint are missing or have other shapes, apart from those of heads
+            that are replaced.
     """
     groups = parse_groups(arguments.emotion_groups)
     model_type = arguments.model_type or "rdfer"
@@ -101,6 +104,7 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
         )
         return model, processor
     config = config_class.from_pretrained(name, **overrides)
+    new_heads, old_groups = None, getattr(config, "group_names", None)
     if groups:
         config.emotion_groups = groups
     try:
@@ -111,10 +115,14 @@ def build_model(arguments: ModelArguments, labels: list[str]) -> tuple[PreTraine
             f"The labels of the data, {labels}, are not those of {name}, {list(config.label2id)}: its heads are "
             "replaced by new ones for the data's labels."
         )
-        config.id2label = dict(enumerate(labels))
-    model = AutoModelForVideoClassification.from_pretrained(
-        name, config=config, ignore_mismatched_sizes=True, use_safetensors=True
-    )
+        config.id2label, new_heads = dict(enumerate(labels)), "classifier"
+    if new_heads is None and old_groups is not None and config.group_names != old_groups:
+        logger.warning(
+            f"The emotion groups, {config.group_names}, are not those of {name}, {old_groups}: the head for them is "
+            "replaced by a new one."
+        )
+        new_heads = "sentiment_classifier"
+    model = load_network(str(name), config, new_heads)
     processor = RDFERVideoProcessor.from_pretrained(name, num_frames=config.num_frames)
     return model, processor
 

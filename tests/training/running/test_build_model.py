@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from modeling_rdfer import RDFERForVideoClassification
+from modeling_rdfer import CheckpointReadError, RDFERForVideoClassification
 from modeling_rdfer.models.package_data_rdfer import embedded_checkpoint
 from modeling_rdfer.trainer.pseudo_labels import load_teacher
 from training.running.arguments import ModelArguments
@@ -41,6 +42,43 @@ def test_wrong_overrides_are_named():
 def test_new_heads_follow_the_order_of_the_dataset():
     model, _ = build_model(ModelArguments(), ["happy", "sad", "boredom"])
     assert list(model.config.label2id) == ["happy", "sad", "boredom"]
+
+
+def test_new_heads_are_new_even_if_there_are_as_many_labels():
+    labels = ["a", "b", "c", "d", "e", "f", "g"]
+    model, _ = build_model(ModelArguments(), labels)
+    original = RDFERForVideoClassification.from_pretrained(embedded_checkpoint())
+    assert list(model.config.id2label.values()) == labels
+    assert not torch.equal(model.classifier.weight, original.classifier.weight)
+    aen = ModelArguments(
+        model_type="aen", emotion_groups="happy=good,sad=bad,angry=bad,fear=bad,disgust=bad,surprise=x"
+    )
+    model, _ = build_model(aen, ["happy", "sad", "angry", "fear", "disgust", "surprise", "neutral"])
+    assert "good" in model.config.group_names and model.sentiment_classifier.weight.shape[0] == len(
+        model.config.group_names
+    )
+
+
+@pytest.mark.parametrize("labels", [["happy", "sad"], ["happy", "boredom"]])
+def test_missing_tensors_are_named(tmp_path, labels):
+    checkpoint = Path(shutil.copytree(embedded_checkpoint(), tmp_path / "checkpoint"))
+    weights = load_file(checkpoint / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "long_term" not in name and "classifier" not in name}
+    save_file(kept, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    arguments = ModelArguments(model=str(checkpoint))
+    with pytest.raises(CheckpointReadError, match=r"checkpoint'.* of the model's tensors .*: [\w.]+, ") as caught:
+        build_model(arguments, labels)
+    # Those of heads that are replaced are not missed.
+    assert ("classifier" in str(caught.value)) == (labels == ["happy", "sad"])
+    if labels == ["happy", "sad"]:
+        with pytest.raises(CheckpointReadError, match="of the model's tensors"):
+            load_teacher(str(checkpoint))
+    save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointReadError, match="not there in its shapes: .*long_term"):
+        build_model(ModelArguments(model=str(checkpoint), config_overrides="hidden_size=32"), labels)
+    (checkpoint / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:100_000])
+    with pytest.raises(CheckpointReadError, match="model.safetensors: "):
+        build_model(arguments, labels)
 
 
 def test_pickled_weights_are_no_start(tmp_path):
