@@ -53,11 +53,11 @@ def load_network(checkpoint: str, config=None, new_heads: str | None = None) -> 
             ignore_mismatched_sizes=True,  # reported below
             output_loading_info=True,
         )
-        unfit = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-        unfit = sorted(name for name in unfit if not is_new(name))
+        names = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+        unfit = sorted(name for name in names if not is_new(name))
         if unfit:
-            names = ", ".join(unfit[:NAMED_TENSORS]) + (", ..." if len(unfit) > NAMED_TENSORS else "")
-            raise ValueError(f"{len(unfit)} of the model's tensors are not there in its shapes: {names}")
+            examples = ", ".join(unfit[:NAMED_TENSORS]) + (", ..." if len(unfit) > NAMED_TENSORS else "")
+            raise ValueError(f"{len(unfit)} of the model's tensors are not there in its shapes: {examples}")
         if new_heads is not None:  # also where the number of labels is the same
             fresh = type(network)(network.config).state_dict()
             network.load_state_dict({name: fresh[name] for name in fresh if is_new(name)}, strict=False)

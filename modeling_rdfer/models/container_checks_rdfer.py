@@ -5,13 +5,20 @@ import struct
 
 # The first bytes of a file tell its type.
 HEAD_BYTES = 4096
+# Names of files that hold many JPEG images, one after the other, and begin as one image does.
+JPEG_STREAM_SUFFIXES = (".mjpeg", ".mjpg")
+
+
+def is_animated_png(head: bytes) -> bool:
+    """Tells from its first bytes whether a PNG file has several pictures (APNG)."""
+    return head.startswith(b"\x89PNG") and b"acTL" in head
 
 
 def image_type(head: bytes) -> str | None:
     """Names the type of a still image from its first bytes; returns `None` if the file is none."""
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
-    if head.startswith(b"\x89PNG") and b"acTL" not in head:  # acTL: animated
+    if head.startswith(b"\x89PNG") and not is_animated_png(head):
         return "PNG"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"

@@ -79,9 +79,14 @@ class ImageVideo(VideoSource):
                 if isinstance(image, PIL.Image.Image):
                     return _pil_to_rgb(image)
                 with PIL.Image.open(image) as opened:
+                    if opened.format in ("PNG", "WEBP") and getattr(opened, "is_animated", False):
+                        found = f"an animation of {getattr(opened, 'n_frames', 0)} pictures"
+                        raise VideoReadError(name, found, "a still image, or a video file: also GIF and APNG")
                     return _pil_to_rgb(PIL.ImageOps.exif_transpose(opened))
             except FileNotFoundError:
                 raise VideoNotFoundError(name, "no such file", "an image file") from None
+            except VideoReadError:
+                raise
             except PIL.UnidentifiedImageError as error:
                 found = "an image that cannot be read (its content is in no known format)"
                 raise VideoReadError(name, found, "an intact image") from error

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from .container_checks_rdfer import HEAD_BYTES, missing_part, other_file_type
+from .container_checks_rdfer import HEAD_BYTES, JPEG_STREAM_SUFFIXES, missing_part, other_file_type
 from .decoder_choice_rdfer import load_pyav
 from .frame_colours_rdfer import HLG, PQ, ToneMap, first_field, over_black
 from .frame_geometry_rdfer import Orientation, square_pixel_size
@@ -136,7 +136,7 @@ class PyAVVideo(VideoSource):
             raise VideoReadError(name, "an empty file (0 bytes)")
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as handle:
             other = other_file_type(handle.read(HEAD_BYTES))
-            if other is not None:
+            if other is not None and not name.lower().endswith(JPEG_STREAM_SUFFIXES):
                 raise VideoReadError(name, other)
             handle.seek(0)
             missing = missing_part(handle, size)
@@ -169,7 +169,9 @@ class PyAVVideo(VideoSource):
         if stream is not None and stream.disposition & self._av.stream.Disposition.attached_pic:
             stream, kinds = None, [*(kind for kind in kinds if kind != "video"), "a cover picture"]
         if stream is None:
-            raise VideoReadError(self.name, f"no video stream, only {', '.join(kinds) or 'no streams at all'}")
+            raise VideoReadError(
+                self.name, f"no video stream, {'only ' + ', '.join(kinds) if kinds else 'nor any other'}"
+            )
         if stream.codec_context is None:
             raise ValueError("its codec is not known")
         context = stream.codec_context
@@ -196,8 +198,10 @@ class PyAVVideo(VideoSource):
         # A file that is cut off can say how many frames it had.
         num_stated = max(len(packets), 0 if is_complete and not self._goes_on else stream.frames)
         times = [pts for pts, _, _ in packets]
-        # AVI and raw streams have decoding times at best, which are not presentation times if frames are reordered.
-        reordered = container_format == "avi" and stream.codec_context.has_b_frames
+        # AVI, raw streams and MXF without a table of them have decoding times at best, which are not presentation
+        # times if frames are reordered.
+        reordered = container_format == "avi" or (container_format.startswith("mxf") and times == sorted(times))
+        reordered &= bool(stream.codec_context.has_b_frames)
         self._without_times = reordered or None in times or len(set(times)) < len(times)
         average_rate = float(stream.average_rate or stream.guessed_rate or 25)
         if self._without_times:  # frames are numbered in the order in which the decoder returns them

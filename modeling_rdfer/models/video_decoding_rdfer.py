@@ -9,6 +9,7 @@ environment variable `RDFER_VIDEO_DECODER` ("auto", "torchcodec" or "pyav") forc
 and their times comes from PyAV, which reads the packets without decoding, so index i is the same frame with both.
 """
 
+import io
 import os
 import re
 import urllib.error
@@ -18,7 +19,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from .container_checks_rdfer import HEAD_BYTES, image_type
+from .container_checks_rdfer import HEAD_BYTES, JPEG_STREAM_SUFFIXES, image_type, is_animated_png
 from .decoder_choice_rdfer import DECODER_VARIABLE, decoder_in_use, load_pyav, load_torchcodec
 from .image_reader_rdfer import IMAGE_SUFFIXES, ArrayVideo, ImageVideo, folder_images, is_frame
 from .pyav_reader_rdfer import PyAVVideo
@@ -28,7 +29,7 @@ from .video_source_rdfer import VideoNotFoundError, VideoReadError, VideoSource
 # Files that count as videos when a folder is searched. A file that the user names may have any name.
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif", ".ogv", ".mpg", ".mpeg"),
-    *(".vob", ".ts", ".mts", ".m2ts", ".mxf", ".h264", ".h265", ".hevc"),
+    *(".vob", ".ts", ".mts", ".m2ts", ".mxf", ".h264", ".h265", ".hevc", ".apng", *JPEG_STREAM_SUFFIXES),
 )
 URL_TIMEOUT_SECONDS = 60
 
@@ -166,12 +167,11 @@ def _open_file(file: str | bytes, name: str, decoder: str, on_damage: str, devic
 def _is_image(file: str | bytes, name: str) -> bool:
     """Tells whether a file, given by path or content, is a still image: by its name or else by its first bytes."""
     suffix = os.path.splitext(name)[1].lower()
-    if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
-        return suffix in IMAGE_SUFFIXES
-    if isinstance(file, bytes):
-        return image_type(file[:HEAD_BYTES]) is not None
-    with open(file, "rb") as handle:
-        return image_type(handle.read(HEAD_BYTES)) is not None
+    if suffix in VIDEO_SUFFIXES:
+        return False
+    with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as handle:
+        head = handle.read(HEAD_BYTES)
+    return not is_animated_png(head) if suffix in IMAGE_SUFFIXES else image_type(head) is not None
 
 
 def _download(url: str) -> bytes:

@@ -165,6 +165,33 @@ FILES = {
         )
         for width, height, change in [(200, 150, "scale=200:150"), (200, 300, "crop=200:300")]
     },
+    **{
+        f"animation_{codec}": VideoFile(
+            f"{FACE} -vf fps=10 {settings}",
+            "-show_entries stream=codec_name -of csv",
+            f"stream,{codec}",
+            suffix=suffix,
+        )
+        for codec, settings, suffix in [
+            ("apng", "-f apng", ".png"),
+            ("webp", "-c:v libwebp_anim -loop 0 -f webp", ".webp"),
+            ("mjpeg", "-c:v mjpeg -f mjpeg", ".mjpg"),
+        ]
+    },
+    # The packet of the 10th frame is empty: the frame before it is shown again.
+    "theora_repeats": VideoFile(
+        f"-ss 2.95 -t 1 -i {CLIP} -an -c:v libtheora -q:v 7",
+        "-count_packets -show_entries stream=nb_read_packets:format=duration -of csv",
+        "stream,24\nformat,1.0",
+        suffix=".ogv",
+    ),
+    # Its presentation times are those of decoding, although the frames are decoded in another order.
+    "mxf_reordered": VideoFile(
+        f"-ss 2.95 -t 1 -i {CLIP} -an -crf 4 -pix_fmt yuv420p",
+        "-show_entries packet=pts,dts -of compact",
+        "packet|pts=1|dts=0\npacket|pts=2|dts=1\npacket|pts=3|dts=2\n",
+        suffix=".mxf",
+    ),
     # The first stream is larger, the second one is to be shown.
     "second_stream": VideoFile(
         f"-f lavfi -i testsrc=size=640x480:rate=25:duration=1 {FACE} -map 0:v -map 1:v -pix_fmt yuv420p "

@@ -146,6 +146,28 @@ def test_edit_list_hides_the_frames_before_its_start(decoder, video_folder, plai
     assert video.pts_seconds[0] == pytest.approx(0, abs=1e-3)
 
 
+def test_an_empty_packet_repeats_a_frame(decoder, video_folder):
+    video = open_video(make("theora_repeats", video_folder))
+    frames = video.get_frames(range(video.num_frames)).float()
+    assert (video.pts_seconds * 25).round().tolist() == [*range(9), *range(10, 25)]
+    expected = open_video(CLIP).get_frames([*range(74, 83), *range(84, 99)]).float()
+    assert (frames - expected).abs().mean((1, 2, 3)).max() < 3
+
+
+def test_frames_of_which_only_the_decoding_times_are_known(decoder, video_folder):
+    frames = open_video(make("mxf_reordered", video_folder)).get_frames(range(25)).float()
+    expected = open_video(CLIP).get_frames(range(74, 99)).float()
+    assert [int((expected - frame).square().mean((1, 2, 3)).argmin()) for frame in frames] == list(range(25))
+
+
+def test_images_that_move(video_folder):
+    for name in ("animation_apng", "animation_mjpeg"):
+        with open_video(make(name, video_folder)) as video:
+            assert (video.num_frames, len(video.get_frames(range(10)))) == (10, 10)
+    with pytest.raises(VideoReadError, match=r"animation_webp.webp.* an animation of 10 pictures; expected a still"):
+        open_video(make("animation_webp", video_folder))
+
+
 @pytest.mark.parametrize("name", ["size_200x150", "size_200x300"])
 def test_frames_keep_their_shape_where_the_size_changes(decoder, video_folder, name):
     video = open_video(make(name, video_folder))
