@@ -4,6 +4,7 @@
 import errno
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +25,16 @@ CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 # Titles and other texts are not used, so their encoding does not matter.
 ANY_TEXT = {"metadata_errors": "ignore"}
 STREAM_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
+# FFmpeg's flag of formats whose frames have no times, such as MJPEG over HTTP: FFmpeg makes some up, 25 a second.
+AVFMT_NOTIMESTAMPS = 0x0080
 
 
 class LiveSource:
     """Frames of a source as they come. They are read in a thread of their own.
 
     A camera or stream goes on while the recogniser works: when `MAX_WAITING` frames wait, the oldest are dropped. A
-    pipe or file waits instead, so nothing of it is dropped.
+    pipe or file waits instead, so nothing of it is dropped. Pictures of a camera or stream that arrive damaged are
+    dropped, too; a pipe or file with damage is an error.
 
     Args:
         camera (`str`, *optional*): number or name of a camera: 0 is `/dev/video0` on Linux, the first camera on
@@ -49,7 +53,7 @@ class LiveSource:
     def __init__(self, camera: str | None = None, url: str | None = None):
         self.num_dropped = 0
         self._drops = camera is not None or (url is not None and not Path(url).exists())
-        self._waiting: deque[av.VideoFrame] = deque()
+        self._waiting: deque[tuple[av.VideoFrame, float | None]] = deque()
         self._changed = threading.Condition()
         self._display: Display | None = None  # once there is a frame
         self._is_open = self._ended = False
@@ -73,10 +77,10 @@ class LiveSource:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if not self._waiting:
                     break
-                frame = self._waiting.popleft()
+                frame, seconds = self._waiting.popleft()
                 self._changed.notify_all()
             assert self._display is not None  # as there is a frame
-            yield self._display.to_rgb(frame, reformatter), frame.time
+            yield self._display.to_rgb(frame, reformatter), seconds
         if self._error is not None:
             raise self._error
 
@@ -99,8 +103,13 @@ class LiveSource:
                 with self._changed:
                     self._is_open, expected = True, "a video without damage"
                     self._changed.notify_all()
-                for frame in self._frames(container, stream):
+                has_times = not container.format.flags & AVFMT_NOTIMESTAMPS
+                for number, frame in enumerate(self._frames(container, stream)):
                     self._display = self._display or Display(stream, frame)
+                    seconds = frame.time
+                    if not has_times:
+                        # When a frame of a pipe or file was taken is not known: it counts as in a file.
+                        seconds = time.monotonic() if self._drops else float(number / stream.guessed_rate)
                     with self._changed:
                         if not self._drops:
                             self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._ended)
@@ -109,7 +118,7 @@ class LiveSource:
                         if len(self._waiting) == MAX_WAITING:
                             self._waiting.popleft()
                             self.num_dropped += 1
-                        self._waiting.append(frame)
+                        self._waiting.append((frame, seconds))
                         self._changed.notify_all()
         except VideoReadError as error:
             self._error = error
@@ -133,12 +142,21 @@ class LiveSource:
         return av.open(url, options=options, timeout=timeout, **ANY_TEXT)
 
     def _frames(self, container, stream) -> Iterator[av.VideoFrame]:
-        """Decodes frames until the end, which a file that no longer grows and a stream whose sender has left do not
-        mark.
-        """
+        for packet in self._packets(container, stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                if not self._drops:
+                    raise
+                self.num_dropped += 1
+        yield from stream.codec_context.decode(None)  # what the decoder has held back
+
+    def _packets(self, container, stream) -> Iterator[av.Packet]:
+        """Reads until the end, which a file that no longer grows and a stream whose sender has left do not mark."""
         try:
-            yield from container.decode(stream)
-            return
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield packet
         except av.error.ExitError:  # nothing came for a while
             if not self._is_growing:
                 raise
@@ -147,7 +165,6 @@ class LiveSource:
             is_end = container.format.name == "mpjpeg" and isinstance(error, av.error.InvalidDataError)
             if not is_end and not (self._drops and error.errno == errno.EIO):
                 raise
-        yield from stream.codec_context.decode(None)  # what the decoder has held back
 
 
 def _open_camera(camera: str):

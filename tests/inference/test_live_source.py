@@ -235,3 +235,66 @@ def test_ctrl_c_ends_a_pipe_that_nothing_comes_from(stream, num_bytes):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert process.stderr.read().strip() == b"interrupted"
+
+
+@pytest.fixture
+def parts():
+    """Twelve pictures as a camera on the network sends them: MJPEG with boundaries. One is damaged."""
+    file = io.BytesIO()
+    with av.open(str(DATA / "cap13_edit2.mp4")) as clip, av.open(file, "w", format="mpjpeg") as out:
+        video = out.add_stream("mjpeg", rate=25)
+        video.width, video.height, video.pix_fmt = 400, 300, "yuvj420p"
+        for frame, _ in zip(clip.decode(video=0), range(12)):
+            out.mux(video.encode(frame.reformat(format="yuvj420p")))
+    first, *others = file.getvalue().split(b"--ffmpeg")
+    parts = [b"--ffmpeg" + part for part in others]
+    parts[4] = parts[4][:100] + 600 * b"\xff" + parts[4][700:]
+    return [first + parts[0], *parts[1:]]
+
+
+def test_mjpeg_from_the_network_has_the_times_at_which_it_comes(parts):
+    goes_on = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=ffmpeg")
+            self.end_headers()
+            self.wfile.write(b"".join(parts[:9]))
+            goes_on.wait()
+            self.wfile.write(b"".join(parts[9:]))
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with closing(LiveSource(url=f"http://127.0.0.1:{server.server_port}/video")) as source:
+            frames = iter(source)
+            times = [next(frames)[1] for _ in range(3)]
+            time.sleep(0.5)
+            goes_on.set()
+            times += [seconds for _, seconds in frames]
+            # What was read to find out what the stream is does not count.
+            assert len(times) in (10, 11) and source.num_dropped == 1
+        server.shutdown()
+    assert max(np.diff(times)) > 0.1  # FFmpeg would say 0.04
+
+
+@pytest.mark.parametrize("name", ["h264", "mpjpeg"])
+def test_frames_without_times_in_a_pipe_count_as_in_a_file(name, stream, parts, monkeypatch):
+    if name == "h264":
+        file = io.BytesIO()
+        with av.open(io.BytesIO(stream)) as video, av.open(file, "w", format="h264") as out:
+            copy = out.add_stream_from_template(video.streams.video[0])
+            for packet in video.demux(video=0):
+                if packet.size:
+                    packet.stream = copy
+                    out.mux(packet)
+        content = file.getvalue()
+    else:
+        content = b"".join(part for number, part in enumerate(parts) if number != 4)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    with closing(LiveSource()) as source:
+        times = [seconds for _, seconds in source]
+    assert times == pytest.approx([number / 25 for number in range(75 if name == "h264" else 11)])
