@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 # Not pip's quiet mode: the downloads take minutes and shall be seen.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-slow test-lowest lint docs docs-serve hub space clean
+.PHONY: help demo test test-slow test-lowest test-newest lint docs docs-serve hub space clean
 
 help:
 	@echo "make demo       set everything up in $(VENV), classify a real video, draw its emotions over time, fine-tune"
 	@echo "make test       set everything up in $(VENV), run the tests (about five minutes)"
 	@echo "make test-slow  run also the tests that take minutes each"
 	@echo "make test-lowest  run the quick tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
+	@echo "make test-newest  run them with another version of transformers, TRANSFORMERS=5.24.0, in .venv-newest"
 	@echo "make lint       check style and types"
 	@echo "make docs       build the documentation into output/site; make docs-serve shows it while you write"
 	@echo "make hub        put together complete Hub folders of both checkpoints, with code: output/hub"
@@ -72,6 +73,18 @@ test-lowest: $(LOWEST)/.installed
 	$(LOWEST)/bin/python -m pytest -m "not slow and not npm" --numprocesses 2 --dist loadfile \
 		tests/models tests/inference tests/trainer tests/test_cli.py
 
+# Everything as in constraints.txt, but transformers.
+NEWEST := .venv-newest
+TRANSFORMERS ?= 5.24.0
+test-newest:
+	test -d $(NEWEST) || $(PYTHON) -m venv $(NEWEST)
+	sed 's/^transformers==.*/transformers==$(TRANSFORMERS)/' constraints.txt > $(NEWEST)/constraints.txt
+	$(NEWEST)/bin/python -m pip install --disable-pip-version-check --constraint $(NEWEST)/constraints.txt \
+		--editable ".[onnx,plot,timm,training]" pytest pytest-xdist packaging
+	$(NEWEST)/bin/python -m tests.helpers.transformers_tests
+	$(NEWEST)/bin/python -m pytest -m "not slow and not npm" --numprocesses 2 --dist loadfile \
+		tests/models tests/inference tests/trainer tests/test_cli.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -96,4 +109,4 @@ space:
 		tests/data/cap13_LICENSE.txt | tar -x -C $(SPACE)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) output
+	rm -rf $(VENV) $(LOWEST) $(NEWEST) output
