@@ -1,8 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """CPU time and peak memory of a timeline of a long video, also against other versions of the package.
 
-The video is the real clip of the tests, shown again and again with 360x288 pixels. Each version runs in processes of
-its own, on one core, in turns. Prints the figures as JSON.
+The video is the real clip of the tests, shown again and again, by default with 360x288 pixels. Each version runs in
+processes of its own, on one core, in turns. Prints the figures as JSON.
 """
 
 import json
@@ -22,7 +22,7 @@ EXAMPLES = (
     "example: git worktree add ../earlier COMMIT\n"
     "         python -m training.benchmarks.timeline --earlier ../earlier --seconds 200 600"
 )
-HEIGHT, WIDTH, FPS = 288, 360, 25
+FPS = 25
 # Runs with any version of the package.
 MEASURE = """
 import json, re, sys, time, torch
@@ -38,16 +38,18 @@ print(json.dumps({"windows": len(windows), "CPU seconds": seconds, "peak MB": pe
 """
 
 
-def write_video(path: Path, seconds: float):
-    """The clip, shown again and again."""
+def write_video(path: Path, seconds: float, width: int, height: int):
+    """The clip, shown again and again, with frames of this size in pixels."""
     import av
 
     with open_video(CLIP) as video, av.open(str(path), "w") as container:
-        frames = video.get_frames(range(video.num_frames), size=(HEIGHT, WIDTH)).permute(0, 2, 3, 1).numpy()
+        frames = video.get_frames(range(video.num_frames)).permute(0, 2, 3, 1).numpy()
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
-        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         for number in range(round(seconds * FPS)):
             frame = av.VideoFrame.from_ndarray(frames[number % len(frames)], format="rgb24")
+            # Enlarged one by one: all frames of the clip in full HD would take 5 GB.
+            frame = frame.reformat(width, height, "yuv420p", interpolation="BILINEAR")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -67,16 +69,20 @@ def main(argv: list[str] | None = None) -> dict:
     """Prints and returns the figures."""
     parser = ScriptParser("benchmarks.timeline", __doc__, EXAMPLES)
     parser.add_argument("--seconds", type=float, nargs="+", default=[200.0], help="lengths of the video")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[360, 288], metavar=("WIDTH", "HEIGHT"), help="even numbers of pixels"
+    )
     parser.add_argument("--window", type=float, default=1.0, help="length of a window in seconds")
     parser.add_argument("--step", type=float, default=0.5, help="seconds from window to window")
     parser.add_argument("--earlier", type=Path, help="checkout of another version, for the first length")
     parser.add_argument("--repeats", type=int, default=1, help="runs of each version")
     arguments = parser.parse_args(argv)
+    width, height = arguments.size
     figures: dict = {"window": arguments.window, "step": arguments.step, "machine": machine()}
     with tempfile.TemporaryDirectory() as folder:
         for number, seconds in enumerate(arguments.seconds):
             video = Path(folder) / f"{number}.mp4"
-            write_video(video, seconds)
+            write_video(video, seconds, width, height)
             versions = {"this version": REPOSITORY}
             if arguments.earlier is not None and number == 0:
                 versions["earlier version"] = arguments.earlier
@@ -91,7 +97,7 @@ def main(argv: list[str] | None = None) -> dict:
             if len(versions) > 1:
                 this, earlier = (medians[name]["CPU seconds"] for name in ("this version", "earlier version"))
                 medians["this version : earlier version"] = round(this / earlier, 3)
-            figures[f"{seconds:g} s of {WIDTH}x{HEIGHT}"] = medians
+            figures[f"{seconds:g} s of {width}x{height}"] = medians
     print(json.dumps(figures, indent=2))
     return figures
 
