@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from ..models.agreement_rdfer import distinct_clips
 from .losses import cross_entropy
 from .verdicts import (
+    NOISY_QUANTILE,
     PARTITIONS,
     LossThresholds,
     VerdictThresholds,
@@ -111,6 +112,7 @@ class SampleRecord:
             [0, 1); 0 uses the last epoch alone. The first epochs count alike, so that the mean does not remember the
             first one, in which the model knew nothing.
         trusted (`torch.BoolTensor` of shape `(num_samples,)`, *optional*): samples whose label is never doubted.
+        noisy_quantile (`float`, *optional*, defaults to `NOISY_QUANTILE`): see [`noisy_loss_threshold`]; 0..1.
 
     Attributes:
         loss_thresholds ([`LossThresholds`]): losses above which labels can be doubted and noisy, given or fitted.
@@ -126,12 +128,13 @@ class SampleRecord:
         noisy_sample_weight: float = 0.0,
         running_mean_decay: float = 0.9,
         trusted: torch.Tensor | None = None,
+        noisy_quantile: float = NOISY_QUANTILE,
     ):
         num_samples = len(given_labels)
         self.given_labels = given_labels
         self.thresholds = thresholds or VerdictThresholds()
         self.hard_sample_gain, self.noisy_sample_weight = hard_sample_gain, noisy_sample_weight
-        self.decay = running_mean_decay
+        self.decay, self.noisy_quantile = running_mean_decay, noisy_quantile
         self.trusted = torch.zeros(num_samples, dtype=torch.bool) if trusted is None else trusted
         self.epochs_seen = torch.zeros(num_samples, dtype=torch.long)
         self.num_valid_clips = torch.zeros(num_samples, dtype=torch.long)
@@ -185,6 +188,7 @@ class SampleRecord:
             has_evidence=seen & (self.num_valid_clips >= 2) & ~self.trusted,
             seen=seen,
             thresholds=self.thresholds,
+            noisy_quantile=self.noisy_quantile,
         )
         self.partition, self.doubt, self.loss_thresholds, self.trust = verdicts
         self.weights = sample_weights(

@@ -19,6 +19,8 @@ MAX_FITTED_LOSSES = 100_000
 # A sample is noisy only if the model speaks more strongly against its label than it speaks for the label in this share
 # of the samples that it agrees with.
 NOISY_QUANTILE = 0.6
+# The same in an audit out of sample, whose losses come from several models and whose verdicts people look at.
+OUT_OF_SAMPLE_NOISY_QUANTILE = 0.35
 # Losses below this are raised to it where their log-odds are taken.
 LEAST_LOSS = 1e-6
 
@@ -253,17 +255,18 @@ def loss_at(log_odds: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.softplus(log_odds, threshold=100)
 
 
-def noisy_loss_threshold(losses: torch.Tensor, margin: torch.Tensor) -> float:
+def noisy_loss_threshold(losses: torch.Tensor, margin: torch.Tensor, quantile: float = NOISY_QUANTILE) -> float:
     """Finds the loss from which the model speaks more strongly against a label than it usually speaks for one (ours).
 
-    A sample is noisy only if the log-odds against its label are above the quantile `NOISY_QUANTILE` of the log-odds
-    for the label among the samples whose given label is the most probable one. Hard samples seldom are: their clips
-    give the model no such certainty. The comparison needs no knowledge of how many labels are wrong, and no scale: a
-    model that is surer of everything is surer in both.
+    A sample is noisy only if the log-odds against its label are above a quantile of the log-odds for the label among
+    the samples whose given label is the most probable one. Hard samples seldom are: their clips give the model no such
+    certainty. The comparison needs no knowledge of how many labels are wrong, and no scale: a model that is surer of
+    everything is surer in both.
 
     Args:
         losses (`torch.FloatTensor` of shape `(N,)`): losses of all samples, or their running means.
         margin (`torch.FloatTensor` of shape `(N,)`, -1..1): [`label_margin`].
+        quantile (`float`, *optional*, defaults to `NOISY_QUANTILE`): 0..1.
 
     Returns:
         `float`: the loss at that quantile; infinity if the given label is the most probable one of no sample.
@@ -271,7 +274,7 @@ def noisy_loss_threshold(losses: torch.Tensor, margin: torch.Tensor) -> float:
     supported = margin > 0
     if not supported.any():
         return math.inf
-    return loss_at(torch.quantile(-log_odds_against(losses[supported]), NOISY_QUANTILE)).item()
+    return loss_at(torch.quantile(-log_odds_against(losses[supported]), quantile)).item()
 
 
 def fit_doubt_loss_threshold(losses: torch.Tensor) -> float:
@@ -337,6 +340,7 @@ def judge_samples(
     has_evidence: torch.BoolTensor,
     seen: torch.BoolTensor,
     thresholds: VerdictThresholds,
+    noisy_quantile: float = NOISY_QUANTILE,
 ) -> Verdicts:
     """Judges all samples of a training set (docs/method.md, Verdicts and weights).
 
@@ -355,6 +359,7 @@ def judge_samples(
         has_evidence (`torch.BoolTensor` of shape `(N,)`): seen, with at least two distinct clips.
         seen (`torch.BoolTensor` of shape `(N,)`): whether the model has seen the sample.
         thresholds ([`VerdictThresholds`]): the thresholds.
+        noisy_quantile (`float`, *optional*, defaults to `NOISY_QUANTILE`): see [`noisy_loss_threshold`]; 0..1.
 
     Returns:
         [`Verdicts`]: the verdicts and what they rest on.
@@ -362,7 +367,7 @@ def judge_samples(
     margin = label_margin(probabilities, labels)
     doubt_threshold = fit_doubt_loss_threshold(losses[seen])
     if thresholds.noisy_loss_threshold == "auto":
-        noisy_threshold = max(doubt_threshold, noisy_loss_threshold(losses[seen], margin[seen]))
+        noisy_threshold = max(doubt_threshold, noisy_loss_threshold(losses[seen], margin[seen], noisy_quantile))
         loss_thresholds = LossThresholds(doubt_threshold, noisy_threshold)
     else:
         given = float(thresholds.noisy_loss_threshold)
@@ -387,6 +392,8 @@ __all__ = [
     "CLEAN",
     "HARD",
     "NOISY",
+    "NOISY_QUANTILE",
+    "OUT_OF_SAMPLE_NOISY_QUANTILE",
     "PARTITIONS",
     "LossThresholds",
     "VerdictThresholds",

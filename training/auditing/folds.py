@@ -3,7 +3,6 @@
 
 import gc
 import json
-import statistics
 from pathlib import Path
 
 import torch
@@ -128,7 +127,8 @@ def score_by_folds(
         parts.append(SamplePredictions.from_state_dict(load_file(folder / PREDICTIONS_NAME)))
         fold_of |= dict.fromkeys(members, number)
     predictions = SamplePredictions.concatenate(parts)
-    predictions.loss = with_training_losses(predictions, videos.sample_ids, output_dir, count)
+    scored_ids = [videos.sample_ids[number] for number in predictions.index.tolist()]
+    predictions.loss = with_training_losses(predictions.loss, losses_in_trainings(scored_ids, output_dir, count))
     scored.columns["fold"] = [fold_of.get(number) for number in range(len(videos))]
 
     def missing_cards(wanted: list[int]) -> dict[int, dict]:
@@ -212,9 +212,29 @@ def score_fold(
     save_file(predictions.state_dict(), folder / PREDICTIONS_NAME)  # which is complete or not there
 
 
-def with_training_losses(
-    predictions: SamplePredictions, sample_ids: list[str], output_dir: Path, count: int
-) -> torch.Tensor:
+def losses_in_trainings(sample_ids: list[str], output_dir: Path, count: int) -> list[list[float]]:
+    """Reads the losses of videos in the trainings of the folds from their sample tables.
+
+    Args:
+        sample_ids (`list[str]`): the videos; each was in at least one training.
+        output_dir (`Path`): of the audit.
+        count (`int`): number of folds.
+
+    Returns:
+        `list[list[float]]`: for each video its losses, one for each training that had it.
+    """
+    import pyarrow.parquet as pq
+
+    losses: dict[str, list[float]] = {}
+    for number in range(1, count + 1):
+        table = pq.read_table(output_dir / f"fold_{number}" / SAMPLE_TABLE_NAME, columns=["sample_id", "loss"])
+        seen = table.filter(table["loss"].is_valid()).to_pydict()
+        for name, value in zip(seen["sample_id"], seen["loss"]):
+            losses.setdefault(name, []).append(value)
+    return [losses[name] for name in sample_ids]
+
+
+def with_training_losses(held_out: torch.Tensor, in_trainings: list[list[float]]) -> torch.Tensor:
     """Averages the loss out of sample with the losses in the trainings of the other folds (ours).
 
     A single look of one model is a noisy measurement. The other trainings had the video: the running mean of its loss
@@ -222,25 +242,18 @@ def with_training_losses(
     see docs/benchmarks.md.
 
     Args:
-        predictions ([`SamplePredictions`]): out of sample; `index` is the number among the videos.
-        sample_ids (`list[str]`): of all videos.
-        output_dir (`Path`): of the audit.
-        count (`int`): number of folds.
+        held_out (`torch.FloatTensor` of shape `(N,)`): losses out of sample.
+        in_trainings (`list[list[float]]`): for each video its losses in the trainings that had it, at least one.
 
     Returns:
-        `torch.FloatTensor` of shape `(N,)`: for each row of `predictions` the loss at the mean of its log-odds and of
-        the mean log-odds in the trainings, see [`log_odds_against`].
+        `torch.FloatTensor` of shape `(N,)`: the loss at the mean of the log-odds out of sample and of the mean
+        log-odds in the trainings, see [`log_odds_against`].
     """
-    import pyarrow.parquet as pq
-
-    log_odds: dict[str, list[float]] = {}
-    for number in range(1, count + 1):
-        table = pq.read_table(output_dir / f"fold_{number}" / SAMPLE_TABLE_NAME, columns=["sample_id", "loss"])
-        seen = table.filter(table["loss"].is_valid()).to_pydict()
-        for name, value in zip(seen["sample_id"], log_odds_against(torch.tensor(seen["loss"])).tolist()):
-            log_odds.setdefault(name, []).append(value)
-    training = torch.tensor([statistics.fmean(log_odds[sample_ids[number]]) for number in predictions.index.tolist()])
-    return loss_at((log_odds_against(predictions.loss) + training) / 2).float()
+    sizes = torch.tensor([len(losses) for losses in in_trainings])
+    log_odds = log_odds_against(torch.tensor([loss for losses in in_trainings for loss in losses]))
+    videos = torch.arange(len(sizes)).repeat_interleave(sizes)
+    training = torch.zeros(len(sizes), dtype=torch.float64).index_add_(0, videos, log_odds) / sizes
+    return loss_at((log_odds_against(held_out) + training) / 2).float()
 
 
 __all__ = ["score_by_folds"]

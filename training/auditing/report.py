@@ -11,7 +11,13 @@ from modeling_rdfer.complete_files import write_atomically
 from modeling_rdfer.hub.card_facts import library_versions
 from modeling_rdfer.trainer.sample_record import SampleRecord
 from modeling_rdfer.trainer.sample_table import sample_table
-from modeling_rdfer.trainer.verdicts import NOISY, PARTITIONS, VerdictThresholds
+from modeling_rdfer.trainer.verdicts import (
+    NOISY,
+    NOISY_QUANTILE,
+    OUT_OF_SAMPLE_NOISY_QUANTILE,
+    PARTITIONS,
+    VerdictThresholds,
+)
 from training.auditing.metrics import estimated_joint
 from training.auditing.page import write_page
 from training.auditing.scoring import Audit
@@ -23,10 +29,13 @@ PAGE_NAME = "audit.html"
 
 
 def judge(audit: Audit, thresholds: VerdictThresholds) -> SampleRecord:
-    """Returns a record with the verdicts on an audit's videos, by the same rule as in training."""
+    """Returns a record with the verdicts on an audit's videos, by the rule of the training; out of sample, only the
+    quantile of the loss threshold is another one.
+    """
     numbers = {name: number for number, name in enumerate(audit.label_names)}
     labels = torch.tensor([numbers[label] for label in audit.videos.labels])
-    record = SampleRecord(labels, len(audit.label_names), thresholds)
+    quantile = OUT_OF_SAMPLE_NOISY_QUANTILE if audit.out_of_sample else NOISY_QUANTILE
+    record = SampleRecord(labels, len(audit.label_names), thresholds, noisy_quantile=quantile)
     record.update(audit.predictions)
     return record
 
@@ -45,7 +54,10 @@ def rule_of(audit: Audit, record: SampleRecord) -> list[str]:
     if thresholds.noisy_loss_threshold != "auto":
         origin = "given"
     else:
-        origin = "as strongly as the scores speak for the label in 60 % of the videos where it is the most probable"
+        share = f"{record.noisy_quantile:.0%}"
+        origin = (
+            f"as strongly as the scores speak for the label in {share} of the videos where it is the most probable"
+        )
     if not np.isfinite(record.loss_thresholds.noisy):
         loss = "the loss is large (no video is noisy here, as the losses do not form two groups, large and small)"
     elif record.trust < 1:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from modeling_rdfer.trainer.sample_record import SamplePredictions, SampleRecord
-from modeling_rdfer.trainer.verdicts import NOISY
+from modeling_rdfer.trainer.verdicts import NOISY, OUT_OF_SAMPLE_NOISY_QUANTILE
+from training.auditing.folds import with_training_losses
 from training.auditing.metrics import detection_quality, label_scores
 from training.benchmarks.shared.grid import Grid, run_grid
 from training.benchmarks.shared.results import RESULTS, load_results
@@ -42,8 +43,6 @@ NOISE_FILE = "noise.jsonl"
 NOISES = ("symmetric", "asymmetric")
 # The default of training.audit.
 FOLDS = 5
-# Settings of the models of the folds. The gain was the default when they were run.
-AUDIT = {"hard_sample_gain": 0.5}
 # Only cross-entropy, which suffers most from wrong labels.
 LOSSES = {"ce": {"loss": "ce"}}
 POLICIES = {
@@ -72,7 +71,7 @@ def all_runs() -> list[str]:
 def audit(kind: str, seed: int, cache: Path) -> dict:
     """Scores each fold of the training set with a model trained on the others, and compares with the truth."""
     start = time.time()
-    run = Run(f"audit-{kind}-{seed}", kind, seed, AUDIT)
+    run = Run(f"audit-{kind}-{seed}", kind, seed, {})
     record, used_settings = _score_folds(run, cache)
     return {
         "run": dataclasses.asdict(run),
@@ -86,25 +85,32 @@ def audit(kind: str, seed: int, cache: Path) -> dict:
 
 
 def _score_folds(run: Run, cache: Path) -> tuple[SampleRecord, dict]:
-    """The sample record of the training set, each fold scored by a model of the others, and the settings of these."""
+    """The sample record of the training set, each fold scored by a model of the others, and the settings of these. As
+    in the audit itself, the loss is averaged with those in the trainings that had the video.
+    """
     labels = given_labels(run)
     videos = LabelledVideos(
         [None] * len(labels), [LABELS[label] for label in labels], [str(n) for n in range(len(labels))]
     )
     predictions = []
+    in_trainings = [[] for _ in labels]
     for part in videos.folds(FOLDS, run.seed):
         others = sorted(set(range(len(labels))) - set(part))
         with tempfile.TemporaryDirectory() as output_dir:
             trainer = new_trainer(run, new_model(run), cache, output_dir, numbers=others)
             trainer.train()
+        for number, loss in zip(others, trainer.record.means["loss"].tolist(), strict=True):
+            in_trainings[number].append(loss)
         fields = ("logits", "clip_logits", "agreement", "key_frame_indices")
         outputs = {name: values[part] for name, values in outputs_of(trainer.model, cache, "train", fields).items()}
         predictions.append(SamplePredictions.from_outputs(outputs, torch.tensor(labels)[part], torch.tensor(part)))
         used_settings = settings(trainer.args)
         del trainer
         gc.collect()
-    record = SampleRecord(torch.tensor(labels), len(LABELS))
-    record.update(SamplePredictions.concatenate(predictions))
+    record = SampleRecord(torch.tensor(labels), len(LABELS), noisy_quantile=OUT_OF_SAMPLE_NOISY_QUANTILE)
+    scored = SamplePredictions.concatenate(predictions)
+    scored.loss = with_training_losses(scored.loss, [in_trainings[number] for number in scored.index.tolist()])
+    record.update(scored)
     return record, used_settings
 
 
@@ -218,9 +224,9 @@ def render(results: dict[str, dict], before: dict[str, dict]) -> str:
     if not results:
         return "There are no results yet."
     parts = [
-        f"Finding wrong labels out of sample, {FOLDS} folds, by scores of the same predictions: AUROC / average "
-        "precision / precision among the N most suspicious (N: number of wrong labels) / AUROC of wrong labels "
-        "against hard videos:",
+        f"Finding wrong labels out of sample, {FOLDS} folds, by scores of the same predictions (the loss also counts "
+        "the trainings of the other folds): AUROC / average precision / precision among the N most suspicious (N: "
+        "number of wrong labels) / AUROC of wrong labels against hard videos:",
         _detection_table(results),
         "Quality of the verdict noisy and of its suggested labels:",
         _share_table(results),

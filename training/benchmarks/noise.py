@@ -54,7 +54,7 @@ LOSSES = {
     "agreement_hard_gain": {"hard_sample_gain": 0.5},
     "agreement_last_epoch": {"running_mean_decay": 0.0},
 }
-# Ablations of the model, on clean labels with cross-entropy, one seed.
+# Ablations of the model, on clean labels with cross-entropy; one seed, or all where the summary is compared.
 MODELS = {
     "uniform": {"config": {"resampling": "uniform"}},
     "short_term_only": {"muted": ("long_term",)},
@@ -72,6 +72,7 @@ MODELS = {
     "32_detector_pixels": {"config": {"detector_image_size": 32}},
     "32_detector_pixels_uniform": {"config": {"detector_image_size": 32, "resampling": "uniform"}},
 }
+SUMMARIES = ("uniform", "identity_summary", "identity_summary_uniform")
 # Starts from which a model has much to learn before it can judge labels, with a short schedule.
 STARTS = {"random": "random weights", "low_level": "stem and first stage only (like ImageNet)"}
 SHORT_SCHEDULE = {"num_train_epochs": 30, "per_device_train_batch_size": 16, "learning_rate": 2e-3}
@@ -91,7 +92,11 @@ def all_runs() -> list[Run]:
         Run(f"{loss}_{start}-symmetric-{seed}", "symmetric", seed, {**LOSSES[loss], **SHORT_SCHEDULE}, start=start)
         for start, loss, seed in itertools.product(STARTS, ("ce", "agreement"), SEEDS)
     ]
-    runs += [Run(f"{name}-none-0", "none", 0, {"loss": "ce"}, **what) for name, what in MODELS.items()]
+    runs += [
+        Run(f"{name}-none-{seed}", "none", seed, {"loss": "ce"}, **what)
+        for name, what in MODELS.items()
+        for seed in (SEEDS if name in SUMMARIES else SEEDS[:1])
+    ]
     runs += [
         Run(f"{loss}-none-{seed}", "none", seed, LOSSES[loss])
         for seed in CLEAN_SEEDS
