@@ -170,13 +170,13 @@ def _timesformer():
     return TimesformerForVideoClassification(TimesformerConfig(num_labels=len(LABELS)))
 
 
-def _sampled_frames(videos: int):
-    return torch.randint(0, 256, (videos, 64, 3, 112, 112), dtype=torch.uint8)
+def _sampled_frames(videos: int, size: int = 112):
+    return torch.randint(0, 256, (videos, 64, 3, size, size), dtype=torch.uint8)
 
 
 # Name -> function that makes the model, function that makes the input for a number of videos.
 NETWORKS = {
-    "RDFER small": (partial(_rdfer, "small"), _sampled_frames),
+    "RDFER small": (partial(_rdfer, "small"), partial(_sampled_frames, size=48)),
     "RDFER base": (partial(_rdfer, "base"), _sampled_frames),
     "RDFER paper": (partial(_rdfer, "paper"), _sampled_frames),
     "AEN base": (partial(_aen, "base"), _sampled_frames),
@@ -190,10 +190,12 @@ NETWORKS = {
 }
 
 
-def _rdfer_pipeline(model, **options):
-    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), **options)
+def _rdfer_pipeline(make_model, **options):
+    model = make_model()
+    size = {"height": model.config.image_size, "width": model.config.image_size}
+    processor = RDFERVideoProcessor.from_pretrained(embedded_checkpoint(), size=size, **options)
     # The pipeline collates batches with a `feature_extractor`.
-    return pipeline("video-classification", model=model(), video_processor=processor, feature_extractor=processor)
+    return pipeline("video-classification", model=model, video_processor=processor, feature_extractor=processor)
 
 
 def _videomae_pipeline():
