@@ -12,6 +12,7 @@ import PIL.Image
 import PIL.ImageOps
 import torch
 
+from .container_checks_rdfer import HEAD_BYTES, is_animated_png
 from .video_source_rdfer import VideoNotFoundError, VideoReadError, VideoSource
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -105,9 +106,13 @@ class ImageVideo(VideoSource):
 
 
 def is_frame(source) -> bool:
-    """Tells whether this is one frame (PIL image, array of two or three axes, path of an image) and not a video."""
+    """Tells whether this is one frame (PIL image, array of two or three axes, path of a still image), not a video."""
     if isinstance(source, (str, os.PathLike)):
-        return os.fsdecode(source).lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(source)
+        is_image = os.fsdecode(source).lower().endswith(IMAGE_SUFFIXES) and not os.path.isdir(source)
+        if is_image and os.path.isfile(source) and os.access(source, os.R_OK):
+            with open(source, "rb") as handle:
+                is_image = not is_animated_png(handle.read(HEAD_BYTES))
+        return is_image
     return isinstance(source, PIL.Image.Image) or (
         isinstance(source, (np.ndarray, torch.Tensor)) and source.ndim in (2, 3)
     )

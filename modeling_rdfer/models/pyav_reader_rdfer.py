@@ -40,6 +40,9 @@ MAX_READERS = 8
 RESIZED_AT_ONCE_BYTES = 2 * 1024 * 1024
 # These codecs have packets that show nothing themselves; at their time the frame before them is displayed.
 HIDDEN_FRAME_CODECS = ("vp8", "vp9", "av1")
+# In MPEG streams, a decoding time before the last one, or more seconds after it, is of a clock that starts anew, as
+# where recordings were put one after the other. FFmpeg's command has the same limit.
+MAX_CLOCK_STEP_SECONDS = 10
 # FFmpeg's own decoders of these codecs leave transparency out.
 DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Of a damaged video at least this share of the frames must be readable, or its answer would be that of a few moments.
@@ -202,7 +205,7 @@ class PyAVVideo(VideoSource):
         # times if frames are reordered.
         reordered = container_format == "avi" or (container_format.startswith("mxf") and times == sorted(times))
         reordered &= bool(stream.codec_context.has_b_frames)
-        self._without_times = reordered or None in times or len(set(times)) < len(times)
+        self._without_times = reordered or None in times or len(set(times)) < len(times) or self._clock_restarts
         average_rate = float(stream.average_rate or stream.guessed_rate or 25)
         if self._without_times:  # frames are numbered in the order in which the decoder returns them
             packets = [(i, 1, False) for i in range(self._count_by_decoding())]
@@ -230,12 +233,17 @@ class PyAVVideo(VideoSource):
     def _read_packets(self) -> list[tuple[int | None, int, bool]]:
         """(presentation time, duration, whether it is a key frame) of each packet, without decoding."""
         packets, corrupt, num_corrupt = [], False, 0
+        is_mpeg, clock = self._container.format.name.startswith("mpeg"), None
+        max_step, self._clock_restarts = MAX_CLOCK_STEP_SECONDS / self._stream.time_base, False
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:  # discarded: before the start that an edit list sets
                     packets.append((packet.pts, packet.duration or 0, packet.is_keyframe))
                     corrupt = packet.is_corrupt
                     num_corrupt += corrupt
+                    if is_mpeg and packet.dts is not None:
+                        self._clock_restarts |= clock is not None and not 0 <= packet.dts - clock <= max_step
+                        clock = packet.dts
         except self._av.FFmpegError as error:
             if self._on_damage == "error":
                 reason = f"{error.strerror}; it is truncated or damaged"

@@ -219,6 +219,17 @@ FILES = {
         "8589934800,\n\n3808,",
         suffix=".ts",
     ),
+    # Recordings put one after the other: the clock goes from 502 s back to 0, or to where the second one overlaps.
+    **{
+        f"clock_back_to_{start}": VideoFile(
+            f"-t 4 -i {CLIP} -vf setpts=PTS+gte(N\\,50)*{jump}/TB -fps_mode passthrough -bf 0 -pix_fmt yuv420p "
+            "-muxdelay 0 -output_ts_offset 500",
+            "-correct_ts_overflow 0 -show_entries packet=pts -of csv=p=0",
+            f"45176400,\n\n{first},",
+            suffix=".ts",
+        )
+        for start, jump, first in [(0, 94941.8, 7408), (501, 95442.715, 45086608)]
+    },
     **{
         f"{colour}_lead_in": VideoFile(
             f"-ss 2.95 -t 0.6 -i {CLIP} -vf tpad=start_duration=5:color={colour} -pix_fmt yuv420p",

@@ -46,6 +46,15 @@ def test_predict_one_video(expected):
     assert answer["label"] == answer["predictions"][0]["label"]
 
 
+def test_an_apng_named_as_a_still_image_is_a_video(tmp_path):
+    path = make("animation_apng", tmp_path)
+    answer = predict(path)
+    pixels = RDFERVideoProcessor.from_pretrained(CHECKPOINT)([path, path], return_tensors="pt")["pixel_values_videos"]
+    (alone,) = pipeline("video-classification", model=str(CHECKPOINT))(str(path), top_k=1)
+    assert answer["predictions"][0]["score"] == pytest.approx(alone["score"], abs=1e-5)
+    assert answer["label"] == alone["label"] and len(pixels) == 2
+
+
 def test_readable_frames_of_a_damaged_video_are_used_if_asked(tmp_path, capsys):
     path = make("end_missing", tmp_path)
     assert "truncated" in predict(path, on_error="report")["error"]

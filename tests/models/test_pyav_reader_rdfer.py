@@ -195,6 +195,15 @@ def test_time_stamps_of_a_live_stream_that_start_again_at_zero(decoder, video_fo
     assert (frames - expected).abs().mean((1, 2, 3)).max() < 5
 
 
+@pytest.mark.parametrize("name", ["clock_back_to_0", "clock_back_to_501"])
+def test_recordings_put_one_after_the_other_go_on_in_time(decoder, video_folder, name):
+    video = open_video(make(name, video_folder))
+    assert video.num_frames == 100 and video.duration_seconds == pytest.approx(4)
+    np.testing.assert_allclose(video.pts_seconds, np.arange(100) / 25)
+    frames, expected = video.get_frames([99, 0, 55]).float(), open_video(CLIP).get_frames([99, 0, 55]).float()
+    assert (frames - expected).abs().mean((1, 2, 3)).max() < 5
+
+
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_rotation_is_applied(decoder, video_folder, rotation):
     video = open_video(write_video(video_folder / f"rotated_{rotation}.mp4", num_frames=5, rotation=rotation))
