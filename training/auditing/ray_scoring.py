@@ -2,14 +2,13 @@
 """`--in-sample --ray`: an audit's videos are scored by the machines of a Ray cluster."""
 
 import json
-import os
 import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tqdm.auto import tqdm
 
 from modeling_rdfer.complete_files import write_atomically
@@ -67,9 +66,8 @@ class ShardScorer:
             )
             state = {} if predictions is None else predictions.state_dict()
             kept = {str(video): _to_json(error) for video, error in errors.items()}
-            partial = file.with_suffix(f".{os.getpid()}.part")
-            save_file(state, partial, metadata=kept)
-            os.replace(partial, file)
+            contents = save(state, metadata=kept)
+            write_atomically(file, lambda handle: handle.write(contents))
         return ScoredShard(len(numbers))
 
 
