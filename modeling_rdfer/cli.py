@@ -136,7 +136,7 @@ def _write_heatmaps(answers: list[dict], folder: Path):
 def _can_print(text: str) -> bool:
     """False if the output has no such characters, or if they stand for bytes of a file's name that are not UTF-8."""
     try:
-        text.encode(sys.stdout.encoding)
+        text.encode(sys.stdout.encoding or "utf-8")  # `io.StringIO` has no encoding
     except UnicodeEncodeError:
         return False
     return True

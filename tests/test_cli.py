@@ -1,5 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -55,6 +57,14 @@ def test_predict_shows_files_of_any_name(tmp_path, encoding):
     lines = [line for line in table.splitlines() if "agreement" in line]
     assert len(lines) == len(names) + 1 and r"'videos/new\nline.gif'  neutral  " in table
     assert lines[-1].startswith(r"'videos/caf\udce9.gif'  neutral  ")
+
+
+def test_predict_into_a_string():
+    """As notebooks and tests catch what is printed: such an output has no encoding."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert main(["predict", str(CLIP), "--json"]) == 0
+    assert json.loads(output.getvalue())["answers"][0]["label"] == "neutral"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

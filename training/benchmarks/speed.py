@@ -424,7 +424,7 @@ def _training_step(model, inputs) -> Callable:
     labels = torch.arange(len(inputs)) % len(LABELS)
     options = {}
     if isinstance(model, AENForVideoClassification):
-        options["pseudo_labels"] = torch.full((*inputs.shape[:2], len(LABELS)), 1 / len(LABELS))
+        options["frame_targets"] = torch.full((*inputs.shape[:2], len(LABELS)), 1 / len(LABELS))
 
     def step():
         if hasattr(model, "config"):

@@ -1,4 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
+import pytest
+
 from training.benchmarks import speed
 from training.benchmarks.shared.results import RESULTS, read_lines
 from training.benchmarks.shared.tables import read_tables
@@ -19,3 +21,12 @@ def test_other_machines_have_tables_of_their_own():
     assert "Many videos: x" in first and "Measured with processor A." in first and "Rest" not in first
     assert "Rest" in rest and "Many videos" not in rest
     assert "Many videos: x" in other and "Measured with processor B." in other
+
+
+@pytest.mark.parametrize("name", ["RDFER small", "AEN base"])
+def test_training_step_changes_the_model(name):
+    make, inputs = speed.NETWORKS[name]
+    model = make().train()
+    before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
+    speed._training_step(model, inputs(1))()
+    assert any(not weight.equal(before[key]) for key, weight in model.named_parameters())
