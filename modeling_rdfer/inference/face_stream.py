@@ -107,6 +107,7 @@ def frames_looked_at(times: Sequence[float], before: float | None = None) -> lis
 class _Frame:
     """What is kept of a face in a frame."""
 
+    video_size: tuple[int, int]  # width and height
     crop: torch.Tensor
     box: torch.Tensor  # (4,), in pixels of the video
     yaw: float
@@ -142,7 +143,7 @@ class FaceStream:
         self._features: dict[int, SharedFeatures] = {}  # of each person
         self._times: dict[int, float] = {}
 
-    def add(self, images: torch.Tensor, stretches: list[list[int]], times: list[float], scale: float = 1.0):
+    def add(self, images: torch.Tensor, stretches: list[list[int]], times: list[float], video_size: tuple[int, int]):
         """Adds the frames of one stretch, or of several that follow each other.
 
         Args:
@@ -150,14 +151,15 @@ class FaceStream:
                 model takes them.
             stretches (`list[list[int]]`): the numbers of the frames of each stretch, above those of all frames before.
             times (`list[float]`): the times of the frames in seconds.
-            scale (`float`, *optional*, defaults to 1.0): pixels of the video for a pixel of the images.
+            video_size (`tuple[int, int]`): width and height in pixels of what the images show.
         """
         numbers = [number for stretch in stretches for number in stretch]
         self._times.update(zip(numbers, times))
         if not self._do_face_crop:
             for number, image in zip(numbers, images):
-                self._keep(0, number, _Frame(image.clone(), torch.zeros(4), 0.0, True))
+                self._keep(0, number, _Frame(video_size, image.clone(), torch.zeros(4), 0.0, True))
             return
+        scale = video_size[0] / images.shape[-1]
         ends = list(itertools.accumulate(map(len, stretches)))
         # Detecting in several frames at once takes less time.
         detector, net = self._processor.face_detector(), "back" if self._small_faces else "front"
@@ -169,7 +171,7 @@ class FaceStream:
                 crops = crop_faces(frames[part], track.boxes, track.rolls, self.size, self._processor.face_margin)
                 rows = zip(stretch[part], crops, track.boxes * scale, track.yaws.tolist(), track.visible().tolist())
                 for number, *row in rows:
-                    self._keep(face.person, number, _Frame(*row))
+                    self._keep(face.person, number, _Frame(video_size, *row))
 
     def _keep(self, person: int, number: int, frame: _Frame):
         if person not in self._faces:
@@ -192,14 +194,11 @@ class FaceStream:
             elif person in self._features:
                 self._features[person].forget_before(number)
 
-    def classify(
-        self, windows: list[tuple[float, float, list[int]]], frame_size: tuple[int, int]
-    ) -> Iterator[tuple[int, int, Window]]:
+    def classify(self, windows: list[tuple[float, float, list[int]]]) -> Iterator[tuple[int, int, Window]]:
         """Classifies windows whose frames were added.
 
         Args:
             windows (`list`): start and end in seconds, and the numbers of the frames to look at.
-            frame_size (`tuple[int, int]`): width and height of the video.
 
         Yields:
             `tuple[int, int, Window]`: the person, the place of the window in `windows`, and the answer, for windows
@@ -215,9 +214,11 @@ class FaceStream:
                 start, end, numbers = windows[place]
                 # The image is copied: one that is kept must not keep those beside it.
                 window = Window(start, end, scores, agreement, self._times[key], faces[key].crop.clone())
-                window.num_frames, window.frame_size = len(shown[place]), list(frame_size)
+                looked_at = [faces[number] for number in shown[place]]
+                window.num_frames = len(looked_at)
+                window.frame_size = list(looked_at[len(looked_at) // 2].video_size)
                 if self._do_face_crop:
-                    self._describe(window, frame_size, [faces[number] for number in shown[place]])
+                    self._describe(window, looked_at)
                     if any(numbers[0] < first <= numbers[-1] for first in self.people.shot_starts):
                         window.warnings = in_order({*window.warnings, "cut"})
                 yield person, place, window
@@ -249,11 +250,12 @@ class FaceStream:
             for row, numbers in enumerate(batch):
                 yield dict(zip(labels, scores[row])), outputs.agreement[row].item(), numbers[keys[row]]
 
-    def _describe(self, window: Window, frame_size: tuple[int, int], faces: list[_Frame]):
+    def _describe(self, window: Window, faces: list[_Frame]):
         """Sets where the face is, and what makes the answer less reliable."""
         visible = torch.tensor([face.is_visible for face in faces])
         boxes = torch.stack([face.box for face in faces])
-        edges = zip(boxes[len(faces) // 2].tolist(), frame_size * 2)
+        middle = faces[len(faces) // 2]
+        edges = zip(middle.box.tolist(), middle.video_size * 2)
         window.box = [min(max(edge, 0.0), limit) for edge, limit in edges]
         track = FaceTrack(
             boxes=boxes,

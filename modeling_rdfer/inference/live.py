@@ -85,6 +85,7 @@ class LiveRecognizer:
         self._looked_at: list[int] = []  # those of them that are looked at
         self._open: list[torch.Tensor] = []  # frames of the stretch that is not complete
         self._frame_size = (0, 0)
+        self._answered_until = -math.inf
         # Windows end at window + n * step. The first end is above 0.
         self._next = 1 - math.ceil(window / step - 1e-6)
 
@@ -128,7 +129,7 @@ class LiveRecognizer:
         return answers
 
     def finish(self) -> list[Window]:
-        """Ends the stream. Returns the answers for the last `window` seconds, unless they were given."""
+        """Ends the stream. Returns the answers for the last `window` seconds, once."""
         last = self._last_time()
         if last is None:
             return []
@@ -136,7 +137,7 @@ class LiveRecognizer:
             self._close_stretch()
         end = last + (last - self._times.get(self._num_frames - 2, last))
         ends = self._ends_until(end)
-        if not ends or ends[-1] < end - 1e-3:
+        if max(ends, default=self._answered_until) < end - 1e-3:
             ends.append(end)
         return self._answer(ends)
 
@@ -169,8 +170,8 @@ class LiveRecognizer:
 
     def _close_stretch(self):
         numbers = self._looked_at[-len(self._open) :]
-        scale = self._frame_size[0] / self._open[0].shape[-1]
-        self._stream.add(torch.stack(self._open), [numbers], [self._times[number] for number in numbers], scale)
+        times = [self._times[number] for number in numbers]
+        self._stream.add(torch.stack(self._open), [numbers], times, self._frame_size)
         self._open = []
 
     def _ends_until(self, moment: float) -> list[float]:
@@ -203,6 +204,7 @@ class LiveRecognizer:
 
     def _answer(self, ends: list[float]) -> list[Window]:
         """The answers for windows, by their ends."""
+        self._answered_until = max(ends, default=self._answered_until)
         windows = []
         for end in ends:
             start = max(0.0, end - self._window)
@@ -210,7 +212,7 @@ class LiveRecognizer:
             numbers = window_frames(start, end, frames, self._looked_at, self._times, self._processor, count)
             windows.append((start, end, numbers))
         answers = []
-        for person, _, answer in self._stream.classify(windows, self._frame_size):
+        for person, _, answer in self._stream.classify(windows):
             answer.person = person if self._do_face_crop else None
             answer.min_confidence = self._min_confidence
             answers.append(answer)

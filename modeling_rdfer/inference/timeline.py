@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from ..models.video_decoding_rdfer import VideoReadError, open_video
 from ..models.video_processing_rdfer import FACE_MAX_SIDE, RDFERVideoMetadata
+from ..models.video_source_rdfer import fit_frames
 from .face_stream import WINDOWS_PER_BATCH, FaceStream, Stretches, Window, frames_looked_at
 from .loading import Engine, load
 from .scores import check_min_confidence
@@ -94,7 +95,7 @@ def timeline(
         done = 0
         with tqdm(total=len(spans), unit="window", disable=progress is not True) as bar:
             for part in parts:
-                for person, place, answer in stream.classify(part, frame_size):
+                for person, place, answer in stream.classify(part):
                     answers[person, done + place] = answer
                 done += len(part)
                 bar.update(len(part))
@@ -175,7 +176,7 @@ def _read(source, times, windows, stretches: Stretches, stream: FaceStream, do_f
     """Gives the frames of the windows to the stream. Yields windows, a few at a time, when their frames are there."""
     needed = sorted({number for _, _, numbers in windows for number in numbers})
     size = {"max_side": FACE_MAX_SIDE} if do_face_crop else {"size": stream.size}
-    added = 0
+    added, shape = 0, None
     for first in range(0, len(windows), WINDOWS_PER_BATCH):
         part = windows[first : first + WINDOWS_PER_BATCH]
         stream.forget_before(min(numbers[0] for _, _, numbers in part))
@@ -185,7 +186,10 @@ def _read(source, times, windows, stretches: Stretches, stream: FaceStream, do_f
             together = divided[start : start + STRETCHES_PER_READ]
             numbers = [number for stretch in together for number in stretch]
             images = source.get_frames(numbers, **size)
-            stream.add(images, together, [times[number] for number in numbers], source.width / images.shape[-1])
+            # Frames that are read together have the size of their first one, which need not be that of the video.
+            shape = shape or tuple(images.shape[-2:])
+            images = fit_frames(images, shape)
+            stream.add(images, together, [times[number] for number in numbers], (source.width, source.height))
         added = until
         yield part
 

@@ -9,8 +9,10 @@ from PIL import Image
 
 from modeling_rdfer import LiveRecognizer, timeline
 from tests.helpers.paths import DATA
+from tests.helpers.video_fixtures import make
 
 CLIP = DATA / "cap13_edit2.mp4"
+FACE_BOX = [150, 140, 249, 240]
 
 
 def read(path, seconds=math.inf):
@@ -103,6 +105,19 @@ def test_answers_go_on_after_gaps_clock_jumps_and_other_sizes(clip, caplog):
     assert ends == sorted(ends)
 
 
+@pytest.mark.parametrize("name", ["size_200x150", "size_200x300"])
+def test_boxes_are_in_pixels_of_the_frame_size_that_is_stated_with_them(tmp_path, name):
+    recognizer = LiveRecognizer(window=0.3, step=0.1)
+    answers = feed(recognizer, read(make(name, tmp_path))) + recognizer.finish()
+    sizes = {tuple(answer.frame_size) for answer in answers}
+    assert len(sizes) == 2 and (400, 300) in sizes
+    for answer in answers:
+        # The smaller frames are the whole picture, or its middle.
+        scale, left = answer.frame_size[1] / 300, 100 if answer.frame_size == [200, 300] else 0
+        box = [edge / scale + offset for edge, offset in zip(answer.box, (left, 0, left, 0))]
+        assert box == pytest.approx(FACE_BOX, abs=15)
+
+
 def test_a_repeated_time_does_not_make_all_later_frames_late(clip):
     """A camera of 60 frames a second whose clock stands still once, and goes back by half a second once."""
     times = [number / 60 for number in range(200)]
@@ -134,6 +149,16 @@ def test_without_a_face_there_is_no_answer_but_of_whole_frames(clip):
     assert feed(LiveRecognizer(), grey) == []
     answers = feed(LiveRecognizer(do_face_crop=False), grey)
     assert answers and answers[0].person is None and answers[0].box is None
+
+
+def test_the_end_is_answered_once(clip):
+    recognizer = LiveRecognizer(window=1.0, step=0.5)
+    feed(recognizer, clip[:40])
+    assert [answer.end_seconds for answer in recognizer.finish()] == pytest.approx([1.6])
+    assert recognizer.finish() == []
+    answers = feed(recognizer, clip[40:60])  # a stream that goes on
+    assert [answer.end_seconds for answer in answers] == pytest.approx([2.0])
+    assert [answer.end_seconds for answer in recognizer.finish()] == pytest.approx([2.4])
 
 
 def test_min_confidence(clip):

@@ -11,8 +11,10 @@ from modeling_rdfer.inference import timeline as module
 from modeling_rdfer.inference.face_stream import frames_looked_at
 from tests.helpers.faces import paste, turn_to_the_side
 from tests.helpers.paths import DATA
+from tests.helpers.video_fixtures import make
 
 CLIP = DATA / "cap13_edit2.mp4"
+FACE_BOX = [150, 140, 249, 240]
 
 
 def test_timeline_is_right_on_the_hand_labelled_stretches():
@@ -153,3 +155,9 @@ def test_windows_of_more_frames_than_the_model_looks_at(window, step):
     windows = timeline(CLIP, window=window, step=step)
     assert {answer.num_frames for answer in windows} == {64}
     assert windows[-1].end_seconds == pytest.approx(30.6, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["size_200x150", "size_200x300"])
+def test_boxes_are_in_pixels_of_the_video_where_its_frames_change_their_size(tmp_path, name):
+    for window in timeline(make(name, tmp_path), window=0.3, step=0.1, face="all"):
+        assert window.frame_size == [400, 300] and window.box == pytest.approx(FACE_BOX, abs=15)
