@@ -2,15 +2,17 @@
 """The addresses of the service, its queue and its life."""
 
 import asyncio
+import gc
 import json
 import math
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -31,6 +33,7 @@ from .download import check_prefixes, download
 from .limits import REASONS, Limits, Refused
 from .live import LiveSessions
 from .metrics import Metrics
+from .ongoing import STOP_SECONDS, Ongoing
 from .workers import Worker
 
 # A form has some bytes around its video.
@@ -63,20 +66,27 @@ class Service:
 
     def __init__(self, limits: Limits, model: str | None, device: str | None, engine: Engine):
         self.limits, self.metrics = limits, Metrics()
-        self.workers = [Worker(limits, model, device, engine) for _ in range(limits.workers)]
+        self.workers: list[Worker] = []
         try:
+            for _ in range(limits.workers):
+                self.workers.append(Worker(limits, model, device, engine))
             for worker in self.workers:
                 self.facts = worker.wait_until_ready()
-        except ValueError:
+        except BaseException:  # also where a signal ends it
             self.close()
             raise
         self.live = LiveSessions(limits, model, device, engine, self.facts)
         self._threads = ThreadPoolExecutor(limits.workers)
-        # None instead of a worker wakes up a request that waits when the service stops.
-        self._free: asyncio.Queue[Worker | None] = asyncio.Queue()
+        self._free: asyncio.Queue[Worker] = asyncio.Queue()
         for worker in self.workers:
             self._free.put_nowait(worker)
-        self.is_stopping, self.inside, self.running = False, 0, 0
+        # Requests that are received or wait for a worker; those that are being analysed.
+        self._waiting, self._running = Ongoing(), Ongoing()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether new requests are refused."""
+        return self._waiting.is_stopping
 
     async def reply(
         self, request: Request, receive: Callable[[], Awaitable[tuple[UploadFile | bytes, str]]], options: dict
@@ -93,17 +103,16 @@ class Service:
         """
         start, outcome, num_bytes = time.monotonic(), "answered", 0
         try:
-            if self.is_stopping:
-                raise Refused("stopping", "The service is being stopped.")
-            if self.inside >= self.limits.workers + self.limits.max_waiting:
-                raise Refused("busy", f"Too many videos are waiting. Try again in {RETRY_SECONDS} seconds.")
-            self.inside += 1
-            try:
-                async with _received(receive, self.limits.timeout) as (video, name):
+            async with AsyncExitStack() as held:
+                async with self._waiting.one():
+                    if len(self._waiting) + len(self._running) > self.limits.workers + self.limits.max_waiting:
+                        raise Refused("busy", f"Too many videos are waiting. Try again in {RETRY_SECONDS} seconds.")
+                    video, name = await held.enter_async_context(_received(receive, self.limits.timeout))
                     num_bytes = len(video) if isinstance(video, bytes) else video.size or 0
-                    return JSONResponse(await self._answer(request, video, name, options))
-            finally:
-                self.inside -= 1
+                    worker = await self._free.get()
+                held.callback(self._free.put_nowait, worker)
+                async with self._running.one():
+                    return JSONResponse(await self._ask(worker, request, video, name, options))
         except ClientDisconnect:
             outcome = "left"
             return Response(status_code=400)  # which nobody receives
@@ -115,33 +124,26 @@ class Service:
         finally:
             self.metrics.count(outcome, time.monotonic() - start, num_bytes)
 
-    async def _answer(self, request: Request, video: UploadFile | bytes, name: str, options: dict) -> dict:
-        worker = None if self.is_stopping else await self._free.get()
-        if worker is None:
-            raise Refused("stopping", "The service is being stopped, and this video was still waiting.")
-        self.running += 1
-        try:
-            if await request.is_disconnected():
-                raise ClientDisconnect
-            # Only now in memory: what waits is a file.
-            content = video if isinstance(video, bytes) else await video.read()
-            run = asyncio.get_running_loop().run_in_executor
-            return await run(self._threads, worker.ask, content, name, options)
-        finally:
-            self.running -= 1
-            self._free.put_nowait(worker)
+    async def _ask(
+        self, worker: Worker, request: Request, video: UploadFile | bytes, name: str, options: dict
+    ) -> dict:
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        # Only now in memory: what waits is a file.
+        content = video if isinstance(video, bytes) else await video.read()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, worker.ask, content, name, options)
 
-    def stop(self):
-        """Refuses new requests and those that wait. Those that are being analysed go on."""
-        self.is_stopping = self.live.is_stopping = True
-        for _ in range(self.inside - self.running):
-            self._free.put_nowait(None)
+    def stop(self, seconds: float):
+        """Refuses all requests but those that are being analysed, and these after some seconds; ends live sessions."""
+        self._waiting.stop(0)
+        self._running.stop(seconds)
+        self.live.sessions.stop(0)
 
     def metrics_text(self) -> str:
         """Returns all numbers in the text format of Prometheus."""
         restarts = sum(worker.restarts for worker in self.workers)
-        live = self.live.running, self.live.num_frames, self.live.num_dropped
-        return self.metrics.text(self.running, self.inside - self.running, restarts, live)
+        live = len(self.live.sessions), self.live.num_frames, self.live.num_dropped
+        return self.metrics.text(len(self._running), len(self._waiting), restarts, live)
 
     def close(self):
         """Ends the processes."""
@@ -162,6 +164,27 @@ async def _received(receive, timeout: float):
     finally:
         if isinstance(video, UploadFile):
             await video.close()
+
+
+async def _in_daemon_thread(function: Callable, *arguments):
+    """As `asyncio.to_thread`, but a call that hangs does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def finish(give: Callable, result):
+        if not future.done():  # nobody waits any more
+            give(result)
+
+    def run():
+        try:
+            outcome = future.set_result, function(*arguments)
+        except Exception as error:
+            outcome = future.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(finish, *outcome)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await future
 
 
 class VideoAddress(BaseModel):
@@ -257,7 +280,7 @@ def build_app(service: Service, allow_urls: list[str]) -> FastAPI:
             """Classifies the emotion in a video at an address that this service was told to allow."""
 
             async def receive():
-                video = await asyncio.to_thread(download, address.url, allow_urls, limits)
+                video = await _in_daemon_thread(download, address.url, allow_urls, limits)
                 return video, PurePosixPath(urlsplit(address.url).path).name[-200:] or "video"
 
             return await service.reply(request, receive, options)
@@ -297,9 +320,12 @@ class _Server(uvicorn.Server):
         self._service = service
 
     def handle_exit(self, sig, frame):
-        """Called for the signals that end the server."""
-        self._service.stop()
-        super().handle_exit(sig, frame)
+        """Called for the signals that end the server. From the second one on, nothing is waited for."""
+        seconds = 0.0 if self.should_exit else STOP_SECONDS
+        # A signal can come while the loop changes its own state.
+        asyncio.get_running_loop().call_soon_threadsafe(self._service.stop, seconds)
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
 
 def serve(
@@ -312,7 +338,7 @@ def serve(
     engine: Engine = "torch",
     limits: Limits | None = None,
 ):
-    """Answers requests until the process is interrupted or terminated. What is being analysed then is answered.
+    """Answers requests until the process is interrupted or terminated. What is being analysed then has 5 s.
 
     Args:
         model, device, engine: see [`load`].
@@ -328,19 +354,20 @@ def serve(
     limits, allow_urls = limits or Limits(), allow_urls or []
     check_prefixes(allow_urls)
     with socket.create_server((host, port), family=_family(host)) as listening:
+        # While the model is loaded, and after the server has stopped.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         service = Service(limits, model, device, engine)
         try:
-            # Requests that are being analysed end after `timeout` at most. Who asked is not logged.
-            grace = math.ceil(limits.timeout) + 5
+            # Who asked is not logged.
             config = uvicorn.Config(
                 build_app(service, allow_urls),
                 log_level="warning",
                 access_log=False,
-                timeout_graceful_shutdown=grace,
+                # Then all have a reply; only who does not take it is still connected.
+                timeout_graceful_shutdown=math.ceil(STOP_SECONDS) + 1,
                 ws_max_size=limits.live_frame_bytes,
                 ws_max_queue=4,  # what waits beyond these stays with the client
             )
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # after the server has stopped
             address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
             print(f"Listening at {address} and described at {address}/docs. Press Ctrl+C to stop.", flush=True)
             _Server(config, service).run(sockets=[listening])
@@ -348,6 +375,8 @@ def serve(
             pass
         finally:
             service.close()
+            # Or Python looks through all objects of PyTorch as it ends, for seconds if others use the processor, too.
+            gc.freeze()
 
 
 def _family(host: str) -> socket.AddressFamily:

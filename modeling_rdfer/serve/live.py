@@ -20,10 +20,13 @@ from ..inference.json_answers import SCHEMA_VERSION, window_document
 from ..inference.live import LiveRecognizer
 from ..inference.loading import Engine
 from .limits import Limits, Refused
+from .ongoing import Ongoing
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-# Why a session ends -> code of the WebSocket protocol: policy violation, try again later.
-CLOSE_CODES = {"bad_request": 1008, "idle": 1008, "busy": 1013, "stopping": 1013}
+# Why a session ends -> code of the WebSocket protocol: policy violation, try again later, service restart.
+CLOSE_CODES = {"bad_request": 1008, "idle": 1008, "busy": 1013, "stopping": 1012}
+# Seconds for a client to take the reason.
+CLOSE_SECONDS = 1.0
 
 
 class LiveSessions:
@@ -35,18 +38,17 @@ class LiveSessions:
         facts (`dict`): what `model_facts` returned.
 
     Attributes:
-        running (`int`): sessions.
+        sessions (`Ongoing`): those that go on.
         num_frames (`int`): frames that were received.
         num_dropped (`int`): frames among them that were dropped, since others came before they could be looked at.
-        is_stopping (`bool`): whether new sessions are refused.
     """
 
     def __init__(self, limits: Limits, model: str | None, device: str | None, engine: Engine, facts: dict):
         self._limits, self._facts = limits, facts
         self._where: dict[str, Any] = {"model": model, "device": device, "engine": engine}
         self._threads = ThreadPoolExecutor(limits.live_sessions)
-        self.running = self.num_frames = self.num_dropped = 0
-        self.is_stopping = False
+        self.sessions = Ongoing()
+        self.num_frames = self.num_dropped = 0
 
     async def run(self, socket: WebSocket, options: dict):
         """Answers a client until it leaves, sends nothing for too long, or breaks the protocol.
@@ -60,20 +62,18 @@ class LiveSessions:
             return
         await socket.accept()
         try:
-            if self.is_stopping:
-                raise Refused("stopping", "The service is being stopped.")
-            if self.running >= self._limits.live_sessions:
-                raise Refused("busy", f"There are {self.running} sessions, which is the most. Try again later.")
-            self.running += 1
             try:
-                await self._answer(socket, options)
-            finally:
-                self.running -= 1
-        except WebSocketDisconnect:
+                async with self.sessions.one():
+                    if len(self.sessions) > self._limits.live_sessions:
+                        found = f"There are {self._limits.live_sessions} sessions, which is the most."
+                        raise Refused("busy", f"{found} Try again later.")
+                    await self._answer(socket, options)
+            except Refused as refused:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await socket.send_text(json.dumps(_error(refused)))
+                    await socket.close(CLOSE_CODES[refused.reason])
+        except (WebSocketDisconnect, TimeoutError):  # it has left, or takes nothing
             pass
-        except Refused as refused:
-            await socket.send_text(json.dumps(_error(refused)))
-            await socket.close(CLOSE_CODES[refused.reason])
 
     async def _answer(self, socket: WebSocket, options: dict):
         session = _Session(socket, self._limits)

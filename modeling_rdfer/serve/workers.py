@@ -4,10 +4,13 @@
 import logging
 import multiprocessing
 import signal
+import threading
 from contextlib import closing
 from multiprocessing.connection import Connection
 
 import torch
+from tqdm import tqdm
+from transformers.utils import logging as transformers_logging
 
 from ..inference.json_answers import answers_document, model_facts
 from ..inference.loading import Engine
@@ -22,7 +25,9 @@ START_TIMEOUT = 300.0
 
 
 class Worker:
-    """A process that answers one video at a time. Its methods block; they are called from one thread at a time.
+    """A process that answers one video at a time.
+
+    Its methods block. They are called from one thread at a time, apart from `close`.
 
     Args:
         limits (`Limits`): limits of the service.
@@ -31,7 +36,7 @@ class Worker:
 
     def __init__(self, limits: Limits, model: str | None, device: str | None, engine: Engine):
         self._arguments, self._timeout = (limits, model, device, engine), limits.timeout
-        self.restarts = 0
+        self.restarts, self._is_closed, self._lock = 0, False, threading.Lock()
         self._start()
 
     def _start(self):
@@ -89,18 +94,22 @@ class Worker:
         return content
 
     def _restart(self):
-        logger.warning("A process of the service is replaced.")
-        self._process.kill()
-        self.close()
-        self.restarts += 1
-        self._start()
+        with self._lock:
+            if self._is_closed:
+                return
+            logger.warning("A process of the service is replaced.")
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+            self.restarts += 1
+            self._start()
 
     def close(self):
-        """Ends the process."""
-        self._connection.close()  # at which it ends by itself, unless it is busy
-        self._process.join(timeout=5)
-        self._process.kill()
-        self._process.join()
+        """Ends the process at once, whatever it does: it has nothing to save. `ask`, if it waits, raises Refused."""
+        with self._lock:
+            self._is_closed = True
+            self._process.kill()
+            self._process.join()
 
 
 def _work(connection: Connection, limits: Limits, model: str | None, device: str | None, engine: Engine):
@@ -108,6 +117,9 @@ def _work(connection: Connection, limits: Limits, model: str | None, device: str
     # Ctrl+C and service managers signal all processes at once; this one goes on until its server is done with it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    transformers_logging.disable_progress_bar()  # it would be in the log
+    # By default a semaphore of the system, which a process that is killed leaves behind.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(max(1, torch.get_num_threads() // limits.workers))
     try:
         facts = model_facts(model, device, engine)

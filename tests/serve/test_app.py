@@ -270,19 +270,64 @@ def test_a_client_that_leaves_and_a_slow_one_hold_up_nobody(tmp_path, short_clip
     assert service.files() == []
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
-def test_it_stops_under_load_with_a_reply_to_everyone(tmp_path, number):
-    service = ServiceProcess(tmp_path, "--workers", "2")
-    children, content = service.children(), CLIP.read_bytes()
+@pytest.fixture
+def stuck():
+    """A web server that never goes on with its answer."""
+    goes_on = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"start")
+            goes_on.wait()
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        goes_on.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "numbers, is_stuck",
+    [
+        ([signal.SIGINT], False),
+        pytest.param([signal.SIGTERM], True, marks=pytest.mark.slow),
+        pytest.param([signal.SIGINT] * 2, True, marks=pytest.mark.slow),
+    ],
+)
+def test_it_stops_under_load_with_a_reply_to_everyone(tmp_path, short_clip, stuck, numbers, is_stuck):
+    service = ServiceProcess(tmp_path, "--workers", "2", "--timeout", "1000", "--allow-url", stuck)
+    children = service.children()
     assert len(children) == 2
-    with ThreadPoolExecutor(8) as clients:
-        replies = [clients.submit(service.predict, content) for _ in range(8)]
-        while service.metric("rdfer_running") < 2 or service.metric("rdfer_waiting") < 6:
+    host, port = urlsplit(service.url).netloc.split(":")
+    head = f"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+    address = json.dumps({"url": f"{stuck}clip.mp4"}).encode()
+    with ThreadPoolExecutor(9) as clients, socket.create_connection((host, int(port))) as slow:
+        slow.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + form(short_clip)[:2000])
+        download = clients.submit(service.request, "POST", "/v1/predict-url", address, Content_Type="application/json")
+        for child in children:
+            os.kill(child, signal.SIGSTOP)  # as videos would that take for ever
+        replies = [clients.submit(service.predict, short_clip) for _ in range(8)]
+        while service.metric("rdfer_running") < 2 or service.metric("rdfer_waiting") < 8:
             time.sleep(0.01)
-        assert service.stop(number) == 0
+        for number in numbers:
+            service.process.send_signal(number)
+            time.sleep(0.3)  # of two signals that come together Python would see one
+        if not is_stuck:
+            for child in children:
+                os.kill(child, signal.SIGCONT)
+        assert service.process.wait(timeout=120) == 0
+        assert b" 503 " in slow.recv(100)
+        assert download.result()[0] == 503
         statuses = sorted(reply.result()[0] for reply in replies)
-    assert statuses[:2] == [200, 200] and set(statuses[2:]) <= {200, 503} and statuses[-1] == 503
+    assert statuses == [503] * 8 if is_stuck else [200, 200] + [503] * 6
     assert service.files() == []
+    assert "Traceback" not in service.log.read_text() and "Warning" not in service.log.read_text()
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)

@@ -149,10 +149,14 @@ def test_pages_of_other_sites_are_refused(service):
 @pytest.mark.slow
 def test_it_stops_during_a_session(tmp_path, frames):
     service = ServiceProcess(tmp_path, "--workers", "1")
-    with connect(service) as socket:
-        receive(socket)
+    with connect(service) as socket, connect(service) as idle:
+        receive(socket), receive(idle)
         socket.send(encoded(frames[0][0]))
         receive(socket)
         assert service.stop(signal.SIGTERM) == 0
-        with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=60)
+        for each in (socket, idle):
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    each.recv(timeout=60)
+            assert closed.value.rcvd.code == 1012  # the service starts again
+    assert "Traceback" not in service.log.read_text()
