@@ -167,9 +167,9 @@ class FaceStream:
         for stretch, end, last_boxes in zip(stretches, ends, detections):
             frames = images[end - len(stretch) : end]
             for face in self.people.follow(frames, stretch, detector, self._small_faces, last_boxes):
-                track, part = face.track, slice(face.start, face.stop)
-                crops = crop_faces(frames[part], track.boxes, track.rolls, self.size, self._processor.face_margin)
-                rows = zip(stretch[part], crops, track.boxes * scale, track.yaws.tolist(), track.visible().tolist())
+                part = slice(face.start, face.stop)
+                crops = crop_faces(frames[part], face.boxes, face.rolls, self.size, self._processor.face_margin)
+                rows = zip(stretch[part], crops, face.boxes * scale, face.yaws.tolist(), face.visible.tolist())
                 for number, *row in rows:
                     self._keep(face.person, number, _Frame(video_size, *row))
 
@@ -219,7 +219,9 @@ class FaceStream:
                 window.frame_size = list(looked_at[len(looked_at) // 2].video_size)
                 if self._do_face_crop:
                     self._describe(window, looked_at)
-                    if any(numbers[0] < first <= numbers[-1] for first in self.people.shot_starts):
+                    # Whoever is seen before and after a cut is not concerned: only the rest of the picture changed.
+                    cuts = [first for first in self.people.shot_starts if numbers[0] < first <= numbers[-1]]
+                    if any(not shown[place][0] < first <= shown[place][-1] for first in cuts):
                         window.warnings = in_order({*window.warnings, "cut"})
                 yield person, place, window
 

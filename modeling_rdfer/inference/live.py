@@ -96,7 +96,7 @@ class LiveRecognizer:
 
         Args:
             frame (`np.ndarray`, `torch.Tensor` or `PIL.Image.Image`): uint8 of shape `(height, width, 3)`. The size
-                may change from frame to frame; then a face counts as a new person's.
+                may change from frame to frame; people keep their numbers if the picture does not change its shape.
             time_seconds (`float`, *optional*): when it was taken, in seconds from any start; by default now. A time
                 that is not after that of the frame before (a clock that was set back) counts as a moment after it.
             channel_order (`"rgb"` or `"bgr"`, *optional*, defaults to `"rgb"`): OpenCV gives `"bgr"`.

@@ -1,14 +1,14 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Tells the people of a long video apart, which is read in parts."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 import torch
 
 from ..models.face_detection_rdfer import RDFERFaceDetector
-from ..models.face_tracking_rdfer import FaceTrack, track_faces
+from ..models.face_tracking_rdfer import track_faces
 from ..models.video_source_rdfer import resize_frames
 
 # Levels, of 255, by which reduced frames differ on average: at most 7 in the test clip, 30 to 80 at cuts.
@@ -17,16 +17,34 @@ CUT_DIFFERENCE = 20
 NUM_DETECTIONS = 2
 # The same face after an absence: the centre moved by at most its own size, the size changed by at most 1.6.
 MAX_DISTANCE, MAX_RATIO = 1.0, 1.6
+# The picture around a face, so many times as large as its box, is compared in so many cells across and down.
+SURROUNDINGS, NUM_CELLS = 1.5, 16
+# A cell has changed if it differs by more levels than this. From one frame looked at to the next at most a quarter of
+# the cells do so in four real clips; between portraits of different people, in one place before one wall, 0.4 to 0.98.
+# Hands and quick turns change up to a half.
+MIN_CELL_CHANGE, MAX_CHANGE, MIN_CUT_CHANGE = 8, 0.3, 0.5
+# Levels by which that place changes in reduced frames, below which it is not looked at more closely.
+MIN_DIFFERENCE = 4
+# Frames looked at after which nobody comes back from before a cut: a flash is shorter.
+FLASH_FRAMES = 3
 
 
 @dataclass
 class Appearance:
-    """A person in the frames `start` to `stop` of a part."""
+    """A person in the frames `start` to `stop` of a part, N of them.
+
+    Attributes:
+        boxes, rolls, yaws (`torch.Tensor` of shape `(N, 4)`, `(N,)` and `(N,)`): as in `FaceTrack`.
+        visible (`torch.Tensor` of shape `(N,)`): bool, True for frames that show the face.
+    """
 
     person: int
     start: int
     stop: int
-    track: FaceTrack
+    boxes: torch.Tensor
+    rolls: torch.Tensor
+    yaws: torch.Tensor
+    visible: torch.Tensor
 
 
 @dataclass
@@ -38,11 +56,21 @@ class _LastFrame:
 
 
 @dataclass
+class _BeforeCut:
+    """A person in the last frame before a cut."""
+
+    box: torch.Tensor  # (4,), relative to the size of the frame
+    look: torch.Tensor
+    until: int  # number of frames looked at after which the person is gone
+
+
+@dataclass
 class People:
     """Follows faces from part to part and gives each person a number (ours).
 
-    Within a shot a person who was away is found again by place and size. After a cut, and where the size of the frames
-    changes, everyone gets a new number.
+    Within a shot a person who was away is found again by place and size. After a cut everyone gets a new number but
+    those around whom the picture did not change, as in a call where another camera is switched off. A cut can also be
+    in a part of the picture, as where someone else takes a place in a call: then only the person there is new.
 
     Attributes:
         sizes (`dict[int, float]`): person -> sum of the face's side in pixels over the frames that show it.
@@ -53,6 +81,8 @@ class People:
     shot_starts: list[int] = field(default_factory=list)
     # The people of the present shot -> frame -> box, of the last part that showed them.
     _known: dict[int, dict[int, torch.Tensor]] = field(default_factory=dict)
+    _before_cut: dict[int, _BeforeCut] = field(default_factory=dict)
+    _num_frames: int = 0  # looked at before this part
     _last: _LastFrame | None = None
 
     def follow(
@@ -79,67 +109,153 @@ class People:
         reduced = resize_frames(images, (18, 32)).float()
         cuts = _cuts(reduced)
         last = self._last
-        if last is not None and last.image.shape != images[:1].shape:
-            last = None
-        if last is None or _cuts(torch.stack([last.reduced, reduced[0]])):
-            last, cuts = None, [0, *cuts]
+        if last is None or last.image.shape != images[:1].shape or _cuts(torch.stack([last.reduced, reduced[0]])):
+            cuts = [0, *cuts]
+        net: Literal["auto", "back"] = "back" if small_faces else "auto"
         appearances = []
         for start, stop in pairwise(sorted({0, *cuts, len(images)})):
-            frames, frame_numbers, detections = images[start:stop], numbers[start:stop], {}
+            frames, part_numbers, small, detections = images[start:stop], numbers[start:stop], reduced[start:stop], {}
+            count = self._num_frames + start
+            self._before_cut = {person: was for person, was in self._before_cut.items() if was.until >= count}
             if start in cuts:
-                self._known = {}
-                self.shot_starts.append(numbers[start])
+                self._begin_shot(numbers[start], count)
             elif last is not None:
                 # The frame before was examined, so the way from there is known.
-                frames, detections = torch.cat([last.image, frames]), {0: last.boxes}
-                frame_numbers = [last.number, *frame_numbers]
+                frames, small = torch.cat([last.image, frames]), torch.cat([last.reduced[None], small])
+                part_numbers, detections = [last.number, *part_numbers], {0: last.boxes}
             before = len(frames) - (stop - start)
             if stop == len(images):
                 detections[len(frames) - 1] = last_boxes
-            net: Literal["auto", "back"] = "back" if small_faces else "auto"
             tracks = track_faces(frames, detector, net, NUM_DETECTIONS, detections=detections, across_cuts=False)
-            seen = []
+            differences = (small[1:] - small[:-1]).abs().mean(1)
+            pieces = []  # of tracks, between the frames in which another picture takes the place
             for track in tracks:
-                visible = track.visible().nonzero().flatten().tolist()
-                seen.append({frame_numbers[i]: track.boxes[i] for i in visible})
-            for track, boxes, person in zip(tracks, seen, self._identify(seen)):
+                visible = track.visible()
+                jumps = _jumps(frames, track.boxes, visible, differences)
+                self.shot_starts += [part_numbers[jump] for jump in jumps]
+                for first, end in pairwise([0, *jumps, len(frames)]):
+                    shown = [i for i in range(first, end) if visible[i]]
+                    if shown:
+                        boxes = {part_numbers[i]: track.boxes[i] for i in shown}
+                        pieces.append((track, visible, first, end, boxes))
+            old = [boxes for _, _, first, _, boxes in pieces if first == 0]
+            old_persons = iter(self._identify(old, frames[0], part_numbers[0]))
+            for track, visible, first, end, boxes in pieces:
+                person = next(old_persons) if first == 0 else self._new_person()
                 self._known[person] = boxes
+                if end < len(frames):
+                    del self._known[person]
                 self.sizes[person] += sum(_side(box) for number, box in boxes.items() if number >= numbers[start])
-                appearances.append(Appearance(person, start, stop, _without_first(track, before)))
+                part = slice(max(first, before), end)
+                if part.start < part.stop:
+                    shift = start - before
+                    columns = (column[part] for column in (track.boxes, track.rolls, track.yaws, visible))
+                    appearances.append(Appearance(person, part.start + shift, part.stop + shift, *columns))
             self._last = _LastFrame(
                 numbers[stop - 1], frames[-1:].clone(), reduced[stop - 1], detections[len(frames) - 1]
             )
+        self._num_frames += len(images)
         return appearances
 
-    def _identify(self, seen: list[dict]) -> list[int]:
+    def _begin_shot(self, number: int, count: int):
+        """Starts a shot with the frame of this number, before which `count` frames were looked at."""
+        self.shot_starts.append(number)
+        last = self._last
+        for person, boxes in self._known.items():
+            if last is not None and last.number in boxes:
+                box = boxes[last.number] / _frame_size(last.image[0])
+                self._before_cut[person] = _BeforeCut(box, _look(last.image[0], box), count + FLASH_FRAMES)
+        self._known = {}
+
+    def _new_person(self) -> int:
+        person = len(self.sizes)
+        self.sizes[person] = 0.0
+        return person
+
+    def _identify(self, seen: list[dict], first_frame: torch.Tensor, first_number: int) -> list[int]:
+        """The persons that faces belong to, from the box of each face in the frames of a part that show it."""
         distances = {}
         for number, boxes in enumerate(seen):
             for person, before in self._known.items():
-                distance = _distance(before, boxes)
-                if distance <= MAX_DISTANCE:
-                    distances[number, person] = distance
+                distances[number, person] = _distance(before, boxes)
+        if not self._known:  # a shot has begun
+            size = _frame_size(first_frame)
+            for number, boxes in enumerate(seen):
+                for person, was in self._before_cut.items():
+                    if first_number in boxes:
+                        change = _change(was.look, first_frame, was.box, boxes[first_number] / size)
+                        if change <= MAX_CHANGE:
+                            distances[number, person] = _distance({first_number: was.box * size}, boxes)
         persons: dict[int, int] = {}
         for number, person in sorted(distances, key=distances.__getitem__):
-            if number not in persons and person not in persons.values():
+            is_near = distances[number, person] <= MAX_DISTANCE
+            if is_near and number not in persons and person not in persons.values():
                 persons[number] = person
-        answer = []
-        for number in range(len(seen)):
-            if number not in persons:
-                persons[number] = len(self.sizes)
-                self.sizes[persons[number]] = 0.0
-            answer.append(persons[number])
-        return answer
-
-
-def _without_first(track: FaceTrack, count: int) -> FaceTrack:
-    frames = {name: getattr(track, name)[count:] for name in ("boxes", "rolls", "yaws", "examined", "detected")}
-    return replace(track, **frames)
+        return [persons[number] if number in persons else self._new_person() for number in range(len(seen))]
 
 
 def _cuts(reduced: torch.Tensor) -> list[int]:
     """Numbers of the frames that begin a new shot, from reduced frames `(N, 3, h, w)`."""
     differences = (reduced[1:] - reduced[:-1]).abs().mean((1, 2, 3))
     return [int(i) + 1 for i in (differences > CUT_DIFFERENCE).nonzero().flatten()]
+
+
+def _frame_size(image: torch.Tensor) -> torch.Tensor:
+    """Width, height, width and height of an image (3, H, W)."""
+    height, width = image.shape[-2:]
+    return torch.tensor([width, height] * 2, dtype=torch.float32)
+
+
+def _around(box: torch.Tensor, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the surroundings of a face in a frame, at least one; `box` is relative to its size."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * SURROUNDINGS
+    edges = zip((centre - half).tolist(), (centre + half).tolist(), (width, height))
+    parts = [(min(max(int(low * n), 0), n - 1), int(high * n) + 1, n) for low, high, n in edges]
+    columns, rows = (slice(low, max(min(high, n), low + 1)) for low, high, n in parts)
+    return rows, columns
+
+
+def _look(image: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
+    """The surroundings of a face in an image (3, H, W), reduced: (3, n, n)."""
+    rows, columns = _around(box, *image.shape[-2:])
+    return resize_frames(image[None, :, rows, columns], (NUM_CELLS, NUM_CELLS))[0].float()
+
+
+def _change(look: torch.Tensor, image: torch.Tensor, *boxes: torch.Tensor) -> float:
+    """Share of the cells that differ in an image (3, H, W), at that of the places `boxes` where it is the least."""
+    return min(_share(look, _look(image, box)) for box in boxes)
+
+
+def _share(look: torch.Tensor, other: torch.Tensor) -> float:
+    """Share of the cells that differ, also if light and contrast are made equal."""
+    dull, vivid = sorted((look, other), key=lambda cells: float(cells.std()))
+    matched = (dull - dull.mean()) * (vivid.std() / dull.std().clamp(min=1)) + vivid.mean()
+    changes = torch.stack([dull - vivid, matched - vivid]).abs().mean(1)
+    return float((changes > MIN_CELL_CHANGE).float().mean((1, 2)).min())
+
+
+def _jumps(frames: torch.Tensor, boxes: torch.Tensor, visible: torch.Tensor, differences: torch.Tensor) -> list[int]:
+    """Frames that show another picture around a face than the one before: cuts in a part of the picture.
+
+    There nearly everything changes at once. Where a head moves, the frames before and after change, too.
+
+    Args:
+        frames (`torch.Tensor` of shape `(T, 3, H, W)`): the frames.
+        boxes, visible (`torch.Tensor` of shape `(T, 4)` and `(T,)`): a face in them.
+        differences (`torch.Tensor` of shape `(T - 1, h, w)`): mean change of each cell of the reduced frames.
+    """
+    places = boxes / _frame_size(frames[0])
+    regions = [_around(place, *differences.shape[1:]) for place in places]
+    coarse = [float(each[region].mean()) for each, region in zip(differences, regions)]
+    if max(coarse, default=0) < MIN_DIFFERENCE:
+        return []
+    looks = [_look(frame, place) for frame, place in zip(frames, places)]
+    changes = [_change(looks[i], frames[i + 1], places[i]) for i in range(len(frames) - 1)]
+    jumps = [i for i, change in enumerate(changes, 1) if change > MAX_CHANGE]
+    if len(jumps) != 1 or not visible[jumps[0] - 1 : jumps[0] + 1].all():
+        return []
+    (jump,) = jumps
+    return jumps if _change(looks[jump - 1], frames[jump], places[jump - 1], places[jump]) >= MIN_CUT_CHANGE else []
 
 
 def _side(box: torch.Tensor) -> float:

@@ -53,8 +53,8 @@ def timeline(
             checkpoint's setting. A window whose frames mostly do not show that face gets no scores.
         face (`"largest"` or `"all"`, *optional*, defaults to `"largest"`): the largest person of the whole video (sum
             of the face's side over all frames), with a warning if there are others; or all people. Someone who comes
-            back within a shot is found again by place and size of the face. Otherwise, and after every cut, a face
-            counts as a new person's.
+            back within a shot is found again by place and size of the face. Otherwise, and after a cut, a face counts
+            as a new person's, except where the picture around it stays as it was.
         on_damage (`"error"` or `"use_readable"`, *optional*): whether a damaged video file is an error, or the frames
             that can be decoded are used, with a warning that says how many (at least a quarter must be); by default
             the checkpoint's setting. A window without readable frames shows the last one before it.

@@ -4,10 +4,10 @@ import csv
 import numpy as np
 import pytest
 
-from modeling_rdfer import timeline
+from modeling_rdfer import LiveRecognizer, timeline
 from modeling_rdfer.cli import main
 from modeling_rdfer.plots import plot_timeline
-from tests.helpers.people_videos import LEFT, write_pictures
+from tests.helpers.people_videos import write_pictures
 
 
 def test_people_keep_their_numbers_when_they_come_back(meeting):
@@ -27,19 +27,57 @@ def test_the_default_is_one_person_and_says_that_there_are_others(meeting, caplo
     assert "shows 2 people" in caplog.text
 
 
+def side_by_side(*pictures):
+    """Two pictures of 300 x 300 pixels, or None, beside each other."""
+    return np.concatenate([np.zeros((300, 300, 3), np.uint8) if p is None else p for p in pictures], axis=1)
+
+
+def spans(windows):
+    """Person -> start of the first window and end of the last one."""
+    ends: dict[int, tuple[float, float]] = {}
+    for window in windows:
+        start, _ = ends.get(window.person, (window.start_seconds, None))
+        ends[window.person] = round(start, 2), round(window.end_seconds, 2)
+    return ends
+
+
 def test_after_a_cut_a_face_in_the_same_place_is_a_new_person(faces, tmp_path):
-    pictures = []
-    for number in range(100):
-        picture = np.full((300, 640, 3), 20 if number < 40 else 235, np.uint8)
-        picture[:, LEFT] = faces[number % 75]
-        pictures.append(picture)
+    pictures = [faces[number] if number < 40 else faces[number - 30][:, ::-1] for number in range(100)]
     write_pictures(tmp_path / "cut.mp4", pictures)
     windows = timeline(tmp_path / "cut.mp4", window=0.4, step=0.4, face="all")
-    assert [(w.person, round(w.start_seconds, 1)) for w in windows if w.person == 1] == [
-        (1, start) for start in (0.0, 0.4, 0.8, 1.2)
-    ]
+    assert spans(windows) == {0: (1.6, 4.0), 1: (0.0, 1.6)}
     alone = timeline(tmp_path / "cut.mp4", window=0.4, step=0.4)
     assert [window.scores is None for window in alone] == [True] * 4 + [False] * 6
+
+
+def test_who_stays_while_the_rest_of_the_picture_changes_keeps_the_number(faces, tmp_path):
+    """A call in which another camera is off for a while."""
+    pictures = [side_by_side(faces[n], faces[70 - n][:, ::-1] if not 25 <= n < 50 else None) for n in range(75)]
+    write_pictures(tmp_path / "call.mp4", pictures)
+    windows = timeline(tmp_path / "call.mp4", window=0.4, step=0.2, face="all")
+    left = [window for window in windows if window.box[0] < 300]
+    assert spans(left) == {0: (0.0, 3.0)} and len(left) == 14 and not any(window.warnings for window in left)
+    assert spans(window for window in windows if window.person) == {1: (0.0, 1.2), 2: (1.8, 3.0)}
+    assert all(window.person == 0 for window in timeline(tmp_path / "call.mp4", window=0.4, step=0.2))
+    recognizer, live = LiveRecognizer(window=0.4, step=0.2), []
+    for number, picture in enumerate(pictures):
+        live += recognizer.update(picture, number / 25)
+    assert len({answer.person for answer in live if answer.box[0] < 300}) == 1
+
+
+def test_who_takes_the_place_of_another_in_a_part_of_the_picture_is_new(faces, tmp_path):
+    """A call of nine, whose picture as a whole changes little. After a flash all are whom they were."""
+    pictures = []
+    for number in range(75):
+        picture = np.full((900, 900, 3), 60, np.uint8)
+        picture[:300, :300] = faces[number]
+        picture[300:600, 300:600] = faces[74 - number][:, ::-1] if number < 40 else faces[number - 40]
+        pictures.append(np.full_like(picture, 250) if number in (15, 16) else picture)
+    write_pictures(tmp_path / "nine.mp4", pictures)
+    windows = timeline(tmp_path / "nine.mp4", window=0.4, step=0.2, face="all")
+    left, middle = ([window for window in windows if (window.box[0] < 300) == is_left] for is_left in (True, False))
+    assert spans(left) == {0: (0.0, 3.0)}
+    assert spans(middle) == {1: (0.0, 1.6), 2: (1.4, 3.0)}
 
 
 def test_the_command_writes_a_row_for_each_window_of_each_person(meeting, tmp_path, capsys):
