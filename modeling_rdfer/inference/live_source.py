@@ -2,6 +2,7 @@
 """Reads the frames of a camera, a stream, a pipe or a growing file as they come."""
 
 import errno
+import re
 import sys
 import threading
 import time
@@ -24,7 +25,8 @@ END_OF_FILE = 3.0
 CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 # Titles and other texts are not used, so their encoding does not matter.
 ANY_TEXT = {"metadata_errors": "ignore"}
-STREAM_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
+# RTSP over TCP loses no packets, but some cameras only have UDP.
+STREAM_OPTIONS = {"flags": "low_delay", "rtsp_flags": "prefer_tcp"}
 # FFmpeg's flag of formats whose frames have no times, such as MJPEG over HTTP: FFmpeg makes some up, 25 a second.
 AVFMT_NOTIMESTAMPS = 0x0080
 
@@ -53,12 +55,12 @@ class LiveSource:
     def __init__(self, camera: str | None = None, url: str | None = None):
         self.num_dropped = 0
         self._drops = camera is not None or (url is not None and not Path(url).exists())
-        self._waiting: deque[tuple[av.VideoFrame, float | None]] = deque()
+        self._waiting: deque[tuple[av.VideoFrame, float]] = deque()
         self._changed = threading.Condition()
         self._display: Display | None = None  # once there is a frame
         self._is_open = self._ended = False
         self._error: VideoReadError | None = None
-        self.name, self._is_growing = url or "<standard input>", url is not None and not self._drops
+        self.name, self._is_growing = _without_secrets(url or "<standard input>"), url is not None and not self._drops
         if camera is not None:
             self.name = f"camera {camera}"
         # Also opened there: Ctrl-C cannot interrupt FFmpeg, but this thread while it waits.
@@ -69,8 +71,8 @@ class LiveSource:
         if self._error is not None and not self._is_open:
             raise self._error
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds if any."""
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Yields frames as displayed, uint8 RGB `(height, width, 3)`, with their times in seconds."""
         reformatter = av.video.reformatter.VideoReformatter()
         while True:
             with self._changed:
@@ -101,15 +103,19 @@ class LiveSource:
                 if stream is None:
                     raise VideoReadError(self.name, "no video in it", "a stream with video")
                 with self._changed:
-                    self._is_open, expected = True, "a video without damage"
+                    self._is_open = True
+                    expected = "a stream that goes on" if self._drops else "a video without damage"
                     self._changed.notify_all()
                 has_times = not container.format.flags & AVFMT_NOTIMESTAMPS
-                for number, frame in enumerate(self._frames(container, stream)):
+                seconds, step = None, 1 / float(stream.guessed_rate or 25)
+                for frame in self._frames(container, stream):
                     self._display = self._display or Display(stream, frame)
-                    seconds = frame.time
-                    if not has_times:
-                        # When a frame of a pipe or file was taken is not known: it counts as in a file.
-                        seconds = time.monotonic() if self._drops else float(number / stream.guessed_rate)
+                    if has_times and frame.pts is not None:
+                        seconds = float(frame.pts * stream.time_base)  # frame.time is not known of the last frames
+                    elif not has_times and self._drops:
+                        seconds = time.monotonic()
+                    else:  # as in AVI, and the first one of RTSP: it counts as in a file
+                        seconds = 0.0 if seconds is None else seconds + step
                     with self._changed:
                         if not self._drops:
                             self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._ended)
@@ -136,8 +142,6 @@ class LiveSource:
             # Without the buffer, which waits until it is full.
             return av.open(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), **ANY_TEXT)
         options = {"follow": "1"} if self._is_growing else STREAM_OPTIONS
-        if url.startswith("rtsp"):
-            options = {**options, "rtsp_transport": "tcp"}  # no lost packets
         timeout = (END_OF_FILE, END_OF_FILE) if self._is_growing else TIMEOUT
         return av.open(url, options=options, timeout=timeout, **ANY_TEXT)
 
@@ -175,6 +179,11 @@ def _open_camera(camera: str):
     elif kind == "dshow":
         name = f"video={camera}"
     return av.open(name, format=kind, options={"framerate": "30"}, timeout=TIMEOUT)
+
+
+def _without_secrets(url: str) -> str:
+    """An address as messages can show it: without the user, the password, and the query, which can hold them, too."""
+    return re.sub(r"^(\w+://)([^/]*@)?([^?]*)(\?.*)?$", r"\1\3", url)
 
 
 def _reason(error: Exception) -> str:
