@@ -51,7 +51,7 @@ class Appearance:
 class _LastFrame:
     number: int
     image: torch.Tensor  # (1, 3, H, W)
-    reduced: torch.Tensor  # (3, h, w)
+    reduced: torch.Tensor  # (2, 3, h, w), with the one before it
     boxes: torch.Tensor  # what the detector found
 
 
@@ -109,19 +109,20 @@ class People:
         reduced = resize_frames(images, (18, 32)).float()
         cuts = _cuts(reduced)
         last = self._last
-        if last is None or last.image.shape != images[:1].shape or _cuts(torch.stack([last.reduced, reduced[0]])):
+        if last is None or last.image.shape != images[:1].shape or _cuts(torch.stack([last.reduced[1], reduced[0]])):
             cuts = [0, *cuts]
         net: Literal["auto", "back"] = "back" if small_faces else "auto"
         appearances = []
         for start, stop in pairwise(sorted({0, *cuts, len(images)})):
-            frames, part_numbers, small, detections = images[start:stop], numbers[start:stop], reduced[start:stop], {}
+            frames, part_numbers, detections = images[start:stop], numbers[start:stop], {}
+            small = reduced[[start, *range(start, stop)]]
             count = self._num_frames + start
             self._before_cut = {person: was for person, was in self._before_cut.items() if was.until >= count}
             if start in cuts:
                 self._begin_shot(numbers[start], count)
             elif last is not None:
                 # The frame before was examined, so the way from there is known.
-                frames, small = torch.cat([last.image, frames]), torch.cat([last.reduced[None], small])
+                frames, small = torch.cat([last.image, frames]), torch.cat([last.reduced, small[1:]])
                 part_numbers, detections = [last.number, *part_numbers], {0: last.boxes}
             before = len(frames) - (stop - start)
             if stop == len(images):
@@ -151,9 +152,7 @@ class People:
                     shift = start - before
                     columns = (column[part] for column in (track.boxes, track.rolls, track.yaws, visible))
                     appearances.append(Appearance(person, part.start + shift, part.stop + shift, *columns))
-            self._last = _LastFrame(
-                numbers[stop - 1], frames[-1:].clone(), reduced[stop - 1], detections[len(frames) - 1]
-            )
+            self._last = _LastFrame(numbers[stop - 1], frames[-1:].clone(), small[-2:], detections[len(frames) - 1])
         self._num_frames += len(images)
         return appearances
 
@@ -242,12 +241,13 @@ def _jumps(frames: torch.Tensor, boxes: torch.Tensor, visible: torch.Tensor, dif
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): the frames.
         boxes, visible (`torch.Tensor` of shape `(T, 4)` and `(T,)`): a face in them.
-        differences (`torch.Tensor` of shape `(T - 1, h, w)`): mean change of each cell of the reduced frames.
+        differences (`torch.Tensor` of shape `(T, h, w)`): mean change of each cell of the reduced frames up to each.
     """
     places = boxes / _frame_size(frames[0])
     regions = [_around(place, *differences.shape[1:]) for place in places]
-    coarse = [float(each[region].mean()) for each, region in zip(differences, regions)]
-    if max(coarse, default=0) < MIN_DIFFERENCE:
+    # A face that moves at the first frame may stop after it, which is no cut.
+    moving, *coarse = (float(each[region].mean()) for each, region in zip(differences, regions[:1] + regions))
+    if moving >= MIN_DIFFERENCE or max(coarse, default=0) < MIN_DIFFERENCE:
         return []
     looks = [_look(frame, place) for frame, place in zip(frames, places)]
     changes = [_change(looks[i], frames[i + 1], places[i]) for i in range(len(frames) - 1)]

@@ -80,6 +80,20 @@ def test_who_takes_the_place_of_another_in_a_part_of_the_picture_is_new(faces, t
     assert spans(middle) == {1: (0.0, 1.6), 2: (1.4, 3.0)}
 
 
+def test_who_walks_by_and_stops_keeps_the_number(faces, tmp_path):
+    y, x = np.mgrid[:300, :300]
+    is_head = (((x - 150) / 80) ** 2 + ((y - 180) / 100) ** 2 < 1)[..., None]
+    tiles = np.random.default_rng(0).integers(60, 160, (9, 20, 3), np.uint8)
+    pictures = []
+    for number in range(75):
+        picture, left = np.kron(tiles, np.ones((40, 40, 1), np.uint8)), 6 * min(number, 50)
+        picture[:300, left : left + 300] = np.where(is_head, faces[number], picture[:300, left : left + 300])
+        pictures.append(picture)
+    write_pictures(tmp_path / "walk.mp4", pictures)
+    windows = timeline(tmp_path / "walk.mp4", window=0.5, step=0.5, face="all")
+    assert spans(windows) == {0: (0.0, 3.0)} and windows[-1].box[0] > 350
+
+
 def test_the_command_writes_a_row_for_each_window_of_each_person(meeting, tmp_path, capsys):
     out = tmp_path / "people.csv"
     assert main(["timeline", str(meeting), "--window", "2", "--step", "2", "--face", "all", "--out", str(out)]) == 0
