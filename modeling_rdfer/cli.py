@@ -11,7 +11,7 @@ import os
 import platform
 import socket
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import PIL.Image
@@ -27,6 +27,7 @@ from .inference.face_stream import Window
 from .inference.json_answers import answers_document, model_facts, timeline_document, window_document
 from .inference.live import LiveRecognizer
 from .inference.live_source import LiveSource
+from .inference.live_window import LiveWindow
 from .inference.loading import load
 from .inference.predict import predict
 from .inference.predict_shards import SHARD_SIZE, predict_shards
@@ -161,8 +162,6 @@ def _print_table(answer: dict):
 
 
 def _live(arguments) -> int:
-    if arguments.show and importlib.util.find_spec("cv2") is None:
-        raise ValueError("--show needs OpenCV: pip install opencv-python")
     recognizer = LiveRecognizer(
         arguments.model,
         window=arguments.window,
@@ -177,8 +176,10 @@ def _live(arguments) -> int:
         raise ValueError("give one source: --camera, --url or -")
     camera = arguments.camera if given else "0"
     count, shown = 0, []
-    print("waiting for the first frames; Ctrl-C ends", file=sys.stderr)
-    with closing(LiveSource(camera, arguments.url)) as source:
+    with ExitStack() as opened:
+        window = opened.enter_context(closing(LiveWindow())) if arguments.show else None
+        print("waiting for the first frames; Ctrl-C ends", file=sys.stderr)
+        source = opened.enter_context(closing(LiveSource(camera, arguments.url)))
         print(f"reading {source.name}", file=sys.stderr)
         try:
             for frame, seconds in source:
@@ -186,8 +187,10 @@ def _live(arguments) -> int:
                 answers = recognizer.update(frame, seconds)
                 _print_live(answers, arguments.json)
                 shown = answers or shown
-                if arguments.show and not _show(frame, shown):
-                    break
+                if window is not None:
+                    window.show(frame, shown)
+                    if not window.is_open:
+                        break
         except KeyboardInterrupt:
             pass
         finally:  # also of a source that breaks off
@@ -206,19 +209,6 @@ def _print_live(answers: list[Window], as_json: bool):
             line = f"{answer.end_seconds:8.1f} s  {person}  {answer.label} {score:.2f}"
             line += f"  agreement {answer.agreement:.2f}" + "".join(f"  ({code})" for code in answer.warnings)
         print(line, flush=True)
-
-
-def _show(frame, answers: list[Window]) -> bool:
-    """Shows a frame with the latest answers in a window of OpenCV. False once the key q was pressed."""
-    import cv2
-
-    picture = frame[..., ::-1].copy()
-    for answer in answers:
-        x1, y1, x2, y2 = (round(edge) for edge in answer.box or (0, 0, 0, 0))
-        cv2.rectangle(picture, (x1, y1), (x2, y2), (80, 200, 80), 2)
-        cv2.putText(picture, answer.label, (x1, max(20, y1 - 8)), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (80, 200, 80), 2)
-    cv2.imshow("rdfer live", picture)
-    return cv2.waitKey(1) & 0xFF != ord("q")
 
 
 def _timeline(arguments) -> int:
@@ -516,7 +506,7 @@ def _parser() -> argparse.ArgumentParser:
             "rdfer live --url rtsp://192.168.0.9/stream           a stream; also http://... and a file that grows",
             "ffmpeg -i talk.mp4 -f matroska - | rdfer live -      standard input",
             "rdfer live --json > answers.jsonl                    a JSON line for each answer",
-            "rdfer live --show                                    in a window, if OpenCV is installed",
+            "rdfer live --show                                    in a window",
         ],
     )
     command.add_argument(
@@ -539,7 +529,7 @@ def _parser() -> argparse.ArgumentParser:
         help="print a JSON object a line, as in windows of `rdfer timeline --out x.json`",
     )
     command.add_argument(
-        "--show", action="store_true", help="show the picture with the answers; q ends (needs OpenCV)"
+        "--show", action="store_true", help="show the picture with the answers in a window; q or Escape ends"
     )
     add_min_confidence(command)
     add_model_options(command)
