@@ -89,8 +89,9 @@ def _rows(windows: list[Window]) -> list[list[Window]]:
     step = min((after[0] - before[0] for before, after in zip(spans, spans[1:-1])), default=math.inf)
     filled = spans[:1]
     for span in spans[1:]:
-        while span[0] - filled[-1][0] > 1.5 * step:  # nobody is seen
-            filled.append((filled[-1][0] + step, filled[-1][1] + step))
+        before = filled[-1]
+        if span[0] - before[0] > 1.5 * step:  # nobody is seen: from the first such window to the last one
+            filled += [(before[0] + step, before[1] + step), (max(span[0] - step, before[0] + step), span[1] - step)]
         filled.append(span)
     own = {(window.person, window.start_seconds): window for window in windows}
     return [[own.get((person, start)) or Window(start, end) for start, end in filled] for person in people or [None]]

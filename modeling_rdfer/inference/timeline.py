@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Classifies the emotion in windows along one video."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,8 @@ logger = logging.get_logger(__name__)
 
 # So many stretches are read at once: their last frames are one batch of the face detector.
 STRETCHES_PER_READ = 4
+# A frame that is shown for more than so many seconds is a gap, or its time is wrong: windows in it say nothing.
+LONGEST_STILL = 600.0
 
 
 def timeline(
@@ -62,8 +65,9 @@ def timeline(
             that is called with the number of finished windows and the number of all windows.
 
     Returns:
-        `list[Window]`: the last window ends with the video. A video shorter than one window gives one window. With
-        `face="all"` those windows that show someone, person after person.
+        `list[Window]`: the last window ends with the video. A video shorter than one window gives one window. Windows
+        that show nothing but a frame from more than ten minutes before are left out. With `face="all"` those windows
+        that show someone, person after person.
 
     Raises:
         VideoReadError: if the video cannot be read or its frames have no times.
@@ -137,17 +141,23 @@ def _choose(answers, people, spans, everyone: bool, do_face_crop: bool, name: st
 
 def _windows(times: list[float], duration: float, window: float, step: float) -> list[tuple[float, float, range]]:
     """Start, end and frames of each window; the frame shown at its start is one of them, so no window is empty."""
-    starts = [0.0]
-    while starts[-1] + step + window <= duration + 1e-6:
-        starts.append(len(starts) * step)
-    if starts[-1] + window < duration - 1e-3:
-        starts.append(max(0.0, duration - window))
     spans = []
-    for start in starts:
+    number, is_last = 0, False
+    while not is_last:
+        start = number * step
+        is_last = start + window >= duration - 1e-3
+        if start + window > duration + 1e-6:
+            start = max(0.0, duration - window)
         end = min(start + window, duration)
         first = max(0, bisect_right(times, start + 1e-6) - 1)
-        last = max(first + 1, bisect_left(times, end - 1e-6))
-        spans.append((start, end, range(first, last)))
+        stop = max(first + 1, bisect_left(times, end - 1e-6))
+        number += 1
+        if stop - first > 1 or start - times[first] <= LONGEST_STILL:
+            spans.append((start, end, range(first, stop)))
+        elif stop < len(times):  # on to the first window that can have the next frame
+            number = max(number, math.ceil((times[stop] - window) / step))
+        else:
+            break
     return spans
 
 

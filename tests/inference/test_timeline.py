@@ -1,5 +1,6 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 import csv
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from modeling_rdfer import RDFERForVideoClassification, VideoReadError, timeline
 from modeling_rdfer.inference import timeline as module
 from modeling_rdfer.inference.face_stream import frames_looked_at
+from modeling_rdfer.plots import plot_timeline
 from tests.helpers.faces import paste, turn_to_the_side
 from tests.helpers.paths import DATA
 from tests.helpers.video_fixtures import make
@@ -39,7 +41,7 @@ def test_timeline_lowers_the_confidence_of_windows_that_show_a_profile(tmp_path)
     with av.open(str(CLIP)) as container:
         first = next(frame for number, frame in enumerate(container.decode(video=0)) if number == 10)
     face = torch.from_numpy(first.to_ndarray(format="rgb24")).permute(2, 0, 1)[:, 100:270, 115:285]
-    shown = [turn_to_the_side(face, degrees) for degrees in (0, 80) for _ in range(25)]
+    shown = [turn_to_the_side(face, min(max(8 * (number - 19), 0), 80)) for number in range(50)]
     frames = paste(shown, [(200, 100)] * 50)
     path = tmp_path / "turns.mp4"
     with av.open(str(path), "w") as container:
@@ -161,3 +163,24 @@ def test_windows_of_more_frames_than_the_model_looks_at(window, step):
 def test_boxes_are_in_pixels_of_the_video_where_its_frames_change_their_size(tmp_path, name):
     for window in timeline(make(name, tmp_path), window=0.3, step=0.1, face="all"):
         assert window.frame_size == [400, 300] and window.box == pytest.approx(FACE_BOX, abs=15)
+
+
+def test_cost_and_rows_do_not_grow_with_a_gap_of_hours_or_a_wrong_length(tmp_path):
+    path, hours = tmp_path / "gap.mp4", 10 * 3600
+    with av.open(str(CLIP)) as container, av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv420p"
+        for number, frame in zip(range(100), container.decode(video=0)):
+            picture = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            picture.pts, picture.time_base = number + (25 * hours if number >= 50 else 0), Fraction(1, 25)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode())
+    windows = timeline(path, window=2.0, step=20.0)
+    starts = [window.start_seconds for window in windows]
+    # The last frame before the gap is taken to be shown for ten minutes. The last window ends with the video.
+    assert starts == [20.0 * n for n in range(31)] + [hours + 2]
+    assert [window.num_frames for window in windows[1:-1]] == [1] * 30 and windows[-1].num_frames > 20
+    plot_timeline(windows, tmp_path / "gap.svg")
+    assert "<!-- no face -->" in (tmp_path / "gap.svg").read_text()
+    spans = module._windows([0.0, 0.04], 1e15, window=2.0, step=0.5)
+    assert len(spans) == 1201 and spans[-1][:2] == (600.0, 602.0)
