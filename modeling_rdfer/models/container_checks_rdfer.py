@@ -1,6 +1,7 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """Checks a file before it is decoded: whether it is another kind of file than a video, and whether it is complete."""
 
+import re
 import struct
 
 # The first bytes of a file tell its type.
@@ -12,6 +13,12 @@ JPEG_STREAM_SUFFIXES = (".mjpeg", ".mjpg")
 def is_animated_png(head: bytes) -> bool:
     """Tells from its first bytes whether a PNG file has several pictures (APNG)."""
     return head.startswith(b"\x89PNG") and b"acTL" in head
+
+
+def is_multipart_jpeg(head: bytes) -> bool:
+    """Tells from its first bytes whether a file is what a network camera sends: JPEG images with headers between."""
+    start = head.lstrip(b"\r\n")[:500].lower()
+    return start.startswith(b"--") and re.search(rb"\r?\ncontent-type:\s*image/jpe?g\r?\n", start) is not None
 
 
 def image_type(head: bytes) -> str | None:

@@ -14,7 +14,13 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from .container_checks_rdfer import HEAD_BYTES, JPEG_STREAM_SUFFIXES, missing_part, other_file_type
+from .container_checks_rdfer import (
+    HEAD_BYTES,
+    JPEG_STREAM_SUFFIXES,
+    is_multipart_jpeg,
+    missing_part,
+    other_file_type,
+)
 from .decoder_choice_rdfer import load_pyav
 from .frame_colours_rdfer import HLG, PQ, ToneMap, first_field, over_black
 from .frame_geometry_rdfer import Orientation, square_pixel_size
@@ -138,7 +144,10 @@ class PyAVVideo(VideoSource):
         if size == 0:
             raise VideoReadError(name, "an empty file (0 bytes)")
         with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as handle:
-            other = other_file_type(handle.read(HEAD_BYTES))
+            head = handle.read(HEAD_BYTES)
+            # FFmpeg's own format for it, mpjpeg, takes the end of the file for damage; this one passes over headers.
+            self._format = "mjpeg" if is_multipart_jpeg(head) else None
+            other = other_file_type(head)
             if other is not None and not name.lower().endswith(JPEG_STREAM_SUFFIXES):
                 raise VideoReadError(name, other)
             handle.seek(0)
@@ -166,7 +175,7 @@ class PyAVVideo(VideoSource):
         # Bytes can come from strangers: a playlist among them must not have other files or addresses read.
         options = {"protocol_whitelist": "none"} if isinstance(self.file, bytes) else {}
         # Titles and other texts are not used, so their encoding does not matter.
-        self._container = self._av.open(file, options=options, metadata_errors="ignore")
+        self._container = self._av.open(file, format=self._format, options=options, metadata_errors="ignore")
         kinds = sorted({stream.type for stream in self._container.streams})
         stream = self._container.streams.best("video")
         if stream is not None and stream.disposition & self._av.stream.Disposition.attached_pic:
@@ -219,6 +228,7 @@ class PyAVVideo(VideoSource):
         # torchcodec finds frames by seeking to time stamps, which fails without them and in MPEG streams. It takes
         # no names that are not UTF-8, whose bytes are lone surrogates in Python.
         self.torchcodec_can = not self._without_times and not container_format.startswith("mpeg")
+        self.torchcodec_can &= self._format is None
         self.torchcodec_can &= isinstance(self.file, bytes) or not re.search("[\ud800-\udfff]", self.file)
         self.can_skip = not self._without_times and self._codec in SKIPPING_CODECS
         if self._on_damage == "use_readable":

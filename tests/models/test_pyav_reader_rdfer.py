@@ -4,6 +4,7 @@
 RDFER_REQUIRE_TORCHCODEC=1 makes the tests of torchcodec fail instead of skip if it cannot be loaded.
 """
 
+import io
 import os
 import random
 import subprocess
@@ -14,6 +15,7 @@ from importlib.metadata import version
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from packaging.version import Version
@@ -166,6 +168,37 @@ def test_images_that_move(video_folder):
             assert (video.num_frames, len(video.get_frames(range(10)))) == (10, 10)
     with pytest.raises(VideoReadError, match=r"animation_webp.webp.* an animation of 10 pictures; expected a still"):
         open_video(make("animation_webp", video_folder))
+
+
+@pytest.mark.parametrize(
+    "start, end",
+    [
+        (b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n", b"\r\n"),
+        (b"\r\n--frame\r\nX-Time: 5\r\nContent-type: image/jpeg\r\n\r\n", b""),
+        (b"--frame\nContent-Type: image/jpeg\n\n", b"\n"),
+    ],
+)
+def test_the_stream_of_a_network_camera_in_a_file(decoder, start, end, tmp_path):
+    """As curl saves it: JPEG images, each after a line that separates them and some headers."""
+    images = []
+    with av.open(str(CLIP)) as clip:
+        for frame, _ in zip(clip.decode(video=0), range(12)):
+            file = io.BytesIO()
+            frame.to_image().save(file, "JPEG")
+            images.append(file.getvalue())
+    content = b"".join((start % len(image) if b"%d" in start else start) + image + end for image in images)
+    path = tmp_path / "camera.mjpeg"
+    path.write_bytes(content)
+    expected = np.stack([np.asarray(PIL.Image.open(io.BytesIO(image))) for image in images])
+    for source in (path, content):
+        with open_video(source) as video:
+            frames = video.get_frames(range(len(video))).permute(0, 2, 3, 1).numpy()
+            assert frames.shape == expected.shape
+            assert np.abs(frames.astype(int) - expected).mean() < 2  # two decoders
+            assert video.pts_seconds == pytest.approx(np.arange(12) / 25)  # it does not say when they were taken
+            assert not video.is_damaged
+    with open_video(content[:-2000]) as video:  # curl was interrupted
+        assert len(video.get_frames(range(len(video)))) == 12 and video.is_damaged
 
 
 @pytest.mark.parametrize("name", ["size_200x150", "size_200x300"])
