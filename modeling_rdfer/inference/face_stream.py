@@ -12,7 +12,7 @@ from ..models.face_confidence_rdfer import face_confidence
 from ..models.face_tracking_rdfer import FaceTrack, crop_faces
 from .people import People
 from .scores import UNCERTAIN, answer_scores
-from .shared_features import SharedFeatures, can_share_features
+from .shared_features import SharedFeatures, can_share_features, distinct_backbones
 from .warning_codes import face_warnings, in_order
 
 # The network classifies so many windows at once.
@@ -141,6 +141,8 @@ class FaceStream:
         self._do_face_crop, self._small_faces = do_face_crop, small_faces
         self._faces: dict[int, dict[int, _Frame]] = {}  # person -> frame -> face
         self._features: dict[int, SharedFeatures] = {}  # of each person
+        shares = can_share_features(network)
+        self._backbones = distinct_backbones(network, max(self.size)) if shares else None
         self._times: dict[int, float] = {}
 
     def add(self, images: torch.Tensor, stretches: list[list[int]], times: list[float], video_size: tuple[int, int]):
@@ -176,8 +178,8 @@ class FaceStream:
     def _keep(self, person: int, number: int, frame: _Frame):
         if person not in self._faces:
             self._faces[person] = {}
-            if can_share_features(self._network):
-                self._features[person] = SharedFeatures(self._network, max(self.size))
+            if self._backbones is not None:
+                self._features[person] = SharedFeatures(self._network, self._backbones)
         self._faces[person][number] = frame
         if person in self._features:
             self._features[person].add(number, frame.crop)

@@ -1,9 +1,12 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """The frame network: a small residual network that reads the expression of single face images."""
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneMixin
@@ -77,6 +80,21 @@ class RDFERFrameNet(BackboneMixin, PreTrainedModel):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if isinstance(module, RDFERFrameBlock):
             init.zeros_(module.norm2.weight)  # every block starts as its shortcut
+
+    def without_norms(self) -> "RDFERFrameNet":
+        """Makes a copy, for inference only, with the batch norms in the convolutions: same features up to rounding."""
+        network = copy.deepcopy(self).eval()
+        pairs: list[tuple[nn.Module, str, str]] = [(network, "stem", "stem_norm")]
+        for block in network.modules():
+            if isinstance(block, RDFERFrameBlock):
+                pairs += [(block, "convolution1", "norm1"), (block, "convolution2", "norm2")]
+                if isinstance(block.shortcut, nn.Sequential):
+                    pairs.append((block.shortcut, "1", "2"))
+        for parent, convolution, norm in pairs:
+            fused = fuse_conv_bn_eval(parent.get_submodule(convolution), parent.get_submodule(norm))
+            setattr(parent, convolution, fused)
+            setattr(parent, norm, nn.Identity())
+        return network
 
     @can_return_tuple
     def forward(self, pixel_values: torch.Tensor, **kwargs) -> BackboneOutput:

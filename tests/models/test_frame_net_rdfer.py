@@ -1,6 +1,8 @@
 # Copyright 2026 The RDFER package authors. Licensed under the Apache License, Version 2.0.
 """The frame network is a backbone of transformers, and light, contrast and colour cast do not change what it sees."""
 
+import copy
+
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
@@ -53,6 +55,18 @@ def test_light_and_contrast_make_no_difference(frame_net, change):
 def test_grey_images_of_one_channel_are_seen_as_rgb_ones(frame_net):
     grey = torch.rand(2, 1, 48, 48)
     assert_same(frame_net(grey).feature_maps[-1], frame_net(grey.expand(-1, 3, -1, -1)).feature_maps[-1])
+
+
+@torch.no_grad()
+def test_without_norms_the_features_are_the_same(frame_net):
+    network = copy.deepcopy(frame_net).train()
+    for _ in range(3):
+        network(torch.rand(8, 3, 48, 48))  # gives the norms statistics
+    network.eval()
+    folded, images = network.without_norms(), torch.rand(2, 3, 48, 48)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert_same(folded(images).feature_maps[-1], network(images).feature_maps[-1])
+    assert network.state_dict().keys() == frame_net.state_dict().keys()
 
 
 def test_an_even_image_gives_finite_features_and_gradients(frame_net):
