@@ -145,6 +145,7 @@ class FaceStream:
         self._backbones = distinct_backbones(network, max(self.size)) if shares else None
         self._times: dict[int, float] = {}
 
+    @torch.inference_mode()
     def add(self, images: torch.Tensor, stretches: list[list[int]], times: list[float], video_size: tuple[int, int]):
         """Adds the frames of one stretch, or of several that follow each other.
 

@@ -146,7 +146,8 @@ class People:
                 self._known[person] = boxes
                 if end < len(frames):
                     del self._known[person]
-                self.sizes[person] += sum(_side(box) for number, box in boxes.items() if number >= numbers[start])
+                new = [box for number, box in boxes.items() if number >= numbers[start]]
+                self.sizes[person] += float(_sides(torch.stack(new)).sum()) if new else 0.0
                 part = slice(max(first, before), end)
                 if part.start < part.stop:
                     shift = start - before
@@ -258,8 +259,8 @@ def _jumps(frames: torch.Tensor, boxes: torch.Tensor, visible: torch.Tensor, dif
     return jumps if _change(looks[jump - 1], frames[jump], places[jump - 1], places[jump]) >= MIN_CUT_CHANGE else []
 
 
-def _side(box: torch.Tensor) -> float:
-    return float((box[2:] - box[:2]).prod().clamp(min=1e-6).sqrt())
+def _sides(boxes: torch.Tensor) -> torch.Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1).clamp(min=1e-6).sqrt()
 
 
 def _distance(before: dict[int, torch.Tensor], boxes: dict[int, torch.Tensor]) -> float:
@@ -269,7 +270,7 @@ def _distance(before: dict[int, torch.Tensor], boxes: dict[int, torch.Tensor]) -
     common = before.keys() & boxes.keys()
     first, second = (max(common), max(common)) if common else (max(before), min(boxes))
     a, b = before[first], boxes[second]
-    smaller, larger = sorted((_side(a), _side(b)))
+    smaller, larger = sorted(_sides(torch.stack([a, b])).tolist())
     if larger > MAX_RATIO * smaller:
         return float("inf")
     return float(((a[:2] + a[2:]) / 2 - (b[:2] + b[2:]) / 2).norm()) / smaller

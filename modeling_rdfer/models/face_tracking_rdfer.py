@@ -451,7 +451,7 @@ def _smooth(path, step, steadiness):
     radius = min(int(3 * sigma), 4096)
     kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
     kernel /= kernel.sum()
-    padded = np.pad(path, ((radius, radius), (0, 0)), mode="edge")
+    padded = path[np.clip(np.arange(-radius, len(path) + radius), 0, len(path) - 1)]
     smooth = np.stack([np.convolve(values, kernel, mode="valid") for values in padded.T], 1)
     unit = np.concatenate([np.exp(path[:, 2:4]), np.ones_like(path[:, 2:])], 1) * steadiness
     rest = path - smooth
