@@ -91,9 +91,11 @@ class RDFERFrameNet(BackboneMixin, PreTrainedModel):
                 if isinstance(block.shortcut, nn.Sequential):
                     pairs.append((block.shortcut, "1", "2"))
         for parent, convolution, norm in pairs:
-            fused = fuse_conv_bn_eval(parent.get_submodule(convolution), parent.get_submodule(norm))
-            setattr(parent, convolution, fused)
-            setattr(parent, norm, nn.Identity())
+            modules = parent.get_submodule(convolution), parent.get_submodule(norm)
+            # Those that something else wraps, as adapters do, stay as they are.
+            if tuple(map(type, modules)) == (nn.Conv2d, nn.BatchNorm2d):
+                setattr(parent, convolution, fuse_conv_bn_eval(*modules))
+                setattr(parent, norm, nn.Identity())
         return network
 
     @can_return_tuple

@@ -69,6 +69,23 @@ def test_without_norms_the_features_are_the_same(frame_net):
     assert network.state_dict().keys() == frame_net.state_dict().keys()
 
 
+@torch.no_grad()
+def test_without_norms_an_adapted_convolution_is_kept(frame_net):
+    class Adapted(torch.nn.Module):  # as LoRA's
+        def __init__(self, convolution):
+            super().__init__()
+            self.base_layer = convolution
+
+        def forward(self, hidden_state):
+            return 1.5 * self.base_layer(hidden_state)
+
+    network, images = copy.deepcopy(frame_net).eval(), torch.rand(2, 3, 48, 48)
+    block = network.stages[1][0]
+    torch.nn.init.ones_(block.norm2.weight)
+    block.convolution2 = Adapted(block.convolution2)
+    assert_same(network.without_norms()(images).feature_maps[-1], network(images).feature_maps[-1])
+
+
 def test_an_even_image_gives_finite_features_and_gradients(frame_net):
     images = torch.full((1, 3, 48, 48), 0.5, requires_grad=True)
     frame_net(images).feature_maps[-1].sum().backward()
