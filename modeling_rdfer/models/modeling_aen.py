@@ -24,6 +24,7 @@ from .configuration_aen import AENConfig
 from .face_confidence_rdfer import apply_face_confidence
 from .loss_aen import group_log_sums, grouped_log_probabilities, sentiment_cross_entropy, unlabelled_losses
 from .video_backbone_rdfer import (
+    RDFERLSTM,
     RDFERZeroLinear,
     VideoBackbonePreTrainedModel,
     build_backbone,
@@ -122,7 +123,7 @@ class AENTopDownLevel(GradientCheckpointingLayer):
         super().__init__()
         self.norm = nn.LayerNorm(num_features)
         self.projection = nn.Linear(num_features, config.hidden_size)
-        self.lstm = nn.LSTM(
+        self.lstm = RDFERLSTM(
             2 * config.hidden_size,
             config.hidden_size // 2,
             num_layers=config.num_recurrent_layers,

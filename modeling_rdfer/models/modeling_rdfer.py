@@ -23,6 +23,7 @@ from .configuration_rdfer import RDFERConfig
 from .face_confidence_rdfer import apply_face_confidence
 from .resampling_rdfer import interpolate_saliency, resample_clips
 from .video_backbone_rdfer import (
+    RDFERLSTM,
     RDFERZeroLinear,
     VideoBackbonePreTrainedModel,
     add_temporal_shift,
@@ -139,7 +140,7 @@ class RDFERKeyExpressionDetector(nn.Module):
         num_features = self.backbone.channels[-1]
         self.classifier = nn.Linear(num_features, config.num_labels)
         self.norm = nn.LayerNorm(num_features)
-        self.lstm = nn.LSTM(
+        self.lstm = RDFERLSTM(
             num_features,
             config.detector_hidden_size // 2,
             num_layers=config.num_recurrent_layers,
@@ -281,7 +282,7 @@ class RDFERModel(RDFERPreTrainedModel):
             add_temporal_shift(self.detector.backbone, config.num_detector_frames)
         self.short_term_norm = nn.LayerNorm(self.backbone.channels[-1])
         self.short_term_projection = nn.Linear(self.backbone.channels[-1], config.hidden_size)
-        self.short_term_lstm = nn.LSTM(
+        self.short_term_lstm = RDFERLSTM(
             2 * config.hidden_size,
             config.hidden_size // 2,
             num_layers=config.num_recurrent_layers,
