@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from ..models.face_detection_rdfer import RDFERFaceDetector
-from ..models.face_tracking_rdfer import track_faces
+from ..models.face_tracking_rdfer import face_sides, track_faces
 from ..models.video_source_rdfer import resize_frames
 
 # Levels, of 255, by which reduced frames differ on average: at most 7 in the test clip, 30 to 80 at cuts.
@@ -147,7 +147,7 @@ class People:
                 if end < len(frames):
                     del self._known[person]
                 new = [box for number, box in boxes.items() if number >= numbers[start]]
-                self.sizes[person] += float(_sides(torch.stack(new)).sum()) if new else 0.0
+                self.sizes[person] += float(face_sides(torch.stack(new).numpy()).sum()) if new else 0.0
                 part = slice(max(first, before), end)
                 if part.start < part.stop:
                     shift = start - before
@@ -259,10 +259,6 @@ def _jumps(frames: torch.Tensor, boxes: torch.Tensor, visible: torch.Tensor, dif
     return jumps if _change(looks[jump - 1], frames[jump], places[jump - 1], places[jump]) >= MIN_CUT_CHANGE else []
 
 
-def _sides(boxes: torch.Tensor) -> torch.Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(1).clamp(min=1e-6).sqrt()
-
-
 def _distance(before: dict[int, torch.Tensor], boxes: dict[int, torch.Tensor]) -> float:
     """Distance of two faces in units of their size: in the last frame that has both, else from the last to the first;
     infinite if their sizes differ too much.
@@ -270,7 +266,7 @@ def _distance(before: dict[int, torch.Tensor], boxes: dict[int, torch.Tensor]) -
     common = before.keys() & boxes.keys()
     first, second = (max(common), max(common)) if common else (max(before), min(boxes))
     a, b = before[first], boxes[second]
-    smaller, larger = sorted(_sides(torch.stack([a, b])).tolist())
+    smaller, larger = sorted(face_sides(torch.stack([a, b]).numpy()).tolist())
     if larger > MAX_RATIO * smaller:
         return float("inf")
     return float(((a[:2] + a[2:]) / 2 - (b[:2] + b[2:]) / 2).norm()) / smaller

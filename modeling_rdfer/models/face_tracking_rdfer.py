@@ -280,7 +280,7 @@ def _detect(frames, detector, model, indices, found, quarter_turns=0):
     found.update((i, found_by_back.get(i, np.empty((0, 11), np.float32))) for i in unsure)
     # The front net would find faces this small only now and then and break their tracks: use the back net everywhere.
     small = max(frames.shape[-2:]) / 6
-    if any(((_sides(boxes) < small) & (boxes[:, 4] > _SURE_SCORE)).any() for boxes in found_by_back.values()):
+    if any(((face_sides(boxes) < small) & (boxes[:, 4] > _SURE_SCORE)).any() for boxes in found_by_back.values()):
         found.update(detect("back", [i for i in found if i not in found_by_back]))
         return "back"
     return model
@@ -313,7 +313,7 @@ def _find_turn(frames, detector, model, found):
 
 def _is_unclear(a, b):
     """Whether it is unclear what happened to the larger faces between two examined frames."""
-    sides_a, sides_b = _sides(a), _sides(b)
+    sides_a, sides_b = face_sides(a), face_sides(b)
     large = max(sides_a.max(initial=0), sides_b.max(initial=0)) / 2
     a, b = a[sides_a >= large], b[sides_b >= large]
     return not len(a) == len(b) == len(_match(a, b, max_distance=0.25, max_ratio=1.25))
@@ -323,7 +323,7 @@ def _match(a, b, max_distance=1.0, max_ratio=1.6):
     """Pairs boxes of two frames that can be the same face, the nearest first: list of (index in a, index in b)."""
     if not len(a) or not len(b):
         return []
-    sides_a, sides_b = _sides(a)[:, None], _sides(b)
+    sides_a, sides_b = face_sides(a)[:, None], face_sides(b)
     side = np.minimum(sides_a, sides_b)
     ratio = np.maximum(sides_a, sides_b) / side
     offset = ((a[:, :2] + a[:, 2:4]) / 2)[:, None] - (b[:, :2] + b[:, 2:4]) / 2
@@ -339,8 +339,8 @@ def _match(a, b, max_distance=1.0, max_ratio=1.6):
     return pairs
 
 
-def _sides(boxes):
-    """Geometric mean of width and height: (n, 4+) -> (n,)."""
+def face_sides(boxes: np.ndarray) -> np.ndarray:
+    """Geometric mean of width and height of boxes `(n, 4+)`: `(n,)`."""
     return np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1e-6))
 
 
@@ -363,7 +363,7 @@ def _make_tracks(found, num_frames, steadiness, across_cuts):
         boxes, rolls, yaws = path[:, :4], path[:, 4], path[:, 5]
         presence = sum(weights[t] for t in times) / num_frames
         tracks.append(FaceTrack(boxes, rolls, yaws, is_examined, is_detected, presence, sum(scores) / len(scores)))
-    return sorted(tracks, key=lambda track: -track.presence * _sides(track.boxes[track.detected].numpy()).mean())
+    return sorted(tracks, key=lambda track: -track.presence * face_sides(track.boxes[track.detected].numpy()).mean())
 
 
 def _time_weights(examined, num_frames):
@@ -377,14 +377,14 @@ def _link(found, across_cuts):
     order = {t: n for n, t in enumerate(sorted(found))}
     tracks = []
     segments = _link_segments(found)
-    for segment in sorted(segments, key=lambda segment: (segment[0][0], -_sides(segment[0][1][None])[0])):
+    for segment in sorted(segments, key=lambda segment: (segment[0][0], -face_sides(segment[0][1][None])[0])):
         start, row = segment[0]
         ended = [track for track in tracks if track[-1][-1][0] < start]
         rows = np.stack([track[-1][-1][1] for track in ended]) if ended else row[None][:0]
         # If one face ends and another begins in the next examined frame (a cut), the track jumps, from the largest.
         cut = [n for n, track in enumerate(ended) if across_cuts and order[track[-1][-1][0]] == order[start] - 1]
         if cut:
-            ended[max(cut, key=_sides(rows).__getitem__)].append(segment)
+            ended[max(cut, key=face_sides(rows).__getitem__)].append(segment)
         elif back := _match(rows, row[None]):  # after a longer absence the face is back where it was
             ended[back[0][0]][-1].extend(segment)
         else:
@@ -458,4 +458,4 @@ def _smooth(path, step, steadiness):
     return smooth + np.sign(rest) * np.maximum(np.abs(rest) - unit, 0)
 
 
-__all__ = ["FaceTrack", "choose_faces", "crop_faces", "detect_ahead", "track_faces"]
+__all__ = ["FaceTrack", "choose_faces", "crop_faces", "detect_ahead", "face_sides", "track_faces"]
