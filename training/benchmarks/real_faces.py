@@ -33,6 +33,8 @@ from training.running.script_parser import ScriptParser
 
 FILE = "real_faces.jsonl"
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
+# How far a face is turned to the side -> the range of its `face_confidence`.
+TURNED = {"up to 45°": (1, 2), "45 to 55°": (0.75, 1), "more than 55°": (0, 0.75)}
 EXAMPLES = """examples:
   python -m training.benchmarks.real_faces --data FOLDER                         the embedded checkpoint
   python -m training.benchmarks.real_faces --data FOLDER --model before          what it is compared with
@@ -102,7 +104,33 @@ def ferplus(system: FaceSystem, data: Path) -> dict:
         scores = system.classify(inputs)
         counted = {rule: counts(faces.votes) for rule, counts in MAJORITIES.items()}
         images[kind] = {rule: recognition(scores[taken], faces.labels[taken]) for rule, taken in counted.items()}
-    return {"faces found": found, "all faces": len(faces.images), "images": images}
+    figures = {"faces found": found, "all faces": len(faces.images), "images": images}
+    clear = MAJORITIES["more than half of all ten votes"](faces.votes)
+    turned = turned_faces(system, [crop for crop, is_clear in zip(crops, clear) if is_clear], faces.labels[clear])
+    return figures | ({"turned": turned} if turned else {})
+
+
+def turned_faces(system: FaceSystem, crops: list, labels: np.ndarray) -> dict:
+    """Accuracy, and mean score without and with `face_confidence`, by how far faces are turned to the side. Empty
+    for a system that does not lower its scores for it.
+    """
+    chosen = [number for number, crop in enumerate(crops) if isinstance(crop, dict) and "face_confidence" in crop]
+    if not chosen:
+        return {}
+    crops, labels = [crops[number] for number in chosen], labels[chosen]
+    confidences = np.array([float(crop["face_confidence"]) for crop in crops])
+    plain = [{name: value for name, value in crop.items() if name != "face_confidence"} for crop in crops]
+    scores = {"without": system.classify(plain), "with": system.classify(crops)}
+    figures = {}
+    for name, (low, high) in TURNED.items():
+        taken = (low <= confidences) & (confidences < high)
+        if taken.any():
+            figures[name] = {
+                "faces": int(taken.sum()),
+                "accuracy": float((predicted(scores["with"][taken]) == labels[taken]).mean()),
+                "mean score": {kind: float(values[taken].max(1).mean()) for kind, values in scores.items()},
+            }
+    return figures
 
 
 def london_faces(system: FaceSystem, data: Path) -> dict:

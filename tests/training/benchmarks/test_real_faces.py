@@ -5,6 +5,7 @@ from contextlib import closing
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from modeling_rdfer.models.video_decoding_rdfer import open_video
 from tests.helpers.dataset_replicas import ferplus_parquet
@@ -112,6 +113,20 @@ def test_a_checkpoint_is_measured_once(data, tmp_path, capsys):
     command[command.index(str(CHECKPOINT))] = str(other)
     real_faces.main(command)
     assert "mine, london: done" in capsys.readouterr().out
+
+
+def test_turned_faces_are_counted_apart_with_and_without_their_confidence(data, tmp_path):
+    system = real_faces.open_system(str(CHECKPOINT), tmp_path)
+    (face,) = system.read([[PIL.Image.open(data / "london-faces" / "neutral" / "001.jpg")]], "face")
+    crops = [{**face, "face_confidence": torch.tensor(confidence)} for confidence in (1.0, 0.8, 0.5, 0.5)]
+    neutral, happy = VOTES.index("neutral"), VOTES.index("happiness")
+    whole = {"pixel_values_videos": face["pixel_values_videos"]}
+    figures = real_faces.turned_faces(system, [whole, *crops], np.array([happy, neutral, neutral, neutral, happy]))
+    assert [(found["faces"], found["accuracy"]) for found in figures.values()] == [(1, 1.0), (1, 1.0), (2, 0.5)]
+    frontal, turned, profile = (found["mean score"] for found in figures.values())
+    assert frontal["with"] == pytest.approx(frontal["without"]) == pytest.approx(profile["without"])
+    assert frontal["with"] > turned["with"] > profile["with"]
+    assert real_faces.turned_faces(system, [whole], np.array([neutral])) == {}
 
 
 def test_faces_are_needed(capsys):

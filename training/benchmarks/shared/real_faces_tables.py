@@ -131,7 +131,20 @@ def fer_plus_tables(systems: dict[str, dict]) -> list[str]:
         "Other rules of who counts (numbers of faces), and both kinds of images: right in %, mean recall in %, "
         "calibration error:",
         markdown_table(("system", "images as", *(f"{rule} ({faces[rule]:,})" for rule in MAJORITIES)), other_rules),
+        *(part for name, result in systems.items() if "turned" in result for part in _turned(name, result["turned"])),
         *confusion,
+    ]
+
+
+def _turned(name: str, turned: dict) -> list[str]:
+    rows = [
+        (angle, f"{found['faces']:,}", _percent(found["accuracy"]), *map(_percent, found["mean score"].values()))
+        for angle, found in turned.items()
+    ]
+    return [
+        f"{name}: faces by how far they are turned to the side, where one is found and has more than half of all ten "
+        "votes; mean score in %, without and with `face_confidence`, which lowers it:",
+        markdown_table(("turned by", "faces", "right, %", "score without", "score with"), rows),
     ]
 
 
