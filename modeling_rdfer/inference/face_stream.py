@@ -168,8 +168,9 @@ class FaceStream:
         detector, net = self._processor.face_detector(), "back" if self._small_faces else "front"
         detections = detector.detect(images, net, [end - 1 for end in ends])
         for stretch, end, last_boxes in zip(stretches, ends, detections):
-            frames = images[end - len(stretch) : end]
-            for face in self.people.follow(frames, stretch, detector, self._small_faces, last_boxes):
+            of_stretch = slice(end - len(stretch), end)
+            frames, at = images[of_stretch], times[of_stretch]
+            for face in self.people.follow(frames, stretch, at, detector, self._small_faces, last_boxes):
                 part = slice(face.start, face.stop)
                 crops = crop_faces(frames[part], face.boxes, face.rolls, self.size, self._processor.face_margin)
                 rows = zip(stretch[part], crops, face.boxes * scale, face.yaws.tolist(), face.visible.tolist())

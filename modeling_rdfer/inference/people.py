@@ -25,6 +25,8 @@ SURROUNDINGS, NUM_CELLS = 1.5, 16
 MIN_CELL_CHANGE, MAX_CHANGE, MIN_CUT_CHANGE = 8, 0.3, 0.5
 # Levels by which that place changes in reduced frames, below which it is not looked at more closely.
 MIN_DIFFERENCE = 4
+# Between frames further apart than so many seconds, a head that moves changes the picture as much as a cut does.
+LONGEST_STEP = 0.2
 # Frames looked at after which nobody comes back from before a cut: a flash is shorter.
 FLASH_FRAMES = 3
 
@@ -50,6 +52,7 @@ class Appearance:
 @dataclass
 class _LastFrame:
     number: int
+    time: float
     image: torch.Tensor  # (1, 3, H, W)
     reduced: torch.Tensor  # (2, 3, h, w), with the one before it
     boxes: torch.Tensor  # what the detector found
@@ -89,6 +92,7 @@ class People:
         self,
         images: torch.Tensor,
         numbers: list[int],
+        times: list[float],
         detector: RDFERFaceDetector,
         small_faces: bool,
         last_boxes: torch.Tensor,
@@ -98,6 +102,7 @@ class People:
         Args:
             images (`torch.Tensor` of shape `(N, 3, H, W)`): uint8 RGB frames in time order.
             numbers (`list[int]`): their numbers in the video, above those of all parts before.
+            times (`list[float]`): their times in seconds.
             detector (`RDFERFaceDetector`): the detector.
             small_faces (`bool`): whether to look for small faces beside large ones, too.
             last_boxes (`torch.Tensor` of shape `(n, 11)`): what the detector finds in the last frame, with the back
@@ -114,7 +119,8 @@ class People:
         net: Literal["auto", "back"] = "back" if small_faces else "auto"
         appearances = []
         for start, stop in pairwise(sorted({0, *cuts, len(images)})):
-            frames, part_numbers, detections = images[start:stop], numbers[start:stop], {}
+            frames, part_numbers, part_times = images[start:stop], numbers[start:stop], times[start:stop]
+            detections = {}
             small = reduced[[start, *range(start, stop)]]
             count = self._num_frames + start
             self._before_cut = {person: was for person, was in self._before_cut.items() if was.until >= count}
@@ -123,7 +129,8 @@ class People:
             elif last is not None:
                 # The frame before was examined, so the way from there is known.
                 frames, small = torch.cat([last.image, frames]), torch.cat([last.reduced, small[1:]])
-                part_numbers, detections = [last.number, *part_numbers], {0: last.boxes}
+                part_numbers, part_times = [last.number, *part_numbers], [last.time, *part_times]
+                detections = {0: last.boxes}
             before = len(frames) - (stop - start)
             if stop == len(images):
                 detections[len(frames) - 1] = last_boxes
@@ -132,7 +139,7 @@ class People:
             pieces = []  # of tracks, between the frames in which another picture takes the place
             for track in tracks:
                 visible = track.visible()
-                jumps = _jumps(frames, track.boxes, visible, differences)
+                jumps = _jumps(frames, part_times, track.boxes, visible, differences)
                 self.shot_starts += [part_numbers[jump] for jump in jumps]
                 for first, end in pairwise([0, *jumps, len(frames)]):
                     shown = [i for i in range(first, end) if visible[i]]
@@ -153,7 +160,8 @@ class People:
                     shift = start - before
                     columns = (column[part] for column in (track.boxes, track.rolls, track.yaws, visible))
                     appearances.append(Appearance(person, part.start + shift, part.stop + shift, *columns))
-            self._last = _LastFrame(numbers[stop - 1], frames[-1:].clone(), small[-2:], detections[len(frames) - 1])
+            boxes = detections[len(frames) - 1]
+            self._last = _LastFrame(part_numbers[-1], part_times[-1], frames[-1:].clone(), small[-2:], boxes)
         self._num_frames += len(images)
         return appearances
 
@@ -234,13 +242,20 @@ def _share(look: torch.Tensor, other: torch.Tensor) -> float:
     return float((changes > MIN_CELL_CHANGE).float().mean((1, 2)).min())
 
 
-def _jumps(frames: torch.Tensor, boxes: torch.Tensor, visible: torch.Tensor, differences: torch.Tensor) -> list[int]:
+def _jumps(
+    frames: torch.Tensor,
+    times: list[float],
+    boxes: torch.Tensor,
+    visible: torch.Tensor,
+    differences: torch.Tensor,
+) -> list[int]:
     """Frames that show another picture around a face than the one before: cuts in a part of the picture.
 
     There nearly everything changes at once. Where a head moves, the frames before and after change, too.
 
     Args:
         frames (`torch.Tensor` of shape `(T, 3, H, W)`): the frames.
+        times (`list[float]`): their times in seconds.
         boxes, visible (`torch.Tensor` of shape `(T, 4)` and `(T,)`): a face in them.
         differences (`torch.Tensor` of shape `(T, h, w)`): mean change of each cell of the reduced frames up to each.
     """
@@ -256,6 +271,8 @@ def _jumps(frames: torch.Tensor, boxes: torch.Tensor, visible: torch.Tensor, dif
     if len(jumps) != 1 or not visible[jumps[0] - 1 : jumps[0] + 1].all():
         return []
     (jump,) = jumps
+    if times[jump] - times[jump - 1] > LONGEST_STEP:
+        return []
     return jumps if _change(looks[jump - 1], frames[jump], places[jump - 1], places[jump]) >= MIN_CUT_CHANGE else []
 
 

@@ -94,6 +94,12 @@ def test_who_walks_by_and_stops_keeps_the_number(faces, tmp_path):
     assert spans(windows) == {0: (0.0, 3.0)} and windows[-1].box[0] > 350
 
 
+@pytest.mark.parametrize("window, step", [(0.5, 1.5), (0.5, 2.0), (1.0, 3.0), (10.0, 10.0)])
+def test_who_moves_between_windows_keeps_the_number(clip_path, window, step):
+    assert {answer.person for answer in timeline(clip_path, window=window, step=step, face="all")} == {0}
+    assert all(answer.scores for answer in timeline(clip_path, window=window, step=step))
+
+
 def test_the_command_writes_a_row_for_each_window_of_each_person(meeting, tmp_path, capsys):
     out = tmp_path / "people.csv"
     assert main(["timeline", str(meeting), "--window", "2", "--step", "2", "--face", "all", "--out", str(out)]) == 0
