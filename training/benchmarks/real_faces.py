@@ -99,36 +99,37 @@ def ferplus(system: FaceSystem, data: Path) -> dict:
     found = sum(crop is not None for crop in crops)
     # Where no face is found, the whole image.
     crops = [image if crop is None else crop for crop, image in zip(crops, whole)]
-    images = {}
+    images, scores = {}, {}
+    counted = {rule: counts(faces.votes) for rule, counts in MAJORITIES.items()}
     for kind, inputs in (("face crops", crops), ("whole images", whole)):
-        scores = system.classify(inputs)
-        counted = {rule: counts(faces.votes) for rule, counts in MAJORITIES.items()}
-        images[kind] = {rule: recognition(scores[taken], faces.labels[taken]) for rule, taken in counted.items()}
+        scores[kind] = system.classify(inputs)
+        images[kind] = {rule: recognition(scores[kind][taken], faces.labels[taken]) for rule, taken in counted.items()}
     figures = {"faces found": found, "all faces": len(faces.images), "images": images}
-    clear = MAJORITIES["more than half of all ten votes"](faces.votes)
-    turned = turned_faces(system, [crop for crop, is_clear in zip(crops, clear) if is_clear], faces.labels[clear])
+    clear = np.flatnonzero(counted["more than half of all ten votes"])
+    clear_crops = [crops[number] for number in clear]
+    turned = turned_faces(system, clear_crops, scores["face crops"][clear], faces.labels[clear])
     return figures | ({"turned": turned} if turned else {})
 
 
-def turned_faces(system: FaceSystem, crops: list, labels: np.ndarray) -> dict:
-    """Accuracy, and mean score without and with `face_confidence`, by how far faces are turned to the side. Empty
-    for a system that does not lower its scores for it.
+def turned_faces(system: FaceSystem, crops: list, scores: np.ndarray, labels: np.ndarray) -> dict:
+    """Accuracy, and mean score without and with `face_confidence`, by how far faces are turned to the side, from the
+    scores with it. Empty for a system that does not lower its scores for it.
     """
     chosen = [number for number, crop in enumerate(crops) if isinstance(crop, dict) and "face_confidence" in crop]
     if not chosen:
         return {}
-    crops, labels = [crops[number] for number in chosen], labels[chosen]
+    crops, scores, labels = [crops[number] for number in chosen], scores[chosen], labels[chosen]
     confidences = np.array([float(crop["face_confidence"]) for crop in crops])
     plain = [{name: value for name, value in crop.items() if name != "face_confidence"} for crop in crops]
-    scores = {"without": system.classify(plain), "with": system.classify(crops)}
+    both = {"without": system.classify(plain), "with": scores}
     figures = {}
     for name, (low, high) in TURNED.items():
         taken = (low <= confidences) & (confidences < high)
         if taken.any():
             figures[name] = {
                 "faces": int(taken.sum()),
-                "accuracy": float((predicted(scores["with"][taken]) == labels[taken]).mean()),
-                "mean score": {kind: float(values[taken].max(1).mean()) for kind, values in scores.items()},
+                "accuracy": float((predicted(scores[taken]) == labels[taken]).mean()),
+                "mean score": {kind: float(values[taken].max(1).mean()) for kind, values in both.items()},
             }
     return figures
 

@@ -120,13 +120,14 @@ def test_turned_faces_are_counted_apart_with_and_without_their_confidence(data, 
     (face,) = system.read([[PIL.Image.open(data / "london-faces" / "neutral" / "001.jpg")]], "face")
     crops = [{**face, "face_confidence": torch.tensor(confidence)} for confidence in (1.0, 0.8, 0.5, 0.5)]
     neutral, happy = VOTES.index("neutral"), VOTES.index("happiness")
-    whole = {"pixel_values_videos": face["pixel_values_videos"]}
-    figures = real_faces.turned_faces(system, [whole, *crops], np.array([happy, neutral, neutral, neutral, happy]))
+    faces = [{"pixel_values_videos": face["pixel_values_videos"]}, *crops]
+    labels = np.array([happy, neutral, neutral, neutral, happy])
+    figures = real_faces.turned_faces(system, faces, system.classify(faces), labels)
     assert [(found["faces"], found["accuracy"]) for found in figures.values()] == [(1, 1.0), (1, 1.0), (2, 0.5)]
     frontal, turned, profile = (found["mean score"] for found in figures.values())
     assert frontal["with"] == pytest.approx(frontal["without"]) == pytest.approx(profile["without"])
     assert frontal["with"] > turned["with"] > profile["with"]
-    assert real_faces.turned_faces(system, [whole], np.array([neutral])) == {}
+    assert real_faces.turned_faces(system, faces[:1], system.classify(faces[:1]), labels[:1]) == {}
 
 
 def test_faces_are_needed(capsys):
